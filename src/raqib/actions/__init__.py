@@ -1,0 +1,1 @@
+"""Each action: check (guards), do or refuse, ledger. Reachable from nowhere else."""

@@ -1,0 +1,1 @@
+"""The only place that wires stages; starts and stops them in order."""

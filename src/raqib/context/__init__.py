@@ -1,0 +1,1 @@
+"""Ancestry, habitat, files: asked once per detection."""

@@ -1,0 +1,1 @@
+"""Observation and compiled set become matches, and verdicts for the kernel."""

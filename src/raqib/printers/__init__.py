@@ -1,0 +1,1 @@
+"""Where events go. A failing or slow printer affects only itself."""

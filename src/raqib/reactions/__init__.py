@@ -1,0 +1,1 @@
+"""Queue, workers, broker, limits. Knows no action's details."""
