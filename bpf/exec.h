@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* A program starts: its own file, its loader, and the script if it is one. */
+#ifndef RAQIB_EXEC_H
+#define RAQIB_EXEC_H
+
+#include "names.h"
+
+#define LOADER_ACTIONS (ACTION_OPEN | ACTION_READ | ACTION_MMAP | ACTION_CLOSE)
+#define EXEC_ACTIONS (LOADER_ACTIONS | ACTION_EXECVE)
+
+struct find_base {
+	unsigned long auxv;
+	unsigned long base;
+};
+
+static long find_base_step(__u64 index, struct find_base *find)
+{
+	unsigned long pair[2] = {};
+
+	bpf_probe_read_kernel(pair, sizeof(pair), (void *)(find->auxv + index * sizeof(pair)));
+	if (pair[0] == AT_BASE)
+		find->base = pair[1];
+	return pair[0] == AT_BASE || pair[0] == AT_NULL;
+}
+
+struct loader {
+	struct file *file;
+};
+
+static long loader_found(struct task_struct *task, struct vm_area_struct *vma, struct loader *loader)
+{
+	loader->file = vma->vm_file;
+	return 0;
+}
+
+/* The file mapped where AT_BASE points; null for a static program. */
+static __always_inline struct file *loader_of(struct task_struct *task)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct find_base find = {.auxv = (unsigned long)mm + bpf_core_field_offset(struct mm_struct, saved_auxv)};
+	struct loader loader = {};
+
+	bpf_loop(AUXV_PAIRS, find_base_step, &find, 0);
+	if (find.base)
+		bpf_find_vma(task, find.base, loader_found, &loader, 0);
+	return loader.file;
+}
+
+/* Where a program's arguments lie, at most PATH_BYTES - 1 bytes of them. */
+struct args_span {
+	unsigned long start;
+	__u64 len;
+	bool cut;
+};
+
+static __always_inline struct args_span args_span_of(struct task_struct *task)
+{
+	struct args_span span = {.start = BPF_CORE_READ(task, mm, arg_start)};
+
+	span.len = BPF_CORE_READ(task, mm, arg_end) - span.start;
+	span.cut = span.len > PATH_BYTES - 1;
+	if (span.cut)
+		span.len = PATH_BYTES - 1;
+	CLAMP(span.len, PATH_BYTES - 1);
+	return span;
+}
+
+static __always_inline void see_exec(struct scratch *scratch, struct task_struct *task, struct process *process,
+				     struct linux_binprm *bprm)
+{
+	struct sighting seen = {.task = task, .process = process, .actions = EXEC_ACTIONS};
+	struct sighting loader = {.task = task, .process = process, .actions = LOADER_ACTIONS};
+	struct file *file = BPF_CORE_READ(bprm, file);
+	const char *filename = BPF_CORE_READ(bprm, filename);
+	const char *interp = BPF_CORE_READ(bprm, interp);
+	struct args_span args = args_span_of(task);
+	bool script = filename != interp;
+	long len;
+
+	process->before = process->now;
+	image_clear(&process->now);
+	process->now.exec_ns = bpf_ktime_get_boot_ns();
+	process_read_ids(process, task);
+	if (bpf_probe_read_user(scratch->args, args.len, (void *)args.start)) {
+		args.len = 0;
+		args.cut = true;
+	}
+	image_set_args(&process->now, scratch, args.len, args.cut);
+
+	file = file ? file : BPF_CORE_READ(task, mm, exe_file);
+	if (!file)
+		return;
+	sight_file(scratch, &seen, file);
+	image_set_exe(&process->now, &scratch->path);
+
+	/* The loader first, since its path is part of what is told of the program. */
+	file = loader_of(task);
+	if (file && sight_file(scratch, &loader, file)) {
+		__u32 loader_len = scratch->path.len;
+
+		if (loader_len > LOADER_BYTES)
+			loader_len = LOADER_BYTES;
+		process->now.loader_len = loader_len;
+		bpf_probe_read_kernel(process->now.loader, loader_len, scratch->path.bytes);
+		access_note(scratch, &loader);
+	}
+
+	file = BPF_CORE_READ(bprm, file);
+	file = file ? file : BPF_CORE_READ(task, mm, exe_file);
+	seen.has_inside = false;
+	sight_file(scratch, &seen, file);
+	len = bpf_probe_read_kernel_str(scratch->name, PATH_BYTES, filename);
+	if (len > 1 && !script)
+		sight_used(scratch, &seen, AT_FDCWD, len - 1);
+	access_note(scratch, &seen);
+	if (script && len > 1) {
+		struct sighting named = {.task = task, .process = process, .actions = EXEC_ACTIONS};
+
+		if (sight_name(scratch, &named, AT_FDCWD, len - 1, true))
+			access_note(scratch, &named);
+	}
+}
+
+/* A process that was there before: whatever a hook has found out of it meanwhile is newer and stays. */
+static __always_inline void see_existing(struct scratch *scratch, struct task_struct *task)
+{
+	struct process_key key = process_key_of(task);
+	struct process *process = &scratch->process;
+	struct args_span args = args_span_of(task);
+
+	process_read(process, scratch, task, key);
+	if (bpf_copy_from_user_task(scratch->args, args.len, (void *)args.start, task, 0))
+		args.len = 0;
+	image_set_args(&process->now, scratch, args.len, args.cut);
+	bpf_map_update_elem(&processes, &key, process, BPF_NOEXIST);
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Working memory of one hook: paths do not fit the 512 bytes of stack. */
+#ifndef RAQIB_SCRATCH_H
+#define RAQIB_SCRATCH_H
+
+#include "layout.h"
+
+/* A path is collected as parts around the middle: dentries from the leaf downwards, named components upwards. */
+#define PARTS 2048
+#define PARTS_MIDDLE (PARTS / 2)
+#define NAME_MAX 255
+
+/* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
+#define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))
+
+/* A number that the verifier must take for unknown: it would follow a counter that it knows through every iteration. */
+#define OPAQUE(x) ({ __u32 opaque = (x); asm volatile("" : "+r"(opaque)); opaque; })
+
+struct part {
+	__u64 name; /* kernel address */
+	__u32 len;
+	__u32 zero;
+};
+
+/* A finished absolute path with what follows from its components. */
+struct text {
+	__u64 hash;
+	__u64 dir_hash;
+	__u64 base_hash;
+	__u32 interest; /* by the literals */
+	__u32 len;
+	__u32 truncated;
+	__u32 components;
+	char bytes[PATH_BYTES + NAME_MAX + 16];
+};
+
+struct scratch {
+	struct part parts[PARTS];
+	struct text path;   /* as reached */
+	struct text used;   /* as used by the program, made absolute */
+	struct text inside; /* within its own file system */
+	char name[PATH_BYTES + 16];
+	char args[PATH_BYTES + 16];
+	struct context_path context;
+	struct watched watched;
+	struct process process;
+	struct record record;
+};
+
+#endif

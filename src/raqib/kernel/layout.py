@@ -1,0 +1,58 @@
+"""The layout that the kernel side and the daemon share, read from the very header that the programs are built with."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import cffi
+
+_DEFINE = re.compile(r"^#define\s+(\w+)\s+(.+?)\s*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^#.*$", re.MULTILINE)
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+_TYPES = """
+typedef uint8_t __u8; typedef uint16_t __u16; typedef uint32_t __u32; typedef uint64_t __u64;
+typedef int8_t __s8; typedef int16_t __s16; typedef int32_t __s32; typedef int64_t __s64;
+"""
+
+
+def _constants(header: str) -> dict[str, int]:
+    """Return the numeric #defines; later ones may name earlier ones."""
+    values: dict[str, int] = {}
+    for name, expression in _DEFINE.findall(header):
+        known = re.sub(r"[A-Za-z_]\w*", lambda found: str(values[found.group()]), expression)
+        if not re.fullmatch(r"[\d\s+*()<|-]+", known):
+            raise ValueError(f"layout.h: expected a number for {name}, found {expression!r}")
+        values[name] = int(eval(known, {"__builtins__": {}}))  # noqa: S307  # digits and operators only
+    return values
+
+
+def _declarations(header: str) -> str:
+    header = _COMMENT.sub("", header)
+    for name, value in _constants(header).items():
+        header = re.sub(rf"\b{name}\b", str(value), header)
+    return _DIRECTIVE.sub("", header)
+
+
+ffi = cffi.FFI()
+ffi.cdef(_TYPES + _declarations(files("raqib.kernel").joinpath("objects/layout.h").read_text()))
+
+
+def constant(name: str) -> int:
+    """Return an enumerator of the layout by its name.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return _ENUMERATORS[name]
+
+
+def _enumerators() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for tag in ("action", "image_flag", "literal_kind", "syscall_kind", "syscall_flag", "record_flag"):
+        found.update(ffi.typeof(f"enum {tag}").relements)
+    return found
+
+
+_ENUMERATORS = _enumerators()

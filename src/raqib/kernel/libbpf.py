@@ -1,0 +1,98 @@
+"""libbpf, by way of cffi: the declarations that the loader uses, and its messages as exceptions."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+import cffi
+
+from raqib.errors import NotPermittedError, RaqibError
+from raqib.kernel.layout import ffi
+
+ffi.cdef("""
+struct bpf_object; struct bpf_map; struct bpf_program; struct bpf_link; struct ring_buffer;
+struct bpf_object *bpf_object__open_file(const char *path, const void *opts);
+int bpf_object__load(struct bpf_object *object);
+void bpf_object__close(struct bpf_object *object);
+struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *object, const char *name);
+struct bpf_program *bpf_object__find_program_by_name(const struct bpf_object *object, const char *name);
+struct bpf_program *bpf_object__next_program(const struct bpf_object *object, struct bpf_program *program);
+const char *bpf_program__name(const struct bpf_program *program);
+const char *bpf_program__section_name(const struct bpf_program *program);
+int bpf_program__set_autoload(struct bpf_program *program, bool autoload);
+int bpf_program__fd(const struct bpf_program *program);
+struct bpf_link *bpf_program__attach(const struct bpf_program *program);
+int bpf_link__fd(const struct bpf_link *link);
+int bpf_link__destroy(struct bpf_link *link);
+int bpf_map__fd(const struct bpf_map *map);
+int bpf_map__set_max_entries(struct bpf_map *map, __u32 entries);
+__u32 bpf_map__max_entries(const struct bpf_map *map);
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
+int bpf_map_lookup_elem(int fd, const void *key, void *value);
+int bpf_map_delete_elem(int fd, const void *key);
+int bpf_map_get_next_key(int fd, const void *key, void *next);
+int bpf_iter_create(int link_fd);
+struct bpf_test_run_opts {
+    size_t sz; const void *data_in; void *data_out; __u32 data_size_in; __u32 data_size_out;
+    const void *ctx_in; void *ctx_out; __u32 ctx_size_in; __u32 ctx_size_out;
+    __u32 retval; int repeat; __u32 duration; __u32 flags; __u32 cpu; __u32 batch_size;
+};
+int bpf_prog_test_run_opts(int fd, struct bpf_test_run_opts *opts);
+typedef int (*ring_buffer_sample_fn)(void *ctx, void *data, size_t size);
+struct ring_buffer *ring_buffer__new(int map_fd, ring_buffer_sample_fn sample, void *ctx, const void *opts);
+void ring_buffer__free(struct ring_buffer *ring);
+int ring_buffer__consume(struct ring_buffer *ring);
+int ring_buffer__epoll_fd(const struct ring_buffer *ring);
+int libbpf_num_possible_cpus(void);
+typedef int (*libbpf_print_fn_t)(int level, const char *format, void *arguments);
+libbpf_print_fn_t libbpf_set_print(libbpf_print_fn_t print);
+int vsnprintf(char *text, size_t size, const char *format, void *arguments);
+""")
+
+_SONAME = "libbpf.so.1"
+_WARN = 0
+
+
+def _open(soname: str) -> Any:
+    try:
+        return ffi.dlopen(soname)
+    except OSError as error:
+        raise NotPermittedError(
+            f"expected the library {soname}, found none ({error}); install it: apt-get install libbpf1"
+        ) from error
+
+
+class Libbpf:
+    """The library, loaded when first asked for; keeps its last warnings."""
+
+    def __init__(self) -> None:
+        self.calls = _open(_SONAME)
+        self._libc = ffi.dlopen(None)
+        self._warnings: list[str] = []
+
+        @ffi.callback("libbpf_print_fn_t")
+        def keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
+            if level == _WARN:
+                text = ffi.new("char[]", 2048)
+                self._libc.vsnprintf(text, 2048, form, arguments)
+                self._warnings.append(ffi.string(text).decode(errors="replace").strip())
+                del self._warnings[:-100]
+            return 0
+
+        self._keep_warning = keep_warning
+        self.calls.libbpf_set_print(keep_warning)
+
+    def warnings(self) -> list[str]:
+        """Return what libbpf has said since the last call."""
+        said, self._warnings = self._warnings, []
+        return said
+
+    def error(self, what: str, code: int | None = None) -> RaqibError:
+        """Return an error for a failed call; `code` is a negative errno, else errno itself counts."""
+        number = -code if code else ffi.errno
+        detail = "; ".join(self.warnings()[-6:])
+        text = f"{what}: {os.strerror(number)}" + (f" ({detail})" if detail else "")
+        kind = NotPermittedError if number in (errno.EPERM, errno.EACCES) else RaqibError
+        return kind(text)

@@ -1,0 +1,114 @@
+"""The compiled eBPF object: opened, sized, loaded, attached, and taken away again."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from typing import Any
+
+from raqib.errors import NotPermittedError, RaqibError
+from raqib.kernel.layout import ffi
+from raqib.kernel.libbpf import Libbpf
+from raqib.kernel.maps import Map
+
+ARCHITECTURES = ("x86_64", "aarch64")
+
+
+class BpfObject:
+    """All programs and maps. Nothing is pinned: what is attached ends with this process, however that ends."""
+
+    def __init__(self, sizes: Mapping[str, int] | None = None) -> None:
+        """Load the object for this processor; `sizes` sets the number of entries (bytes for ring buffers) of maps.
+
+        Raises:
+            NotPermittedError: this kernel, processor or user may not load it.
+            RaqibError: the kernel's verifier or libbpf refuse it; the message has their log.
+        """
+        self._stack = ExitStack()
+        self.library = Libbpf()
+        self.cpus: int = self.library.calls.libbpf_num_possible_cpus()
+        machine = platform.machine()
+        if machine not in ARCHITECTURES:
+            raise NotPermittedError(f"expected a processor of {', '.join(ARCHITECTURES)}, found {machine}")
+        with as_file(files("raqib.kernel").joinpath(f"objects/raqib.{machine}.bpf.o")) as path:
+            if not path.exists():
+                raise RaqibError(f"expected the compiled programs at {path}, found none; build them: make -C bpf")
+            self._object = self.library.calls.bpf_object__open_file(os.fsencode(path), ffi.NULL)
+        if self._object == ffi.NULL:
+            raise self.library.error("cannot open the eBPF object")
+        self._stack.callback(self.library.calls.bpf_object__close, self._object)
+        try:
+            for name, entries in {"scratches": self.cpus + 1, **(sizes or {})}.items():
+                code = self.library.calls.bpf_map__set_max_entries(self._map(name), entries)
+                if code:
+                    raise self.library.error(f"map {name}: cannot have {entries} entries", code)
+            code = self.library.calls.bpf_object__load(self._object)
+            if code:
+                raise self.library.error("cannot load the eBPF programs", code)
+        except BaseException:
+            self.close()
+            raise
+
+    def _map(self, name: str) -> Any:
+        found = self.library.calls.bpf_object__find_map_by_name(self._object, name.encode())
+        if found == ffi.NULL:
+            raise RaqibError(f"expected a map {name!r} in the eBPF object, found none")
+        return found
+
+    def program(self, name: str) -> Any:
+        """Return the program of that name."""
+        found = self.library.calls.bpf_object__find_program_by_name(self._object, name.encode())
+        if found == ffi.NULL:
+            raise RaqibError(f"expected a program {name!r} in the eBPF object, found none")
+        return found
+
+    def map(self, name: str, key: str, value: str) -> Map:
+        """Return a map with the types of its keys and values, such as `struct process_key`."""
+        return Map(self.library, self.map_fd(name), name, key, value)
+
+    def map_fd(self, name: str) -> int:
+        """Return a map's descriptor; it belongs to the object."""
+        fd: int = self.library.calls.bpf_map__fd(self._map(name))
+        return fd
+
+    def attach(self, name: str) -> None:
+        """Attach a program to the hook that its section names, until the object is closed."""
+        link = self.library.calls.bpf_program__attach(self.program(name))
+        if link == ffi.NULL:
+            raise self.library.error(f"cannot attach {name}")
+        self._stack.callback(self.library.calls.bpf_link__destroy, link)
+
+    def iterate(self, name: str) -> None:
+        """Run an iterator program over everything that it visits."""
+        link = self.library.calls.bpf_program__attach(self.program(name))
+        if link == ffi.NULL:
+            raise self.library.error(f"cannot attach {name}")
+        try:
+            fd = self.library.calls.bpf_iter_create(self.library.calls.bpf_link__fd(link))
+            if fd < 0:
+                raise self.library.error(f"cannot start the iterator {name}", fd)
+            try:
+                while os.read(fd, 4096):
+                    pass
+            finally:
+                os.close(fd)
+        finally:
+            self.library.calls.bpf_link__destroy(link)
+
+    def run(self, name: str, request: Any, size: int) -> int:
+        """Run a program of type syscall with `request` as its context, which it may change; return its result."""
+        opts: Any = ffi.new("struct bpf_test_run_opts *")
+        opts.sz = ffi.sizeof("struct bpf_test_run_opts")
+        opts.ctx_in = request
+        opts.ctx_size_in = size
+        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        if code:
+            raise self.library.error(f"cannot run {name}", code)
+        return int(ffi.cast("int32_t", opts.retval))
+
+    def close(self) -> None:
+        """Detach and unload everything."""
+        self._stack.close()

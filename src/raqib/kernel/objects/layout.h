@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What the kernel side and the daemon exchange. A test compares the object's BTF with the daemon's decoders. */
+#pragma once
+
+#include <linux/types.h>
+
+#define PATH_BYTES 4096
+#define EXE_BYTES 256
+#define ARGS_BYTES 256
+#define LOADER_BYTES 64
+#define COMM_BYTES 16
+#define CONTEXT_PATH_BYTES 256
+#define SYSCALLS 512
+
+enum action {
+	ACTION_FASYNC = 1 << 0,
+	ACTION_FLOCK = 1 << 1,
+	ACTION_FSYNC = 1 << 2,
+	ACTION_LLSEEK = 1 << 3,
+	ACTION_MMAP = 1 << 4,
+	ACTION_OPEN = 1 << 5,
+	ACTION_READ = 1 << 6,
+	ACTION_WRITE = 1 << 7,
+	ACTION_RENAME = 1 << 8,
+	ACTION_TRUNCATE = 1 << 9,
+	ACTION_UNLINK = 1 << 10,
+	ACTION_CREATE = 1 << 11,
+	ACTION_CLOSE = 1 << 12,
+	ACTION_LINK = 1 << 13,
+	ACTION_EXECVE = 1 << 14,
+};
+
+/* A pid may be reused; with the start time (CLOCK_BOOTTIME) it is not. */
+struct process_key {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 zero;
+};
+
+enum image_flag {
+	IMAGE_ARGS_TRUNCATED = 1 << 0,
+};
+
+/* A program as one execve started it. A text longer than its field here is whole in the map `texts`, by its hash. */
+struct image {
+	__u64 exec_ns;
+	__u64 exe_hash;
+	__u64 args_hash;
+	__u16 exe_len;
+	__u16 args_len;
+	__u16 loader_len;
+	__u16 flags;
+	char exe[EXE_BYTES];
+	char args[ARGS_BYTES];
+	char loader[LOADER_BYTES];
+};
+
+struct process {
+	struct process_key key;
+	struct process_key parent;
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__u32 ns_pid;
+	__u32 mnt_ns;
+	__u32 pid_ns;
+	__u32 uts_ns;
+	__u32 ipc_ns;
+	__u32 net_ns;
+	__u32 cgroup_ns;
+	__u64 cgroup_id;
+	__u64 exit_ns;
+	__u32 exit_code;
+	__u32 exited;
+	/* Heads of the chains through `accesses` and `watched`: the hash of the file last added. */
+	__u64 last_access;
+	__u64 last_watched;
+	/* The loss counter when the process began. */
+	__u64 lost_before;
+	char comm[COMM_BYTES];
+	struct image now;
+	struct image before;
+};
+
+struct access_key {
+	struct process_key process;
+	__u64 file;
+};
+
+/* Everything that a process did, for the background of an event: best effort. */
+struct access {
+	__u64 next;
+	__u32 actions;
+	__u32 zero;
+};
+
+/* What a process did to a file that some recipe may care about: kept until it is delivered and the process is gone. */
+struct watched {
+	__u64 next;
+	__u64 alias;
+	__u64 timestamp_ns;
+	__u32 actions;
+	__u32 reported;
+	__u32 interest;
+	__u32 generation;
+	__u32 flags;
+	__u32 path_len;
+	char path[CONTEXT_PATH_BYTES];
+};
+
+struct context_path {
+	__u32 len;
+	char path[CONTEXT_PATH_BYTES];
+};
+
+struct long_text {
+	__u32 len;
+	char text[PATH_BYTES];
+};
+
+/* What a name means to the recipes: the actions on it that one of them may match. */
+struct verdict {
+	__u32 generation;
+	__u32 interest;
+};
+
+enum literal_kind {
+	LITERAL_EXACT = 1,
+	LITERAL_BASE = 2,
+	LITERAL_DIR = 3,
+	LITERAL_PREFIX = 4,
+};
+
+struct literal_key {
+	__u64 hash;
+	__u32 kind;
+	__u32 generation;
+};
+
+struct policy {
+	__u64 siphash_key[2];
+	/* Bit n: some LITERAL_PREFIX has n components; bit 63: 63 or more. */
+	__u64 prefix_depths;
+	__u32 generation;
+	/* Actions that any recipe wants, and those for which only the daemon can tell. */
+	__u32 wanted;
+	__u32 residual;
+	/* The daemon itself, whose own accesses would feed back. */
+	__u32 agent;
+	__u32 cpus;
+	__u32 zero;
+};
+
+enum syscall_kind {
+	SYSCALL_NONE = 0,
+	/* The result is a descriptor of a file just opened. */
+	SYSCALL_OPEN = 1,
+	/* Arguments `fd` and `fd2` are descriptors. */
+	SYSCALL_FD = 2,
+	/* The same, looked at when the call begins, since the descriptor is gone when it ends. */
+	SYSCALL_FD_ENTER = 3,
+	SYSCALL_FD_RANGE_ENTER = 4,
+	/* Arguments `name` and `name2` are names, relative to the descriptors `dir` and `dir2`. */
+	SYSCALL_NAME = 5,
+};
+
+enum syscall_flag {
+	/* The last component of `name` is followed if it is a symbolic link. */
+	SYSCALL_FOLLOW = 1 << 0,
+	/* The open flags are the first member of a struct that the argument points to. */
+	SYSCALL_FLAGS_INDIRECT = 1 << 1,
+	/* The file is emptied whatever the flags. */
+	SYSCALL_TRUNCATES = 1 << 2,
+};
+
+/* An argument index of -1: there is none. */
+struct syscall_row {
+	__u8 kind;
+	__u8 flags;
+	__s8 fd;
+	__s8 fd2;
+	__s8 dir;
+	__s8 name;
+	__s8 dir2;
+	__s8 name2;
+	/* The row counts only if argument `equal` has `equal_value`, one of `any_bits` is set and none of `no_bits`. */
+	__s8 equal;
+	__s8 any;
+	__s8 none;
+	__s8 open_flags;
+	__u32 actions;
+	__u32 actions2;
+	__u32 equal_value;
+	__u32 any_bits;
+	__u32 no_bits;
+};
+
+/* [0]: the processor's own numbers, [1]: those of 32-bit programs. */
+struct syscall_table {
+	struct syscall_row rows[2][SYSCALLS];
+};
+
+/* Every failure that the kernel side can have; the first group loses something, the second only delays or shortens. */
+struct counters {
+	__u64 lost_process;
+	__u64 lost_watched;
+	__u64 lost_name;
+	__u64 lost_path;
+
+	__u64 pending;
+	__u64 records;
+	__u64 accesses;
+	__u64 path_truncated;
+	__u64 args_truncated;
+	__u64 text_failed;
+};
+
+enum record_flag {
+	/* `path` is what the program named: links on the way are not resolved. */
+	RECORD_AS_GIVEN = 1 << 0,
+	/* The last component would be followed too. */
+	RECORD_FOLLOW = 1 << 1,
+	RECORD_DELETED = 1 << 2,
+	RECORD_PATH_TRUNCATED = 1 << 3,
+	/* The interest is a guess from literals; the daemon should teach a verdict. */
+	RECORD_UNDECIDED = 1 << 4,
+};
+
+/* A record ends with its texts, one after the other: path, used, inside, exe, args (the last two only if long). */
+#define RECORD_TEXT_BYTES (5 * PATH_BYTES + 256)
+
+struct record {
+	__u32 size;
+	__u32 flags;
+	__u64 timestamp_ns;
+	__u64 path_hash;
+	__u64 used_hash;
+	__u64 inside_hash;
+	__u32 actions;
+	__u32 fresh;
+	__u32 generation;
+	__u16 path_len;
+	__u16 used_len;
+	__u16 inside_len;
+	__u16 exe_len;
+	__u16 args_len;
+	__u16 mode;
+	__u64 inode;
+	__u64 file_size;
+	__u64 mtime_ns;
+	__u32 device;
+	__u32 uid;
+	__u32 gid;
+	__u32 zero;
+	__u64 lost;
+	struct process process;
+	char text[RECORD_TEXT_BYTES];
+};
+
+/* What the daemon asks with BPF_PROG_RUN. */
+struct hash_request {
+	__u64 path; /* user address */
+	__u32 path_len;
+	__u32 zero;
+	__u64 hash;
+	__u64 dir_hash;
+	__u64 base_hash;
+};
+
+struct merge_request {
+	struct access_key key;
+	__u32 actions;
+	__u32 reported;
+	__u32 total; /* answer */
+	__u32 zero;
+};
+
