@@ -7,9 +7,13 @@ import os
 import stat
 from pathlib import Path
 
+import structlog
+
 from raqib.errors import RaqibError
 from raqib.model.event import Event
 from raqib.printers.escape import json_line
+
+_log = structlog.get_logger(__name__)
 
 DEFAULT_PATH = Path("/var/log/raqib/events.jsonl")
 
@@ -37,6 +41,7 @@ class VarlogPrinter:
         self._fd = -1
         self._identity = (0, 0)
         self._torn = False
+        self._stuck = False
         self._open()
 
     def print(self, event: Event, line: bytes) -> None:
@@ -46,7 +51,7 @@ class VarlogPrinter:
         if size is None:
             self._open()
         elif size > 0 and size + len(text) > self._max_bytes:
-            self._rotate()
+            self._try_to_rotate()
         if self._torn:
             text = b"\n" + text
         # Set until all is written: a part of a line must not become the beginning of the next.
@@ -88,6 +93,19 @@ class VarlogPrinter:
         self._fd = fd
         self._identity = (status.st_dev, status.st_ino)
         self._torn = status.st_size > 0 and os.pread(fd, 1, status.st_size - 1) != b"\n"
+
+    def _try_to_rotate(self) -> None:
+        """Rotate; if that is impossible, as in an append-only directory, say so once and let the file grow."""
+        try:
+            self._rotate()
+        except OSError as error:
+            if not self._stuck:
+                _log.warning("event log cannot be rotated, it grows", path=str(self._path), error=str(error))
+            self._stuck = True
+            if self._fd < 0:
+                raise
+        else:
+            self._stuck = False
 
     def _rotate(self) -> None:
         for number in range(self._keep, 0, -1):
