@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 from collections.abc import Callable, Iterator
+from io import FileIO
 
 import pytest
 
@@ -12,25 +12,37 @@ from raqib.model.event import Event, ProcessInfo, encode
 from raqib.printers import Pretty, Printers, StdoutPrinter
 
 MakeEvent = Callable[..., Event]
-Pipe = tuple[int, int]
+
+
+class Pipe:
+    """A pipe whose ends can be closed early without closing anything else later."""
+
+    def __init__(self) -> None:
+        reader, writer = os.pipe()
+        self._files = FileIO(reader, "rb"), FileIO(writer, "wb")
+        self.reader, self.writer = reader, writer
+
+    def close_reader(self) -> None:
+        self._files[0].close()
+
+    def close_writer(self) -> None:
+        self._files[1].close()
 
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    reader, writer = os.pipe()
-    yield reader, writer
-    for descriptor in (reader, writer):
-        # Some tests close one end themselves.
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+    ends = Pipe()
+    yield ends
+    ends.close_reader()
+    ends.close_writer()
 
 
 def test_a_pipe_gets_json_lines(pipe: Pipe, make_event: MakeEvent) -> None:
-    printer = StdoutPrinter(fd=pipe[1])
+    printer = StdoutPrinter(fd=pipe.writer)
     events = [make_event(number) for number in range(3)]
     for event in events:
         printer.print(event, encode(event))
-    assert b"".join(encode(event) + b"\n" for event in events) == os.read(pipe[0], 65536)
+    assert b"".join(encode(event) + b"\n" for event in events) == os.read(pipe.reader, 65536)
 
 
 def test_a_terminal_gets_lines_for_people(make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,20 +72,20 @@ def test_a_terminal_gets_escaped_json_if_raw(make_event: MakeEvent) -> None:
 
 def test_a_full_pipe_keeps_every_line_whole(pipe: Pipe, make_event: MakeEvent) -> None:
     events = [make_event(number, note="x" * 30_000) for number in range(10)]
-    printers = Printers([StdoutPrinter(fd=pipe[1])])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
     for event in events:
         printers.submit(event, encode(event))
     expected = b"".join(encode(event) + b"\n" for event in events)
     got = b""
     while len(got) < len(expected):
-        got += os.read(pipe[0], 65536)
+        got += os.read(pipe.reader, 65536)
     assert expected == got
     printers.close()
 
 
 def test_a_full_pipe_that_nobody_reads_does_not_hold_back_the_end(pipe: Pipe, make_event: MakeEvent) -> None:
-    printers = Printers([StdoutPrinter(fd=pipe[1])])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
     for number in range(10):
         printers.submit(make_event(number, note="x" * 30_000), b"x" * 30_000)
@@ -84,8 +96,8 @@ def test_a_full_pipe_that_nobody_reads_does_not_hold_back_the_end(pipe: Pipe, ma
 
 
 def test_a_pipe_without_reader_is_a_failure_each_time(pipe: Pipe, make_event: MakeEvent) -> None:
-    os.close(pipe[0])
-    printers = Printers([StdoutPrinter(fd=pipe[1])])
+    pipe.close_reader()
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
     for number in range(3):
         printers.submit(make_event(number), b"{}")
@@ -94,18 +106,18 @@ def test_a_pipe_without_reader_is_a_failure_each_time(pipe: Pipe, make_event: Ma
 
 
 def test_a_reader_that_leaves_in_the_middle_of_a_line_is_a_failure(pipe: Pipe, make_event: MakeEvent) -> None:
-    printers = Printers([StdoutPrinter(fd=pipe[1])])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
     printers.submit(make_event(), b"x" * 200_000)
-    assert b"x" == os.read(pipe[0], 1)
-    os.close(pipe[0])
+    assert b"x" == os.read(pipe.reader, 1)
+    pipe.close_reader()
     printers.close()
     assert (0, 1) == (printers.counts["stdout"].written, printers.counts["stdout"].failed)
 
 
 def test_a_closed_descriptor_is_a_failure(pipe: Pipe, make_event: MakeEvent) -> None:
-    os.close(pipe[1])
-    printer = StdoutPrinter(fd=pipe[1])
+    pipe.close_writer()
+    printer = StdoutPrinter(fd=pipe.writer)
     with pytest.raises(OSError, match="closed when raqib started") as error:
         printer.print(make_event(), b"{}")
     assert errno.EBADF == error.value.errno
@@ -115,7 +127,7 @@ def test_what_comes_later_under_the_same_number_is_not_written_to(pipe: Pipe, ma
     reader, writer = os.pipe()
     printer = StdoutPrinter(fd=writer)
     os.close(writer)
-    os.dup2(pipe[1], writer)
+    os.dup2(pipe.writer, writer)
     printer.print(make_event(), b"{}")
     assert b"{}\n" == os.read(reader, 100)
     os.close(reader)
@@ -124,5 +136,5 @@ def test_what_comes_later_under_the_same_number_is_not_written_to(pipe: Pipe, ma
 
 def test_pretty_can_be_asked_for(pipe: Pipe, make_event: MakeEvent) -> None:
     event = make_event()
-    StdoutPrinter(fd=pipe[1], pretty=Pretty()).print(event, encode(event))
-    assert Pretty().render(event).encode() == os.read(pipe[0], 65536)
+    StdoutPrinter(fd=pipe.writer, pretty=Pretty()).print(event, encode(event))
+    assert Pretty().render(event).encode() == os.read(pipe.reader, 65536)
