@@ -31,7 +31,7 @@ class VarlogPrinter:
     def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = 64 << 20, keep: int = 8) -> None:
         """Rotate before the file exceeds `max_bytes`; `keep` older files stay as path.1 (the newest) to path.N.
 
-        Raises `RaqibError` if the path exists and is not a regular file, and `OSError` if it cannot be opened.
+        Raises `RaqibError` if the file cannot be opened or is not a regular one.
         """
         if max_bytes < 1 or keep < 1:
             raise ValueError(f"expected max_bytes and keep of at least 1, got {max_bytes} and {keep}")
@@ -42,7 +42,12 @@ class VarlogPrinter:
         self._identity = (0, 0)
         self._torn = False
         self._stuck = False
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            raise RaqibError(
+                f"expected an event log to append to, found: {error.strerror}: {path}; free the path or set another"
+            ) from error
 
     def print(self, event: Event, line: bytes) -> None:
         """Append the event. Raises `OSError`, for one if the disk is full; the next event is tried anew."""

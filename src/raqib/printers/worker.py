@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import structlog
 
@@ -74,13 +75,14 @@ class Worker:
         """Wait for the thread until `deadline` (of `time.monotonic`), then break off what it still does."""
         if self._thread.ident is None:
             self._close_printer()
+            self._drop_waiting()
             return
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._thread.is_alive():
             self._abandoned = True
             self._close_printer()
             self._thread.join(LATE_S)
-            self._dropped += max(0, self._queue.qsize() - 1)
+            self._drop_waiting()
             _log.warning("printer did not finish in time", printer=self.printer.name, dropped=self._dropped)
 
     def _run(self) -> None:
@@ -100,6 +102,11 @@ class Worker:
                 written()
         if not self._abandoned:
             self._close_printer()
+
+    def _drop_waiting(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._dropped += self._queue.get_nowait() is not None
 
     def _close_printer(self) -> None:
         try:

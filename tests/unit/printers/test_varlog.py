@@ -171,7 +171,7 @@ def test_a_link_is_refused(path: Path, tmp_path: Path) -> None:
     target.touch()
     path.parent.mkdir()
     path.symlink_to(target)
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(RaqibError, match="symbolic link"):
         VarlogPrinter(path)
     assert b"" == target.read_bytes()
 
