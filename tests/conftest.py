@@ -12,10 +12,15 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 PRIVILEGED = (HERE / "kernel", HERE / "e2e")
 CAP_SYS_ADMIN = 1 << 21
+
+# How long an example takes depends on who else uses the machine.
+settings.register_profile("raqib", deadline=None)
+settings.load_profile("raqib")
 
 
 def is_privileged(path: Path) -> bool:

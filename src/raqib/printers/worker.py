@@ -18,6 +18,9 @@ _log = structlog.get_logger(__name__)
 LATE_S = 0.05
 """A printer that has been busy with one event for longer is not waited for until it has caught up."""
 
+BREAK_OFF_S = 0.5
+"""How long a printer may take to return once it was closed while printing."""
+
 Written = Callable[[], None]
 _Item = tuple[Event, bytes, Written | None]
 
@@ -81,7 +84,7 @@ class Worker:
         if self._thread.is_alive():
             self._abandoned = True
             self._close_printer()
-            self._thread.join(LATE_S)
+            self._thread.join(BREAK_OFF_S)
             self._drop_waiting()
             _log.warning("printer did not finish in time", printer=self.printer.name, dropped=self._dropped)
 
