@@ -1,0 +1,53 @@
+# The menu. Every target works in a fresh checkout: scripts/setup brings what is missing.
+PYTHON := .venv/bin/python
+UV := .tools/bin/uv
+COMPILE := $(UV) pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url -q
+C_SOURCES = $(wildcard bpf/*.c bpf/*.h)
+SHELL_SCRIPTS := scripts/run scripts/setup scripts/test .ci/run
+PYTHON_SOURCES = src tests hatch_build.py $(wildcard bench)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: ## set up, then start the agent in the foreground
+	@scripts/run
+
+demo: ## set up, then show a detection and its reaction
+	@scripts/setup run
+	@.venv/bin/raqib demo
+
+test: ## set up, then lint, types and all tests
+	@scripts/test
+
+lint: setup ## style and types of Python, C and shell
+	$(PYTHON) -m ruff check $(PYTHON_SOURCES)
+	$(PYTHON) -m ruff format --check $(PYTHON_SOURCES)
+	$(PYTHON) -m mypy
+	.venv/bin/clang-format --dry-run -Werror $(C_SOURCES)
+	@if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS); else echo 'shellcheck is not installed: scripts not checked'; fi
+
+format: setup ## rewrite Python and C in the project's style
+	$(PYTHON) -m ruff check --fix $(PYTHON_SOURCES)
+	$(PYTHON) -m ruff format $(PYTHON_SOURCES)
+	.venv/bin/clang-format -i $(C_SOURCES)
+
+bench: setup ## the workloads behind the numbers in README
+	$(PYTHON) -m bench
+
+wheel: setup ## dist/raqib-*.whl, objects for every processor included
+	$(PYTHON) -m build --wheel --no-isolation
+
+lock: setup ## resolve the dependencies anew: requirements/*.txt; UPGRADE=--upgrade takes newer releases
+	$(COMPILE) $(UPGRADE) --group dev -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) --group build -c requirements/dev.txt --no-annotate -o requirements/run.txt
+	$(UV) pip compile requirements/uv.in $(UPGRADE) --universal --generate-hashes --no-header --no-emit-index-url -q -o requirements/uv.txt
+
+clean: ## remove what was built; keeps the environment
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f src/raqib/kernel/objects/*.bpf.o src/raqib/kernel/objects/*.tmp
+
+setup:
+	@scripts/setup test
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint format bench wheel lock clean setup

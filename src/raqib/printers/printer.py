@@ -1,0 +1,41 @@
+"""What a printer is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from raqib.model.event import Event
+
+
+class Printer(Protocol):
+    """A place that events go to. It is called from one thread of its own, which it may keep waiting."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration, and in counts and logs."""
+
+    @property
+    def local(self) -> bool:
+        """Whether reactions wait, for a short time, until it has written."""
+
+    def print(self, event: Event, line: bytes) -> None:
+        """Write one event. `line` is its JSON without a newline. Whatever it raises is counted as a failure."""
+
+    def close(self) -> None:
+        """Write what is held back and free what is held.
+
+        Called once: after the last `print`, or, from another thread, to break off one that does not return.
+        """
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What became of the events that a printer was handed."""
+
+    written: int
+    failed: int
+    dropped: int
+    """Because its queue was full, or it was closed."""
+    waiting: int
+    """Now in its queue."""

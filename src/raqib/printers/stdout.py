@@ -1,0 +1,62 @@
+"""The printer for standard output: pretty on a terminal, JSON lines otherwise."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+
+from raqib.model.event import Event
+from raqib.printers.escape import json_line
+from raqib.printers.pretty import Pretty
+
+# A pipe that polls as writable takes a page at once, whoever reads or does not.
+_CHUNK = select.PIPE_BUF
+
+
+class StdoutPrinter:
+    """Writes to a descriptor that nobody may be reading; `close` breaks off a write that waits for a reader.
+
+    Make it early: if standard output is closed, the next file that is opened gets its number.
+    """
+
+    name = "stdout"
+    local = True
+
+    def __init__(self, *, raw: bool = False, fd: int = 1, pretty: Pretty | None = None) -> None:
+        """Write JSON lines if `raw`, else what `pretty` renders; by default that is only used on a terminal."""
+        try:
+            self._fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        except OSError:
+            self._fd = -1
+        if raw:
+            self._pretty = None
+        elif pretty is None and self._fd >= 0 and os.isatty(self._fd):
+            self._pretty = Pretty.for_terminal()
+        else:
+            self._pretty = pretty
+        self._close_event = os.eventfd(0, os.EFD_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._close_event, select.POLLIN)
+        if self._fd >= 0:
+            self._poll.register(self._fd, select.POLLOUT)
+
+    def print(self, event: Event, line: bytes) -> None:
+        """Write the event; waits as long as the reader does.
+
+        Raises `OSError` if there is no reader any more, or none that reads until `close`.
+        """
+        if self._fd < 0:
+            raise OSError(errno.EBADF, "standard output was closed when raqib started")
+        text = json_line(line) + b"\n" if self._pretty is None else self._pretty.render(event).encode()
+        rest = memoryview(text)
+        while rest:
+            # With the reader gone poll says POLLERR, and the write says EPIPE.
+            if any(ready == self._close_event for ready, _ in self._poll.poll()):
+                raise OSError(errno.ECANCELED, "standard output was not read until the end")
+            rest = rest[os.write(self._fd, rest[:_CHUNK]) :]
+
+    def close(self) -> None:
+        """Break off a write that waits. The descriptors stay: the waiting thread may still use them."""
+        os.eventfd_write(self._close_event, 1)

@@ -1,0 +1,130 @@
+"""One printer with its queue and its thread: whatever it does, it does to itself alone."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from raqib.model.event import Event
+from raqib.printers.printer import Counts, Printer
+
+_log = structlog.get_logger(__name__)
+
+LATE_S = 0.05
+"""A printer that has been busy with one event for longer is not waited for until it has caught up."""
+
+BREAK_OFF_S = 0.5
+"""How long a printer may take to return once it was closed while printing."""
+
+Written = Callable[[], None]
+_Item = tuple[Event, bytes, Written | None]
+
+
+class Worker:
+    """Feeds a printer from a bounded queue. An eighth of the queue is kept for events of high importance and above."""
+
+    def __init__(self, printer: Printer, queue_size: int) -> None:
+        self.printer = printer
+        self._size = queue_size
+        self._size_ordinary = queue_size - queue_size // 8
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"printer-{printer.name}", daemon=True)
+        self._busy_since: float | None = None
+        self._closing = False
+        self._abandoned = False
+        self._failing = False
+        self._written = 0
+        self._failed = 0
+        self._dropped = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def offer(self, event: Event, line: bytes, written: Written | None) -> bool:
+        """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned.
+
+        `written` is called, from the printer's thread, once the printer has written the event or failed to.
+        """
+        important = event.metadata.importance in ("high", "critical")
+        if self._closing or self._queue.qsize() >= (self._size if important else self._size_ordinary):
+            self._dropped += 1
+            return False
+        self._queue.put((event, line, written))
+        return True
+
+    @property
+    def late(self) -> bool:
+        """Whether the printer is stuck, or nearly so."""
+        busy_since = self._busy_since
+        return busy_since is not None and time.monotonic() - busy_since > LATE_S
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the events so far."""
+        return Counts(self._written, self._failed, self._dropped, self._queue.qsize())
+
+    def ask_to_end(self) -> None:
+        """Take no further events; the thread ends when the queue is empty."""
+        self._closing = True
+        self._queue.put(None)
+
+    def end(self, deadline: float) -> None:
+        """Wait for the thread until `deadline` (of `time.monotonic`), then break off what it still does."""
+        if self._thread.ident is None:
+            self._close_printer()
+            self._drop_waiting()
+            return
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._thread.is_alive():
+            self._abandoned = True
+            self._close_printer()
+            self._thread.join(BREAK_OFF_S)
+            self._drop_waiting()
+            _log.warning("printer did not finish in time", printer=self.printer.name, dropped=self._dropped)
+
+    def _run(self) -> None:
+        while not self._abandoned and (item := self._queue.get()) is not None:
+            event, line, written = item
+            self._busy_since = time.monotonic()
+            try:
+                self.printer.print(event, line)
+            except Exception as error:
+                self._failed += 1
+                self._say_failing(error)
+            else:
+                self._written += 1
+                self._say_working()
+            self._busy_since = None
+            if written is not None:
+                written()
+        if not self._abandoned:
+            self._close_printer()
+
+    def _drop_waiting(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._dropped += self._queue.get_nowait() is not None
+
+    def _close_printer(self) -> None:
+        try:
+            self.printer.close()
+        except Exception as error:
+            _log.warning("printer failed while closing", printer=self.printer.name, error=str(error))
+
+    def _say_failing(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            _log.warning(
+                "printer failed; further failures are only counted", printer=self.printer.name, error=str(error)
+            )
+
+    def _say_working(self) -> None:
+        if self._failing:
+            self._failing = False
+            _log.info("printer works again", printer=self.printer.name, failed=self._failed)

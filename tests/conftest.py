@@ -1,0 +1,78 @@
+"""Where the kernel's tests run, and where their absence is a failure.
+
+Everything below `kernel` and `e2e` needs root and a kernel with BTF. Elsewhere these tests are skipped, all for one
+reason; with RAQIB_REQUIRE_KERNEL=1, as in continuous integration, a skip there is a failure.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+HERE = Path(__file__).parent
+PRIVILEGED = (HERE / "kernel", HERE / "e2e")
+CAP_SYS_ADMIN = 1 << 21
+
+# How long an example takes depends on who else uses the machine.
+settings.register_profile("raqib", deadline=None)
+settings.load_profile("raqib")
+
+
+def is_privileged(path: Path) -> bool:
+    return any(path.is_relative_to(directory) for directory in PRIVILEGED)
+
+
+def is_required() -> bool:
+    return os.environ.get("RAQIB_REQUIRE_KERNEL", "0") not in ("", "0")
+
+
+@functools.cache
+def why_not_here() -> str | None:
+    if os.geteuid() != 0:
+        return "needs root"
+    status = Path("/proc/self/status").read_text()
+    capabilities = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    if not int(capabilities, 16) & CAP_SYS_ADMIN:
+        return "needs root with CAP_SYS_ADMIN"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "needs a kernel with BTF (/sys/kernel/btf/vmlinux)"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = why_not_here()
+    if reason is None:
+        return
+    for item in items:
+        if is_privileged(item.path):
+            item.add_marker(pytest.mark.skip(reason=reason), append=False)
+
+
+def fail_if_required(report: pytest.TestReport | pytest.CollectReport, path: Path) -> None:
+    """Turn a skip into a failure; an expected failure is none."""
+    if not (report.skipped and is_required() and is_privileged(path)) or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"{report.nodeid}: expected to run since RAQIB_REQUIRE_KERNEL is set, but: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_required(report, item.path)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_if_required(report, collector.path)
+    return report

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from io import FileIO
+
+import pytest
+
+from raqib.model.event import Event, ProcessInfo, encode
+from raqib.printers import Pretty, Printers, StdoutPrinter
+
+MakeEvent = Callable[..., Event]
+
+
+class Pipe:
+    """A pipe whose ends can be closed early without closing anything else later."""
+
+    def __init__(self) -> None:
+        reader, writer = os.pipe()
+        self._files = FileIO(reader, "rb"), FileIO(writer, "wb")
+        self.reader, self.writer = reader, writer
+
+    def close_reader(self) -> None:
+        self._files[0].close()
+
+    def close_writer(self) -> None:
+        self._files[1].close()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    ends = Pipe()
+    yield ends
+    ends.close_reader()
+    ends.close_writer()
+
+
+def test_a_pipe_gets_json_lines(pipe: Pipe, make_event: MakeEvent) -> None:
+    printer = StdoutPrinter(fd=pipe.writer)
+    events = [make_event(number) for number in range(3)]
+    for event in events:
+        printer.print(event, encode(event))
+    assert b"".join(encode(event) + b"\n" for event in events) == os.read(pipe.reader, 65536)
+
+
+def test_a_terminal_gets_lines_for_people(make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, terminal = os.openpty()
+    event = make_event(process=ProcessInfo(exe="/tmp/\x1b]0;owned\x07", pid=42))
+    StdoutPrinter(fd=terminal).print(event, encode(event))
+    text = os.read(controller, 65536)
+    assert b"LOW" in text
+    assert rb"/tmp/\x1b]0;owned\x07" in text
+    assert b"\x1b]" not in text
+    assert b"\x07" not in text
+    os.close(controller)
+    os.close(terminal)
+
+
+def test_a_terminal_gets_escaped_json_if_raw(make_event: MakeEvent) -> None:
+    controller, terminal = os.openpty()
+    event = make_event(note="\x1b[2J\x9b2J\x7f\u202e")
+    StdoutPrinter(fd=terminal, raw=True).print(event, encode(event))
+    text = os.read(controller, 65536).removesuffix(b"\r\n")
+    assert text.isascii()
+    assert text.decode().isprintable()
+    assert event.note == json.loads(text)["note"]
+    os.close(controller)
+    os.close(terminal)
+
+
+def test_a_full_pipe_keeps_every_line_whole(pipe: Pipe, make_event: MakeEvent) -> None:
+    events = [make_event(number, note="x" * 30_000) for number in range(10)]
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers.start()
+    for event in events:
+        printers.submit(event, encode(event))
+    expected = b"".join(encode(event) + b"\n" for event in events)
+    got = b""
+    while len(got) < len(expected):
+        got += os.read(pipe.reader, 65536)
+    assert expected == got
+    printers.close()
+
+
+def test_a_full_pipe_that_nobody_reads_does_not_hold_back_the_end(pipe: Pipe, make_event: MakeEvent) -> None:
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers.start()
+    for number in range(10):
+        printers.submit(make_event(number, note="x" * 30_000), b"x" * 30_000)
+    printers.close(timeout_s=0.1)
+    counts = printers.counts["stdout"]
+    assert 1 == counts.failed
+    assert 10 == counts.written + counts.failed + counts.dropped
+
+
+def test_a_pipe_without_reader_is_a_failure_each_time(pipe: Pipe, make_event: MakeEvent) -> None:
+    pipe.close_reader()
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers.start()
+    for number in range(3):
+        printers.submit(make_event(number), b"{}")
+    printers.close()
+    assert 3 == printers.counts["stdout"].failed
+
+
+def test_a_reader_that_leaves_in_the_middle_of_a_line_is_a_failure(pipe: Pipe, make_event: MakeEvent) -> None:
+    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers.start()
+    printers.submit(make_event(), b"x" * 200_000)
+    assert b"x" == os.read(pipe.reader, 1)
+    pipe.close_reader()
+    printers.close()
+    assert (0, 1) == (printers.counts["stdout"].written, printers.counts["stdout"].failed)
+
+
+def test_a_closed_descriptor_is_a_failure(pipe: Pipe, make_event: MakeEvent) -> None:
+    pipe.close_writer()
+    printer = StdoutPrinter(fd=pipe.writer)
+    with pytest.raises(OSError, match="closed when raqib started") as error:
+        printer.print(make_event(), b"{}")
+    assert errno.EBADF == error.value.errno
+
+
+def test_what_comes_later_under_the_same_number_is_not_written_to(pipe: Pipe, make_event: MakeEvent) -> None:
+    reader, writer = os.pipe()
+    printer = StdoutPrinter(fd=writer)
+    os.close(writer)
+    os.dup2(pipe.writer, writer)
+    printer.print(make_event(), b"{}")
+    assert b"{}\n" == os.read(reader, 100)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_pretty_can_be_asked_for(pipe: Pipe, make_event: MakeEvent) -> None:
+    event = make_event()
+    StdoutPrinter(fd=pipe.writer, pretty=Pretty()).print(event, encode(event))
+    assert Pretty().render(event).encode() == os.read(pipe.reader, 65536)
