@@ -162,7 +162,6 @@ static __always_inline struct watched *watched_get(struct scratch *scratch, cons
 	struct watched *entry = bpf_map_lookup_elem(&watched, key);
 	struct access *before;
 	struct watched *fresh = &scratch->watched;
-	__u32 len;
 
 	if (entry)
 		return entry;
@@ -178,8 +177,7 @@ static __always_inline struct watched *watched_get(struct scratch *scratch, cons
 	fresh->alias = seen->has_used ? scratch->used.hash : 0;
 	fresh->flags = seen->flags;
 	fresh->path_len = scratch->path.len;
-	len = scratch->path.len;
-	bpf_probe_read_kernel(fresh->path, len < CONTEXT_PATH_BYTES ? len : CONTEXT_PATH_BYTES, scratch->path.bytes);
+	keep_text(fresh->path, CONTEXT_PATH_BYTES, scratch->path.bytes, scratch->path.len, key->file);
 	if (bpf_map_update_elem(&watched, key, fresh, BPF_NOEXIST) == -E2BIG)
 		COUNT(lost_watched);
 	entry = bpf_map_lookup_elem(&watched, key);

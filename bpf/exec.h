@@ -133,6 +133,14 @@ static __always_inline void see_existing(struct scratch *scratch, struct task_st
 		args.len = 0;
 	image_set_args(&process->now, scratch, args.len, args.cut);
 	bpf_map_update_elem(&processes, &key, process, BPF_NOEXIST);
+
+	/* The iterator of some kernels (seen on 6.18) leaves out the very first task: take it in as a parent. */
+	task = BPF_CORE_READ(task, real_parent, group_leader);
+	key = process_key_of(task);
+	if (key.pid && !bpf_map_lookup_elem(&processes, &key)) {
+		process_read(process, scratch, task, key);
+		bpf_map_update_elem(&processes, &key, process, BPF_NOEXIST);
+	}
 }
 
 #endif

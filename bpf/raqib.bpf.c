@@ -215,6 +215,14 @@ int existing_processes(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* The daemon asks who it is to the kernel: within a pid namespace it would not know. */
+SEC("syscall")
+int identify(struct process_key *key)
+{
+	*key = process_key_of(bpf_get_current_task_btf());
+	return 0;
+}
+
 /* The daemon asks for the hash of a path: one algorithm, in one place. */
 SEC("syscall")
 int hash_path(struct hash_request *request)

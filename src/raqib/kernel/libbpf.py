@@ -69,15 +69,15 @@ class Libbpf:
 
     def __init__(self) -> None:
         self.calls = _open(_SONAME)
-        self._libc = ffi.dlopen(None)
+        libc: Any = ffi.dlopen(None)
         self._warnings: list[str] = []
 
         @ffi.callback("libbpf_print_fn_t")
         def keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
             if level == _WARN:
                 text = ffi.new("char[]", 2048)
-                self._libc.vsnprintf(text, 2048, form, arguments)
-                self._warnings.append(ffi.string(text).decode(errors="replace").strip())
+                libc.vsnprintf(text, 2048, form, arguments)
+                self._warnings.append(bytes(ffi.buffer(text)).split(b"\0")[0].decode(errors="replace").strip())
                 del self._warnings[:-100]
             return 0
 

@@ -1,0 +1,126 @@
+"""From a match to the event that printers write and reactions get."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from raqib.context.clock import rfc3339
+from raqib.context.describe import file_info, file_list, file_tree, process_info
+from raqib.context.habitat import habitat, scenarios
+from raqib.model.actions import FileAction
+from raqib.model.detection import Detection
+from raqib.model.event import (
+    Attack,
+    Background,
+    Base,
+    Event,
+    EventType,
+    FlowProtocol,
+    Flows,
+    Loss,
+    Metadata,
+    Score,
+    encode,
+)
+from raqib.model.observation import FileObservation
+from raqib.model.process import Process
+from raqib.model.recipe import Importance, RecipeInfo
+
+SEVERITY: dict[Importance, int] = {"none": 0, "low": 25, "medium": 50, "high": 75, "critical": 95}
+_CONFIDENCE = 0.8
+
+
+def uuid7() -> str:
+    """Return a new UUID of version 7 (RFC 9562): milliseconds since the epoch, then chance."""
+    bits = time.time_ns() // 10**6 << 80 | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76) | 7 << 76
+    bits = bits & ~(3 << 62) | 2 << 62
+    return str(uuid.UUID(int=bits))
+
+
+def metadata(recipe: RecipeInfo, event_type: EventType) -> Metadata:
+    """Return what a recipe says of itself."""
+    attack = Attack(tactic=recipe.tactic_id, technique=recipe.technique_id, subtechnique=recipe.subtechnique_id)
+    return Metadata(
+        kind=recipe.kind,
+        name=recipe.name,
+        format=event_type,
+        version=recipe.version or None,
+        description=recipe.description or None,
+        tactic=recipe.tactic or None,
+        technique=recipe.technique or None,
+        subtechnique=recipe.subtechnique or None,
+        importance=recipe.importance,
+        documentation=recipe.documentation or None,
+        attack=attack if any(msgspec.structs.astuple(attack)) else None,
+    )
+
+
+def score(recipe: RecipeInfo) -> Score:
+    """Return what is known of severity before anybody has looked closer: the recipe's importance."""
+    severity = SEVERITY[recipe.importance]
+    return Score(
+        severity=severity,
+        severity_level=recipe.importance,
+        confidence=_CONFIDENCE,
+        risk_score=round(severity * _CONFIDENCE, 1),
+        reasons=[f"importance of the recipe is {recipe.importance}"],
+    )
+
+
+def detect(
+    recipe: RecipeInfo,
+    seen: FileObservation,
+    ancestors: Sequence[Process],
+    accessed: Sequence[tuple[bytes, FileAction]],
+    note: str,
+) -> Detection:
+    """Build the detection of a file or execution recipe; `ancestors` are nearest first, without the process."""
+    event_type: EventType = "execution" if recipe.mechanism == "execution" else "file_access"
+    ancestry = (*reversed(ancestors), seen.process)
+    described = [process_info(one) for one in ancestry]
+    files = file_list(accessed)
+    background = Background(
+        ancestry=described,
+        files=file_tree(files),
+        file_list=files,
+        flows=Flows(protocols=list[FlowProtocol]()),
+    )
+    notes = [note] if note else []
+    if seen.as_given:
+        notes.append("the path is as the program named it: where it led could not be told")
+    if seen.process.image.args_truncated:
+        notes.append("the arguments are cut")
+    event = Event(
+        uuid=uuid7(),
+        timestamp=rfc3339(seen.timestamp_ns),
+        event_type=event_type,
+        note="; ".join(notes) or None,
+        metadata=metadata(recipe, event_type),
+        score=score(recipe),
+        process=described[-1],
+        file=file_info(seen),
+        background=background,
+        habitat=habitat(),
+        scenarios=scenarios(),
+        loss=Loss(lost=seen.lost or UNSET) if seen.lost else None,
+    )
+    event.base = Base(
+        uuid=event.uuid,
+        timestamp=event.timestamp,
+        note=event.note,
+        metadata=event.metadata,
+        score=event.score,
+        background=background,
+        habitat=event.habitat,
+        scenarios=event.scenarios,
+    )
+    return Detection(
+        recipe=recipe, event=event, event_json=encode(event), ancestry=ancestry, timestamp_ns=seen.timestamp_ns
+    )
