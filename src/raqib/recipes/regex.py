@@ -74,7 +74,7 @@ class ExpressionSet:
     def found_in(self, text: bytes) -> list[int]:
         """Return the indexes of the expressions that occur in a text, which `subject` has made valid."""
         if self._set is not None:
-            return list(self._set.Match(text))
+            return list(self._set.Match(text) or ())
         return [index for index, expression in enumerate(self._single) if expression.found_in(text)]
 
 
