@@ -138,7 +138,7 @@ class _Builder:
             if self._documents > 1:
                 return self._give_up("expected one document, found a second one; put all recipes into one list", line)
         elif isinstance(event, yaml.ScalarEvent):
-            scalar = Scalar(event.value, line, plain=event.style is None)
+            scalar = Scalar(event.value, line, plain=not event.style)
             self._add(scalar, event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(str(event.anchor), line)

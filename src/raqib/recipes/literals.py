@@ -16,7 +16,7 @@ from raqib.recipes.spec import Pattern
 LiteralKind = Literal["exact", "base", "dir", "prefix"]
 
 MAX_ALTERNATIVES = 64
-"""How many alternatives one expression may fall into."""
+"""How many alternatives one expression may fall into; a group with more of them counts as any text."""
 
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _OPAQUE = frozenset("dDsSwWbB")
@@ -77,6 +77,7 @@ class _Mark(Enum):
 _MARKS = {"^": _Mark.BEGIN, "$": _Mark.END, ".": _Mark.ANY}
 _Part = str | _Mark
 _Parts = tuple[_Part, ...]
+_ANYTHING: list[_Parts] = [(_Mark.ANY,)]
 
 
 def _literal(parts: _Parts, below: bytes) -> NameLiteral | None:
@@ -148,15 +149,15 @@ class _Parser:
         result = self._concatenation(depth)
         while self._peek() == "|":
             self.at += 1
-            result = result + self._concatenation(depth)
-            _check(len(result))
+            result = _few(result + self._concatenation(depth))
         return result
 
     def _concatenation(self, depth: int) -> list[_Parts]:
         result: list[_Parts] = [()]
         while self._peek() not in ("", "|", ")"):
             repeated = self._repeat(self._atom(depth))
-            _check(len(result) * len(repeated))
+            if len(result) * len(repeated) > MAX_ALTERNATIVES:
+                repeated = _ANYTHING
             result = [one + other for one in result for other in repeated]
         return result
 
@@ -230,6 +231,5 @@ class _Parser:
         return [(*parts, _Mark.ANY) for parts in atom]
 
 
-def _check(count: int) -> None:
-    if count > MAX_ALTERNATIVES:
-        raise _GiveUp
+def _few(alternatives: list[_Parts]) -> list[_Parts]:
+    return alternatives if len(alternatives) <= MAX_ALTERNATIVES else _ANYTHING

@@ -129,10 +129,11 @@ LITERALS = [
     (Pattern(None, None, "/shadow$"), [("base", b"shadow")]),
     (Pattern(None, None, "shadow$"), None),
     (Pattern(None, None, "/(id_rsa|id_dsa)$"), [("base", b"id_rsa"), ("base", b"id_dsa")]),
-    (Pattern(None, None, "/id_(rsa|dsa)(_key)?$"), [("base", b"id_" + name) for name in (b"rsa_key", b"rsa", b"dsa_key", b"dsa")]),
+    (Pattern(None, None, "/id_(a|b)(_k)?$"), [("base", name) for name in (b"id_a_k", b"id_a", b"id_b_k", b"id_b")]),
     (Pattern(None, None, "shadow"), None),
     (Pattern(None, None, "^/etc/\ufffd$"), None),
-    (Pattern(None, None, "^/a/(b|c|d|e)(b|c|d|e)(b|c|d|e)(b|c|d|e)$"), None),
+    (Pattern(None, None, "^/a/(b|c|d|e)(b|c|d|e)(b|c|d|e)(b|c|d|e)$"), [("prefix", b"/a")]),
+    (Pattern(None, None, "^/a/x(" + "|".join(f"y{index}" for index in range(99)) + ")$"), [("prefix", b"/a")]),
     (Pattern(), None),
 ]  # fmt: skip
 
