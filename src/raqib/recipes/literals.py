@@ -149,8 +149,8 @@ class _Parser:
         result = self._concatenation(depth)
         while self._peek() == "|":
             self.at += 1
-            result = _few(result + self._concatenation(depth))
-        return result
+            result = result + self._concatenation(depth)
+        return result if len(result) <= MAX_ALTERNATIVES else _ANYTHING
 
     def _concatenation(self, depth: int) -> list[_Parts]:
         result: list[_Parts] = [()]
@@ -229,7 +229,3 @@ class _Parser:
         if operator == "*":
             return [(_Mark.ANY,)]
         return [(*parts, _Mark.ANY) for parts in atom]
-
-
-def _few(alternatives: list[_Parts]) -> list[_Parts]:
-    return alternatives if len(alternatives) <= MAX_ALTERNATIVES else _ANYTHING
