@@ -1,1 +1,6 @@
-"""Observation and compiled set become matches, and verdicts for the kernel."""
+"""An observation meets the compiled recipes: which of them match, and how often they may say so."""
+
+from raqib.matcher.lineage import KnownLineage, Lineage
+from raqib.matcher.matcher import Match, Matcher
+
+__all__ = ["KnownLineage", "Lineage", "Match", "Matcher"]

@@ -1,0 +1,63 @@
+"""The verdict of `arbitrary`: an event passes if every group ends pertinent."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from raqib.matcher.facts import Facts
+from raqib.recipes.regex import Expression
+from raqib.recipes.spec import Group, Item, RecipeSpec
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "smaller": operator.lt,
+    "bigger": operator.gt,
+    "equal": operator.eq,
+}
+_Test = Callable[[Facts], bool]
+
+
+class Arbitrary:
+    """The groups of one recipe, prepared."""
+
+    __slots__ = ("_groups",)
+
+    def __init__(self, spec: RecipeSpec) -> None:
+        self._groups = [_PreparedGroup(group) for group in spec.groups]
+
+    def passes(self, facts: Facts) -> bool:
+        """Tell whether every group ends pertinent."""
+        return all(group.is_pertinent(facts) for group in self._groups)
+
+
+class _PreparedGroup:
+    def __init__(self, group: Group) -> None:
+        self._irrelevant = [prepare_item(item) for item in group.items if not item.pertinent]
+        self._pertinent = [prepare_item(item) for item in group.items if item.pertinent]
+        self._every = group.every
+        self._otherwise = group.pertinent
+
+    def is_pertinent(self, facts: Facts) -> bool:
+        if any(matches(facts) for matches in self._irrelevant):
+            return False
+        if self._pertinent:
+            decide = all if self._every else any
+            return decide(matches(facts) for matches in self._pertinent)
+        return self._otherwise
+
+
+def prepare_item(item: Item) -> _Test:
+    """Return a function that tells whether the item matches; a fact that is not known never does."""
+    what = item.what
+    if item.pattern is not None:
+        expression = Expression(item.pattern)
+        return lambda facts: any(expression.found_in(text) for text in facts.texts(what))
+    compare = _COMPARE[item.when]
+    if item.numbers is not None:
+        numbers: Sequence[int] = item.numbers
+        return lambda facts: any(compare(known, number) for known in facts.numbers(what) for number in numbers)
+    if item.time is not None:
+        second = int(item.time.timestamp())
+        return lambda facts: any(compare(known, second) for known in facts.seconds(what))
+    return lambda facts: False

@@ -1,0 +1,154 @@
+"""Facts about processes that `arbitrary` and `times` ask for; a fact that is not known has no values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from raqib.matcher.lineage import Lineage
+from raqib.model.process import Image, Process
+from raqib.recipes.regex import subject
+
+NS_PER_S = 1_000_000_000
+
+
+def boot_offset_ns() -> int:
+    """Return what must be added to CLOCK_BOOTTIME to get the time of day, in nanoseconds."""
+    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Facts:
+    """What is known around one observation. Ancestors are asked for once, and only if a fact needs them."""
+
+    def __init__(self, process: Process, lineage: Lineage, offset_ns: Callable[[], int] = boot_offset_ns) -> None:
+        self.process = process
+        self._lineage = lineage
+        self._offset_ns = offset_ns
+
+    @cached_property
+    def ancestors(self) -> Sequence[Process]:
+        """Nearest first."""
+        return self._lineage.ancestors(self.process)
+
+    @property
+    def parent(self) -> Process | None:
+        """The nearest ancestor, if known."""
+        return self.ancestors[0] if self.ancestors else None
+
+    def texts(self, what: str) -> list[bytes]:
+        """Return the values of a fact as texts to search in: valid UTF-8."""
+        reader = _TEXTS.get(what)
+        if reader is not None:
+            return [subject(text) for text in reader(self) if text]
+        return [str(number).encode() for number in self.numbers(what)]
+
+    def numbers(self, what: str) -> list[int]:
+        """Return the values of a fact that is a number."""
+        process = self.process
+        if what == "uid":
+            return [process.uid]
+        if what == "pid":
+            return [process.pid]
+        if what == "retcode":
+            return [] if process.exit_status is None else [return_code(process.exit_status)]
+        if what == "parent_pid":
+            number = process.ppid or process.parent.pid
+            return [number] if number else []
+        return []
+
+    def seconds(self, what: str) -> list[int]:
+        """Return the values of a fact that is a moment, in whole seconds since 1970."""
+        moment_ns = self.process.key.start_ns if what == "start" else self.process.exit_ns
+        return [(moment_ns + self._offset_ns()) // NS_PER_S] if moment_ns else []
+
+
+def return_code(exit_status: int) -> int:
+    """Return the exit code, or as shells do, 128 and the signal that ended the process."""
+    signal = exit_status & 0x7F
+    return 128 + signal if signal else exit_status >> 8
+
+
+def command(image: Image) -> bytes:
+    """Return the base name of argv[0]."""
+    return image.args[0].rpartition(b"/")[2] if image.args else b""
+
+
+def command_line(image: Image) -> bytes:
+    """Return all of argv, joined by blanks."""
+    return b" ".join(image.args)
+
+
+def _exe(process: Process) -> list[bytes]:
+    return [process.image.exe]
+
+
+def _comm(process: Process) -> list[bytes]:
+    return [process.comm]
+
+
+def _cmd(process: Process) -> list[bytes]:
+    return [command(process.image)]
+
+
+def _cmdline(process: Process) -> list[bytes]:
+    return [command_line(process.image)]
+
+
+def _args(process: Process) -> list[bytes]:
+    line = command_line(process.image)
+    return [line, b" " + line + b" "] if line else []
+
+
+def _envs(process: Process) -> list[bytes]:
+    return list(process.envs)
+
+
+def _previous_exe(process: Process) -> list[bytes]:
+    return [process.previous.exe] if process.previous else []
+
+
+_Getter = Callable[[Process], list[bytes]]
+_Reader = Callable[[Facts], list[bytes]]
+
+
+def _of_task(get: _Getter) -> _Reader:
+    return lambda facts: get(facts.process)
+
+
+def _of_parent(get: _Getter) -> _Reader:
+    return lambda facts: get(facts.parent) if facts.parent else []
+
+
+def _of_task_or_parent(get: _Getter) -> _Reader:
+    return lambda facts: get(facts.process) + (get(facts.parent) if facts.parent else [])
+
+
+def _of_all(get: _Getter) -> _Reader:
+    return lambda facts: [text for process in (facts.process, *facts.ancestors) for text in get(process)]
+
+
+_TEXTS: dict[str, _Reader] = {
+    "exe": _of_task(_exe),
+    "comm": _of_task(_comm),
+    "cmd": _of_task(_cmd),
+    "cmdline": _of_task(_cmdline),
+    "args": _of_task(_args),
+    "envs": _of_task(_envs),
+    "parent_exe": _of_parent(_exe),
+    "parent_comm": _of_parent(_comm),
+    "parent_cmd": _of_parent(_cmd),
+    "parent_args": _of_parent(_args),
+    "parent_envs": _of_parent(_envs),
+    "parent_or_prev_exe": lambda facts: _of_parent(_exe)(facts) + _previous_exe(facts.process),
+    "task_or_prev_exe": lambda facts: _exe(facts.process) + _previous_exe(facts.process),
+    "task_or_parent_exe": _of_task_or_parent(_exe),
+    "task_or_parent_comm": _of_task_or_parent(_comm),
+    "task_or_parent_cmd": _of_task_or_parent(_cmd),
+    "task_or_parent_args": _of_task_or_parent(_args),
+    "task_or_parent_envs": _of_task_or_parent(_envs),
+    "ancient_exe": _of_all(_exe),
+    "ancient_cmd": _of_all(_cmd),
+    "ancient_args": _of_all(_args),
+    "ancient_envs": _of_all(_envs),
+}

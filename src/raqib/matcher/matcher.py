@@ -1,0 +1,102 @@
+"""An observation against the compiled set: which recipes match, each once for a process and a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from raqib.matcher.arbitrary import Arbitrary
+from raqib.matcher.facts import Facts, boot_offset_ns
+from raqib.matcher.lineage import Lineage
+from raqib.matcher.memory import Reported
+from raqib.matcher.times import TimesCounters
+from raqib.model.actions import FileAction
+from raqib.model.observation import FileObservation
+from raqib.model.process import ProcessKey
+from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet, Rule
+from raqib.recipes.spec import Because, RecipeSpec
+
+
+class Match(NamedTuple):
+    """A recipe that matched."""
+
+    recipe: RecipeSpec
+    note: str
+    """What the event shall say: which limits are used up. Often empty."""
+
+
+class Matcher:
+    """Matches observations. Not for use by several threads at once."""
+
+    def __init__(
+        self,
+        compiled: CompiledSet,
+        *,
+        window_s: float = 86400.0,
+        clock: Callable[[], float] = time.monotonic,
+        offset_ns: Callable[[], int] = boot_offset_ns,
+    ) -> None:
+        """`window_s` is how long a counter of `times` lives; `offset_ns` turns CLOCK_BOOTTIME into time of day."""
+        self._offset_ns = offset_ns
+        self._reported = Reported()
+        self._times = TimesCounters(window_s, clock)
+        self.replace(compiled)
+
+    def replace(self, compiled: CompiledSet) -> None:
+        """Take another set; counters and the memory of what was reported stay."""
+        self._arbitrary = [Arbitrary(rule.spec) for rule in compiled.rules]
+        self.compiled = compiled
+
+    def forget(self, process: ProcessKey) -> None:
+        """Forget what was reported of a process that has ended."""
+        self._reported.forget(process)
+
+    def match(self, observation: FileObservation, lineage: Lineage) -> list[Match]:
+        """Return the recipes that match now, in their order in the set."""
+        actions, new = _with_implied(observation.actions), _with_implied(observation.new)
+        if not new & int(self.compiled.wanted):
+            return []
+        facts: Facts | None = None
+        matches = []
+        for index in self._candidates(observation):
+            rule = self.compiled.rules[index]
+            if not new & rule.wanted or not rule.satisfied_by(actions) or self._is_reported(observation, rule):
+                continue
+            if facts is None:
+                facts = Facts(observation.process, lineage, self._offset_ns)
+            if not self._arbitrary[index].passes(facts):
+                continue
+            note = self._times.take(rule.spec, facts)
+            if note is not None:
+                self._reported.add(observation.process.key, observation.path, rule.spec.name)
+                matches.append(Match(rule.spec, note))
+        return matches
+
+    def explain(self, observation: FileObservation, lineage: Lineage, name: str) -> Because | None:
+        """Return the stage at which a recipe of the set fails for an observation, without counting; None if none."""
+        rule = next((one for one in self.compiled.rules if one.spec.name == name), None)
+        if rule is None:
+            return "flow"
+        if rule.index not in self._candidates(observation):
+            return "bases"
+        actions, new = _with_implied(observation.actions), _with_implied(observation.new)
+        if not rule.satisfied_by(actions) or not new & rule.wanted:
+            return "file_actions"
+        facts = Facts(observation.process, lineage, self._offset_ns)
+        if not self._arbitrary[rule.index].passes(facts):
+            return "arbitrary"
+        return None if self._times.has_room(rule.spec, facts) else "times"
+
+    def _candidates(self, observation: FileObservation) -> list[int]:
+        found = self.compiled.candidates(observation.path)
+        for alias in observation.aliases:
+            found |= self.compiled.candidates(alias)
+        return sorted(found)
+
+    def _is_reported(self, observation: FileObservation, rule: Rule) -> bool:
+        return (observation.process.key, observation.path, rule.spec.name) in self._reported
+
+
+def _with_implied(actions: FileAction) -> int:
+    return int(actions) | int(EXECVE_IMPLIES) if actions & FileAction.EXECVE else int(actions)

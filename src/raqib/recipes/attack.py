@@ -1,0 +1,91 @@
+"""ATT&CK names and identifiers: what a recipe's tactic, technique and subtechnique resolve to.
+
+The table is `data/attack.txt`: one `identifier name` a line; a line that starts with a dot is a sub-technique of the
+technique above it. Names are in snake case. Lines that start with # are comments.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from raqib.recipes.diagnostic import nearest, shown
+
+_NOT_WORD = re.compile(r"[^a-z0-9]+")
+_SUBTECHNIQUE = re.compile(r"(T[0-9]{4})\.[0-9]{3}")
+
+
+class Attack(NamedTuple):
+    """The identifiers that were found, and for each field a message if nothing was."""
+
+    tactic_id: str | None
+    technique_id: str | None
+    subtechnique_id: str | None
+    problems: dict[str, str]
+
+
+class _Table(NamedTuple):
+    tactics: dict[str, str]
+    techniques: dict[str, str]
+    subtechniques: dict[str, dict[str, str]]
+    """By technique, then by name."""
+
+
+def resolve(tactic: str, technique: str, subtechnique: str) -> Attack:
+    """Resolve names in snake case, or identifiers; an empty string is none."""
+    table = _table()
+    problems: dict[str, str] = {}
+    technique, subtechnique = _split(technique, subtechnique)
+    tactic_id = _find(tactic, table.tactics, "tactic", "an ATT&CK tactic", problems)
+    technique_id = _find(technique, table.techniques, "technique", "an ATT&CK technique", problems)
+    subtechnique_id = None
+    if subtechnique:
+        own = table.subtechniques.get(technique_id or "", {})
+        others = {} if own else {name: one for names in table.subtechniques.values() for name, one in names.items()}
+        owner = f"a sub-technique of {technique_id}" if own else "an ATT&CK sub-technique"
+        subtechnique_id = _find(subtechnique, own or others, "subtechnique", owner, problems)
+    return Attack(tactic_id, technique_id, subtechnique_id, problems)
+
+
+def _split(technique: str, subtechnique: str) -> tuple[str, str]:
+    """Take `technique: T1059.004` apart."""
+    found = _SUBTECHNIQUE.fullmatch(technique.upper())
+    if found:
+        return found[1], subtechnique or technique
+    return technique, subtechnique
+
+
+def _find(text: str, known: dict[str, str], field: str, expected: str, problems: dict[str, str]) -> str | None:
+    if not text:
+        return None
+    if text.upper() in known.values():
+        return text.upper()
+    found = known.get(_snake(text))
+    if found is None:
+        problems[field] = f"expected {expected}, found {shown(text)}{nearest(_snake(text), known)}"
+    return found
+
+
+def _snake(text: str) -> str:
+    return _NOT_WORD.sub("_", text.lower()).strip("_")
+
+
+@cache
+def _table() -> _Table:
+    text = (resources.files("raqib.recipes") / "data" / "attack.txt").read_text("utf-8")
+    table = _Table({}, {}, {})
+    technique = ""
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        identifier, name = line.split()
+        if identifier.startswith("TA"):
+            table.tactics[name] = identifier
+        elif identifier.startswith("T"):
+            technique = identifier
+            table.techniques[name] = identifier
+        else:
+            table.subtechniques.setdefault(technique, {})[name] = technique + identifier
+    return table

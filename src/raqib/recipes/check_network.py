@@ -1,0 +1,121 @@
+"""Which flows: ports, networks, domains and what a flow did."""
+
+from __future__ import annotations
+
+import re
+
+from raqib.recipes.check_arbitrary import network
+from raqib.recipes.diagnostic import shown
+from raqib.recipes.reader import At, Reader
+from raqib.recipes.spec import Breed, DomainMatch, NetworkPart
+
+FLOW_ACTIONS = (
+    "created",
+    "ingress",
+    "egress",
+    "incoming",
+    "outgoing",
+    "started",
+    "ongoing",
+    "ended",
+    "terminator",
+    "terminated",
+)
+_PROTOCOLS = ("tcp", "udp", "icmp", "any")
+_TYPES: tuple[DomainMatch, ...] = ("exact", "suffix", "prefix")
+_TYPE_FIELDS = {
+    side: (f"{side}_domains_type", f"{side}_domains_trie_type", f"{side}_trie_type") for side in ("local", "remote")
+}
+_CIDR_FIELDS = {side: (f"{side}_cidrs", f"{side}_ips") for side in ("local", "remote")}
+
+NETWORK_FIELDS = (
+    "protocol",
+    "local_port",
+    "remote_port",
+    *_CIDR_FIELDS["local"],
+    *_CIDR_FIELDS["remote"],
+    "local_domains",
+    "remote_domains",
+    *_TYPE_FIELDS["local"],
+    *_TYPE_FIELDS["remote"],
+    "remote_domains_file",
+    "remote_cidrs_file",
+    "flow_actions",
+    "flow_actions_how",
+    "flow_actions_excl",
+)
+
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)[^\s/:@.]{1,63}(\.[^\s/:@.]{1,63})*")
+
+
+def check_network_part(reader: Reader, fields: dict[str, At], breed: Breed, whole: At) -> NetworkPart:
+    """Return what a recipe's fields say about flows; what is wrong is noted in the reader."""
+    protocols = tuple(
+        word
+        for text, place in reader.texts(fields.get("protocol"))
+        if (word := reader.word(text, place, _PROTOCOLS)) is not None
+    )
+    part = NetworkPart(
+        protocols=() if "any" in protocols else protocols,
+        local_ports=_ports(reader, fields.get("local_port")),
+        remote_ports=_ports(reader, fields.get("remote_port")),
+        local_cidrs=_cidrs(reader, fields, "local"),
+        remote_cidrs=_cidrs(reader, fields, "remote"),
+        local_domains=_domains(reader, fields.get("local_domains")),
+        remote_domains=_domains(reader, fields.get("remote_domains")),
+        local_domains_type=_domain_match(reader, fields, "local"),
+        remote_domains_type=_domain_match(reader, fields, "remote"),
+        remote_domains_file=reader.text(fields.get("remote_domains_file")),
+        remote_cidrs_file=reader.text(fields.get("remote_cidrs_file")),
+        flow_actions=_flow_actions(reader, fields),
+        flow_actions_all=reader.choice(fields.get("flow_actions_how"), ("any", "all")) == "all",
+    )
+    expected = {breed, breed.replace("cidrs", "ips"), f"{breed}_file"}
+    if not expected & fields.keys():
+        reader.warning(whole, f"expected {breed} for the breed of that name, found none: any peer matches")
+    return part
+
+
+def _ports(reader: Reader, at: At | None) -> tuple[int, ...]:
+    found = (reader.integer(entry, 0, 65535) for entry in reader.entries(at, split=True))
+    ports = tuple(port for port in found if port is not None)
+    return () if 0 in ports else ports
+
+
+def _cidrs(reader: Reader, fields: dict[str, At], side: str) -> tuple[str, ...]:
+    entries = (entry for name in _CIDR_FIELDS[side] for entry in reader.entries(fields.get(name), split=True))
+    return tuple(cidr for entry in entries if (cidr := network(reader, entry)) is not None)
+
+
+def _domains(reader: Reader, at: At | None) -> tuple[str, ...]:
+    result = []
+    for text, place in reader.texts(at):
+        name = text.strip(".").lower()
+        if _DOMAIN.fullmatch(name):
+            result.append(name)
+        else:
+            reader.error(place, f"expected a domain name as example.org, found {shown(text)}")
+    return tuple(result)
+
+
+def _domain_match(reader: Reader, fields: dict[str, At], side: str) -> DomainMatch:
+    for name in _TYPE_FIELDS[side]:
+        if name in fields:
+            return reader.choice(fields[name], _TYPES) or "exact"
+    return "exact"
+
+
+def _flow_actions(reader: Reader, fields: dict[str, At]) -> tuple[str, ...]:
+    named = _flow_words(reader, fields.get("flow_actions"))
+    excluded = _flow_words(reader, fields.get("flow_actions_excl"))
+    if not excluded:
+        return named
+    left = tuple(word for word in named or FLOW_ACTIONS if word not in excluded)
+    if not left:
+        reader.error(fields["flow_actions_excl"], "expected to leave some flow action, found that all go")
+    return left
+
+
+def _flow_words(reader: Reader, at: At | None) -> tuple[str, ...]:
+    words = [reader.word(text, place, (*FLOW_ACTIONS, "any")) for text, place in reader.texts(at)]
+    return FLOW_ACTIONS if "any" in words else tuple(word for word in words if word is not None)

@@ -1,0 +1,121 @@
+"""`tests`: sample events and what the recipe shall make of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from raqib.model.actions import NO_ACTIONS
+from raqib.recipes.check_files import check_actions
+from raqib.recipes.document import Mapping, Node, Scalar
+from raqib.recipes.reader import At, Reader
+from raqib.recipes.spec import Because, Call, PlainValue, RecipeTest, SampleEvent, SampleFile, SampleProcess
+
+_BECAUSE: tuple[Because, ...] = ("bases", "file_actions", "arbitrary", "times", "flow")
+_PROCESS_FIELDS = ("exe", "args", "comm", "uid", "pid", "envs", "prev_exe", "prev_args", "retcode")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}\.[0-9]{1,15}")
+
+
+def check_tests(reader: Reader, at: At | None) -> tuple[RecipeTest, ...]:
+    """Return the sample events of a recipe."""
+    tests = []
+    for index, entry in enumerate(reader.entries(at)):
+        fields = reader.fields(entry, ("name", "event", "expect", "repeat"))
+        event = _event(reader, fields["event"]) if "event" in fields else SampleEvent()
+        expect_at = fields.get("expect")
+        if expect_at is None:
+            reader.error(entry, "expected expect: {match: true} or {match: false}, found none")
+            continue
+        expect = reader.fields(expect_at, ("match", "because", "calls"))
+        match = reader.boolean(expect.get("match"), True)
+        because = reader.choice(expect.get("because"), _BECAUSE)
+        if match and because is not None:
+            reader.error(expect["because"], "expected because only beside match: false")
+        calls = _calls(reader, expect["calls"]) if "calls" in expect else None
+        name = reader.text(fields.get("name")) or f"test {index + 1}"
+        repeat = reader.integer(fields.get("repeat"), 1, 10_000) or 1
+        tests.append(RecipeTest(name, event, match, because, calls, repeat))
+    return tuple(tests)
+
+
+def _event(reader: Reader, at: At) -> SampleEvent:
+    fields = reader.fields(at, ("process", "parent", "ancestry", "file", "flow"))
+    process = _process(reader, fields["process"]) if "process" in fields else SampleProcess()
+    ancestors = [_process(reader, entry) for entry in reader.entries(fields.get("ancestry"))][::-1]
+    if "parent" in fields:
+        ancestors.insert(0, _process(reader, fields["parent"]))
+    sample = SampleFile()
+    if "file" in fields:
+        inner = reader.fields(fields["file"], ("path", "actions", "aliases"))
+        actions = check_actions(reader, inner.get("actions"), NO_ACTIONS) or None
+        path = reader.text(inner.get("path"))
+        for name, place in [(path, fields["file"]), *reader.texts(inner.get("aliases"), split=False)]:
+            if name is not None and not name.startswith("/"):
+                reader.error(place, "expected an absolute path")
+        aliases = tuple(text for text, _ in reader.texts(inner.get("aliases"), split=False))
+        sample = SampleFile(path, actions, aliases)
+    flow: dict[str, msgspec.Raw] | None = None
+    if "flow" in fields:
+        node = fields["flow"].node
+        if isinstance(node, Mapping):
+            flow = {key: msgspec.Raw(msgspec.json.encode(_plain(value))) for key, value in node.entries.items()}
+        else:
+            reader.error(fields["flow"], "expected a mapping")
+    return SampleEvent(process, tuple(ancestors), sample, flow)
+
+
+def _process(reader: Reader, at: At) -> SampleProcess:
+    fields = reader.fields(at, _PROCESS_FIELDS)
+
+    def texts(name: str) -> tuple[str, ...]:
+        return tuple(text for text, _ in reader.texts(fields.get(name), split=False))
+
+    return SampleProcess(
+        exe=reader.text(fields.get("exe")),
+        args=texts("args") if "args" in fields else None,
+        comm=reader.text(fields.get("comm")),
+        uid=reader.integer(fields.get("uid"), 0, 2**32 - 1),
+        pid=reader.integer(fields.get("pid"), 1, 2**22),
+        envs=texts("envs"),
+        prev_exe=reader.text(fields.get("prev_exe")),
+        prev_args=texts("prev_args"),
+        retcode=reader.integer(fields.get("retcode"), 0, 255),
+    )
+
+
+def _calls(reader: Reader, at: At) -> tuple[Call, ...]:
+    calls = []
+    for entry in reader.entries(at):
+        if not isinstance(entry.node, Mapping):
+            name = reader.text(entry)
+            calls.extend([] if name is None else [Call(name)])
+            continue
+        for name, value in entry.node.entries.items():
+            items = reader.entries(At(value, entry.child(name)))
+            calls.append(Call(name, tuple(_scalar(item.node) for item in items if isinstance(item.node, Scalar))))
+            if any(not isinstance(item.node, Scalar) for item in items):
+                reader.error(entry, f"expected the arguments of {name} as strings or numbers")
+    return tuple(calls)
+
+
+def _scalar(node: Scalar) -> PlainValue:
+    """Return what an argument means: a plain word may be a number or a truth value, all else is a string."""
+    if node.plain:
+        if node.value in ("true", "false"):
+            return node.value == "true"
+        if _INTEGER.fullmatch(node.value):
+            return int(node.value)
+        if _NUMBER.fullmatch(node.value):
+            return float(node.value)
+    return node.value
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node, Scalar):
+        return _scalar(node)
+    if isinstance(node, Mapping):
+        return {key: _plain(value) for key, value in node.entries.items()}
+    return [_plain(item) for item in node.items]

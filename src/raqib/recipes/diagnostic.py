@@ -1,0 +1,56 @@
+"""What the loader has to say about a file: errors disable a recipe, warnings do not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from raqib.recipes.spec import RecipeSpec
+
+Severity = Literal["error", "warning"]
+
+
+class Diagnostic(msgspec.Struct, frozen=True):
+    """One error or warning."""
+
+    severity: Severity
+    source: str
+    """The file."""
+    recipe: str
+    """The recipe's name; empty if it has none, or if the whole file is meant."""
+    path: str
+    """Where in the file, as `$[3].bases[1].regex`; empty if the whole file is meant."""
+    message: str
+    """Expected, found, what to do."""
+    line: int = 0
+    """Counted from 1; 0 is not known."""
+
+    def __str__(self) -> str:
+        source = f"{self.source}:{self.line}" if self.line else self.source
+        return ": ".join(part for part in (source, self.recipe, self.path, self.message) if part)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What came out of one or more files."""
+
+    recipes: tuple[RecipeSpec, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that disable something."""
+        return tuple(one for one in self.diagnostics if one.severity == "error")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint naming the known word that is nearest, or an empty string."""
+    found = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def shown(text: str) -> str:
+    """Return text as it may stand in a message: quoted, short, without control characters."""
+    return ascii(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,108 @@
+"""Reading recipes from text, files, directories and the package. Never raises for what it reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from raqib.recipes.check import check_recipe, name_of
+from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.document import Fault, Scalar, is_nothing, parse
+from raqib.recipes.document import Sequence as SequenceNode
+from raqib.recipes.spec import RecipeSpec
+
+__all__ = ["Diagnostic", "Loaded", "combine", "load_builtin", "load_directory", "load_file", "load_text"]
+
+SUFFIXES: Final = (".yaml", ".yml")
+MAX_FILE_BYTES: Final = 64 << 20
+
+_INDEX = re.compile(r"\$\[([0-9]+)\]")
+
+
+def load_text(text: bytes | str, source: str, *, builtin: bool = False) -> Loaded:
+    """Load a list of recipes; `source` names it in diagnostics and in each recipe."""
+    root, faults = parse(text)
+    if root is None or (isinstance(root, Scalar) and is_nothing(root)):
+        return Loaded((), tuple(_fault(fault, source, "") for fault in faults))
+    if not isinstance(root, SequenceNode):
+        return Loaded((), (Diagnostic("error", source, "", "$", "expected a list of recipes", root.line),))
+    by_index: dict[int, list[Fault]] = {}
+    for fault in faults:
+        found = _INDEX.match(fault.path)
+        by_index.setdefault(int(found[1]) if found else -1, []).append(fault)
+    recipes: dict[str, RecipeSpec] = {}
+    diagnostics: list[Diagnostic] = []
+    for index, node in enumerate(root.items):
+        path = f"$[{index}]"
+        broken = [_fault(fault, source, name_of(node)) for fault in by_index.get(index, ())]
+        spec, said = check_recipe(node, path, source, builtin)
+        diagnostics += broken + said
+        if spec is None or broken:
+            continue
+        if spec.name in recipes:
+            message = "expected a name of its own, found one that a recipe above has; this one is left out"
+            diagnostics.append(Diagnostic("error", source, spec.name, f"{path}.name", message, node.line))
+            continue
+        recipes[spec.name] = spec
+    return Loaded(tuple(recipes.values()), tuple(diagnostics))
+
+
+def _fault(fault: Fault, source: str, recipe: str) -> Diagnostic:
+    return Diagnostic("error", source, recipe, fault.path, fault.message, fault.line)
+
+
+def load_file(path: Path, *, builtin: bool = False) -> Loaded:
+    """Load one file."""
+    source = str(path)
+    try:
+        if not path.is_file():
+            return _unreadable(source, "expected a regular file" if path.exists() else "expected a file, found none")
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            return _unreadable(source, f"expected at most {MAX_FILE_BYTES} bytes, found {size}")
+        text = path.read_bytes()
+    except (OSError, ValueError) as error:
+        return _unreadable(source, f"expected a readable file: {error}")
+    return load_text(text, source, builtin=builtin)
+
+
+def load_directory(path: Path) -> Loaded:
+    """Load every `*.yaml` and `*.yml` directly in a directory; by name, the first of two recipes of a name holds."""
+    try:
+        files = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and not one.name.startswith("."))
+    except OSError as error:
+        return _unreadable(str(path), f"expected a readable directory: {error.strerror or error}")
+    return combine(Loaded(), [load_file(one) for one in files])
+
+
+def _unreadable(source: str, message: str) -> Loaded:
+    return Loaded((), (Diagnostic("error", source, "", "", message),))
+
+
+def load_builtin() -> Loaded:
+    """Load the recipes that the package brings; they only alert."""
+    folder = resources.files("raqib.recipes") / "builtin"
+    files = sorted((one for one in folder.iterdir() if one.name.endswith(SUFFIXES)), key=lambda one: one.name)
+    loaded = [load_text(one.read_bytes(), f"builtin/{one.name}", builtin=True) for one in files]
+    return combine(Loaded(), loaded)
+
+
+def combine(builtin: Loaded, user: Sequence[Loaded]) -> Loaded:
+    """Put files together: a user's recipe replaces the built-in of its name, of two users' ones the first holds.
+
+    "First" is by file name, whatever the order in which the files are given.
+    """
+    recipes = {spec.name: spec for spec in builtin.recipes}
+    diagnostics = [*builtin.diagnostics, *(one for loaded in user for one in loaded.diagnostics)]
+    taken: dict[str, RecipeSpec] = {}
+    everything = [spec for loaded in user for spec in loaded.recipes]
+    for spec in sorted(everything, key=lambda one: (Path(one.info.source).name, one.info.source)):
+        first = taken.setdefault(spec.name, spec)
+        if first is not spec:
+            message = f"expected a name of its own, found one that {first.info.source} has; this one is left out"
+            diagnostics.append(Diagnostic("error", spec.info.source, spec.name, "", message))
+    recipes.update(taken)
+    return Loaded(tuple(recipes.values()), tuple(diagnostics))
