@@ -21,7 +21,7 @@ def decode_arguments(helper: Helper, text: str) -> Arguments | Failed:
     """Return the arguments of a call, or what is wrong with them. `text` is a JSON array."""
     try:
         values = _DECODER.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return Failed(f"{helper.name}: expected arguments that are valid text, got something else")
     if not helper.required <= len(values) <= len(helper.arguments):
         return Failed(f"{helper.name}: expected {_count(helper)}, got {len(values)}")
@@ -67,7 +67,7 @@ def _check(argument: Argument, value: Any) -> tuple[Any] | Failed:
                 return Failed(f"{argument.name}: expected a string without NUL characters")
             return (value,)
         case "integer" if isinstance(value, int | float) and not isinstance(value, bool):
-            if value == int(value) and abs(value) <= LARGEST_SAFE_INTEGER:
+            if math.isfinite(value) and value == int(value) and abs(value) <= LARGEST_SAFE_INTEGER:
                 return (int(value),)
         case "number" if isinstance(value, int | float) and not isinstance(value, bool):
             if isinstance(value, float) and not math.isfinite(value):

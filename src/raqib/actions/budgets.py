@@ -32,10 +32,3 @@ class Budgets:
                 return False
             taken.append(now)
             return True
-
-    def give_back(self, budget: Budget, recipe: str) -> None:
-        """Return the latest one taken: nothing was done with it."""
-        with self._lock:
-            taken = self._taken.get((budget, recipe))
-            if taken:
-                taken.pop()

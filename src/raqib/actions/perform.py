@@ -50,7 +50,7 @@ class Door:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
-        """Perform one call, whose arguments are a JSON array, and write the ledger. Whatever the call does, never raises."""
+        """Perform one call, whose arguments are a JSON array, and write the ledger. Never raises."""
         if helper.place == "loop":
             call = _Call(helper, context, text)
             try:

@@ -78,6 +78,9 @@ class Broker:
         execution.call = None
         execution.records.append(record)
         worker.send(_reply(record))
+        if record.decision == "refused" and (record.action, record.reason) not in execution.refusals:
+            execution.refusals.add((record.action, record.reason))
+            self._on_log(execution.line("warn", f"{record.action} was refused: {escape(record.reason)}"))
 
     def _refuse(self, execution: Execution, worker: WorkerProcess, helper: Helper) -> None:
         reason = f"the limit of {self._max_calls} helper calls is reached"

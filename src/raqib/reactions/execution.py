@@ -36,6 +36,8 @@ class Execution:
         self.calls = 0
         self.log_bytes = 0
         self.log_full = False
+        self.refusals: set[tuple[str, str]] = set()
+        """What was refused and why, as far as it has been logged."""
         self.records: list[ActionRecord] = []
 
     @property

@@ -78,6 +78,12 @@ class WorkerPool:
             self._changed.clear()
             await self._changed.wait()
 
+    async def wait_idle(self, count: int) -> None:
+        """Wait until that many workers wait for a job."""
+        while len(self._idle) < count:
+            self._changed.clear()
+            await self._changed.wait()
+
     def take(self) -> WorkerProcess | None:
         """Take a worker that waits; it is back once it says that it is ready again."""
         return self._idle.pop() if self._idle else None

@@ -67,6 +67,11 @@ class Reactions:
         return len(self._waiting)
 
     @property
+    def ready_workers(self) -> int:
+        """How many workers have a fresh isolate and nothing to do."""
+        return self._pool.idle if self._open else 0
+
+    @property
     def ledger_head(self) -> Head:
         """The ledger's last line."""
         return self._ledger.head
@@ -74,32 +79,15 @@ class Reactions:
     async def start(self) -> None:
         """Open store and ledger and start the workers; returns when the first of them is warm.
 
-        Raises RaqibError if the data directory cannot be used, NotPermittedError if no worker comes up.
+        Must be called on a thread that lives as long as the daemon: workers die with the thread that started them.
+
+        Raises OSError or RaqibError if the data directory cannot be used, NotPermittedError if no worker comes up.
         """
-        config = self._config
-        for directory in (config.data_dir, config.evidence):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._ledger = Ledger(config.data_dir / "ledger.jsonl")
-        self._resources.callback(self._ledger.close)
-        store = Store(config.data_dir / "store.db")
-        self._resources.callback(store.close)
-        dry_store = Store(None)
-        self._resources.callback(dry_store.close)
-        door = Door()
-        self._resources.callback(door.close)
-        directory_fd = open_empty_directory(config.data_dir / "empty")
-        self._resources.callback(os.close, directory_fd)
-        self._services = Services(
-            settings=config.action_settings(),
-            ledger=self._ledger,
-            store=store,
-            dry_store=dry_store,
-            budgets=Budgets(),
-            worker_pids=lambda: self.worker_pids,
-        )
-        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
-        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, self._setup, directory_fd)
-        self._open = True
+        try:
+            self._open_resources()
+        except BaseException:
+            self._resources.close()
+            raise
         self._syncing = asyncio.get_running_loop().create_task(self._sync_ledger())
         await self._pool.fill()
         if not self._pool.idle:
@@ -124,6 +112,10 @@ class Reactions:
                 problem = f"dropped, {config.max_waiting} executions are waiting already"
                 self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
         self._dispatch()
+
+    async def wait_ready(self, workers: int) -> None:
+        """Wait until so many workers, at most `config.workers + 1`, have a fresh isolate and nothing to do."""
+        await self._pool.wait_idle(min(workers, self._config.workers + _SPARE_WORKERS))
 
     async def drain(self) -> None:
         """Wait until nothing waits or runs."""
@@ -189,6 +181,33 @@ class Reactions:
     def pool_troubled(self, problem: str) -> None:
         """Say that workers do not come up."""
         self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
+
+    def _open_resources(self) -> None:
+        config = self._config
+        for directory in (config.data_dir, config.evidence):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ledger = Ledger(config.data_dir / "ledger.jsonl")
+        self._resources.callback(ledger.close)
+        store = Store(config.data_dir / "store.db")
+        self._resources.callback(store.close)
+        dry_store = Store(None)
+        self._resources.callback(dry_store.close)
+        door = Door()
+        self._resources.callback(door.close)
+        directory_fd = open_empty_directory(config.data_dir / "empty")
+        self._resources.callback(os.close, directory_fd)
+        self._ledger = ledger
+        self._services = Services(
+            settings=config.action_settings(),
+            ledger=ledger,
+            store=store,
+            dry_store=dry_store,
+            budgets=Budgets(),
+            worker_pids=lambda: self.worker_pids,
+        )
+        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
+        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, self._setup, directory_fd)
+        self._open = True
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting and self._pool.idle:
