@@ -314,5 +314,7 @@ class Reactions:
 
 def open_empty_directory(path: Path) -> int:
     """Make the directory that workers live in, empty and read-only, and return a descriptor of it."""
-    path.mkdir(mode=0o555, parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask is: the workers' user must be able to step into it.
+    path.chmod(0o555)
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
