@@ -1,1 +1,43 @@
-"""Queue, workers, broker, limits. Knows no action's details."""
+"""Queue, workers, broker, limits. Knows no action's details.
+
+The public names are loaded when they are first used: a worker process imports this package too, and has no use for
+them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions
+    from raqib.reactions.config import Finished, LogLine, ReactionsConfig, Timings
+    from raqib.reactions.service import Reactions
+
+__all__ = [
+    "Finished",
+    "LogLine",
+    "ReactionProblem",
+    "Reactions",
+    "ReactionsConfig",
+    "Timings",
+    "check_reaction",
+    "check_reactions",
+]
+
+_HOMES = {
+    "Finished": "config",
+    "LogLine": "config",
+    "ReactionProblem": "check",
+    "Reactions": "service",
+    "ReactionsConfig": "config",
+    "Timings": "config",
+    "check_reaction": "check",
+    "check_reactions": "check",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

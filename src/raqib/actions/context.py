@@ -1,0 +1,97 @@
+"""What an action knows about the execution that asks for it, and what it acts through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from raqib.actions.budgets import Budgets
+from raqib.actions.ledger import Ledger
+from raqib.actions.store import Store
+from raqib.model.detection import Detection
+
+PROTECTED_PROGRAMS = (
+    "/usr/sbin/sshd",
+    "/usr/lib/openssh/sshd-session",
+    "/usr/libexec/openssh/sshd-session",
+    "/usr/lib/systemd/systemd",
+    "/usr/lib/systemd/systemd-journald",
+    "/usr/lib/systemd/systemd-logind",
+    "/usr/lib/systemd/systemd-networkd",
+    "/usr/lib/systemd/systemd-resolved",
+    "/usr/lib/systemd/systemd-udevd",
+    "/usr/bin/udevadm",
+    "/usr/bin/dbus-daemon",
+    "/usr/bin/dbus-broker",
+    "/usr/bin/dbus-broker-launch",
+    "/usr/bin/containerd",
+    "/usr/bin/containerd-shim-runc-v2",
+    "/usr/bin/dockerd",
+    "/usr/bin/runc",
+    "/usr/bin/crun",
+    "/usr/bin/conmon",
+    "/usr/bin/crio",
+    "/usr/bin/kubelet",
+    "/usr/sbin/NetworkManager",
+)
+"""The programs without which a host cannot be reached or run its containers."""
+
+
+class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The guards' settings."""
+
+    data_dir: Path
+    evidence_dir: Path
+    min_pid: int = 500
+    protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
+    write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
+    kills_per_minute: int = 30
+    blocks_per_minute: int = 300
+    max_read_bytes: int = 1 << 20
+    max_write_bytes: int = 1 << 20
+    max_appended_bytes: int = 64 << 20
+    """AppendFile lets no file grow beyond it."""
+    min_free_bytes: int = 64 << 20
+    """Nothing is written to a filesystem that has less left for unprivileged users."""
+
+
+def _no_pids() -> tuple[int, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all actions share."""
+
+    settings: ActionSettings
+    ledger: Ledger
+    store: Store
+    dry_store: Store
+    """Stands in for the store in a dry run; in memory."""
+    budgets: Budgets
+    worker_pids: Callable[[], tuple[int, ...]] = _no_pids
+    daemon_pid: int = field(default_factory=os.getpid)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """One execution of one reaction."""
+
+    detection: Detection
+    reaction: int
+    dry_run: bool
+    services: Services
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name: the store's namespace and the budgets' key."""
+        return self.detection.recipe.name
+
+    @property
+    def store(self) -> Store:
+        """The store that this execution may change."""
+        return self.services.dry_store if self.dry_run else self.services.store

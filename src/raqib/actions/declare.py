@@ -1,0 +1,111 @@
+"""How a helper is declared: one small unit with a name, its arguments, its error value and its action.
+
+A helper's `check` looks at the arguments and the guards and answers with what is to happen: a `Plan` that does it,
+or at once `Done`, `Refused` or `Failed`. Nothing has an effect on the host before `Plan.do`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from raqib.actions.context import ActionContext
+
+Value: TypeAlias = "str | int | float | bool | dict[str, Any] | None"
+"""What a helper returns: anything that JSON can carry."""
+
+Arguments: TypeAlias = "tuple[Any, ...]"
+"""As checked against the declaration; omitted ones are not there."""
+
+Place = Literal["loop", "files", "store"]
+"""Where an action runs: in the event loop (it never blocks), or in one of the two thread pools."""
+
+
+def _nothing() -> None:
+    """Release nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was done, or there was nothing to do; `reason` says so in the latter case."""
+
+    value: Value
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A guard said no."""
+
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It was tried, or asked for in a wrong way, and did not work."""
+
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Result: TypeAlias = "Done | Refused | Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An action that all guards allow."""
+
+    do: Callable[[], Result | Awaitable[Result]]
+    """Does it. Only actions of the event loop may answer with an awaitable."""
+    would: Value
+    """What the helper answers in a dry run."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the ledger says of the target beside the arguments."""
+    release: Callable[[], None] = _nothing
+    """Called in any case, after `do` or instead of it."""
+
+
+Checked: TypeAlias = "Plan | Done | Refused | Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a helper."""
+
+    name: str
+    kind: Literal["string", "integer", "number", "object"]
+    optional: bool = False
+    may_be_empty: bool = False
+    """For strings: whether `""` is a value, not a mistake."""
+    content: bool = False
+    """The ledger gets its size and hash instead of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """A function that reactions can call."""
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+    error: str = "-1"
+    """What it returns when it does not succeed, as a JavaScript literal."""
+    check: Callable[[ActionContext, Arguments], Checked] | None = None
+    """None: declared, but not available in this version."""
+    place: Place = "loop"
+    budget: Literal["kills", "blocks"] | None = None
+    """Which of the recipe's budgets one call takes from."""
+    query: bool = False
+    """It only reads the recipe's own store: no line in the ledger unless it was refused."""
+    content_result: bool = False
+    """The ledger gets the result's size and hash instead of itself."""
+    without_ledger: bool = False
+    """It is done even if the ledger cannot be written."""
+
+    @property
+    def required(self) -> int:
+        """The number of arguments that cannot be omitted."""
+        return sum(not argument.optional for argument in self.arguments)

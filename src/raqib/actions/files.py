@@ -1,0 +1,180 @@
+"""Helpers that read and write files."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from raqib.actions.context import ActionContext, ActionSettings
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.paths import open_parent, open_without_links, writable_path
+
+FILE_MODE = 0o600
+
+_PATH = Argument("path", "string")
+_TEXT = Argument("text", "string", may_be_empty=True, content=True)
+
+
+def _problem(path: str, error: OSError) -> Failed:
+    if error.errno == errno.ELOOP:
+        return Failed(f"{path}: there is a symbolic link on the way")
+    return Failed(f"{path}: {error.strerror or error}")
+
+
+def _read_file(context: ActionContext, arguments: Arguments) -> Checked:
+    # Reading changes nothing, so that a dry run does it as well.
+    return _read(arguments[0], context.services.settings.max_read_bytes)
+
+
+def _read(path: str, limit: int) -> Result:
+    try:
+        # A descriptor of the name alone first: opening a device or a pipe may itself have effects.
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return Failed(f"{path}: expected a regular file")
+            descriptor = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        finally:
+            os.close(handle)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            content = bytearray()
+            # Files of procfs have no size and come in pieces.
+            while len(content) <= limit and (piece := file.read(limit + 1 - len(content))):
+                content += piece
+    except OSError as error:
+        return _problem(path, error)
+    if len(content) > limit:
+        return Failed(f"{path}: expected at most {limit} bytes, the file has more")
+    return Done(content.decode("utf-8", "replace"))
+
+
+def _write_file(context: ActionContext, arguments: Arguments) -> Checked:
+    return _check_writing(context, arguments, _replace)
+
+
+def _append_file(context: ActionContext, arguments: Arguments) -> Checked:
+    return _check_writing(context, arguments, _append)
+
+
+_Writer = Callable[[int, str, bytes, ActionSettings], "Failed | None"]
+
+
+def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer) -> Checked:
+    path, text = arguments
+    settings = context.services.settings
+    pure = writable_path(path, settings)
+    if isinstance(pure, Refused):
+        return pure
+    content = text.encode()
+    if len(content) > settings.max_write_bytes:
+        return Refused(f"expected at most {settings.max_write_bytes} bytes, got {len(content)}")
+
+    def do() -> Result:
+        try:
+            directory = open_parent(pure, settings, make=True)
+            if isinstance(directory, Refused):
+                return directory
+            try:
+                problem = _obstacle(directory, pure.name, settings) or write(directory, pure.name, content, settings)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            return _problem(path, error)
+        return Failed(f"{path}: {problem.reason}") if problem else Done(0)
+
+    if context.dry_run:
+        try:
+            directory = open_parent(pure, settings, make=False)
+        except FileNotFoundError:
+            return Plan(do, would=0)
+        except OSError as error:
+            return _problem(path, error)
+        if isinstance(directory, Refused):
+            return directory
+        os.close(directory)
+    return Plan(do, would=0)
+
+
+def _obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
+    """Return what stands in the way of writing a file of that name."""
+    space = os.fstatvfs(directory)
+    if space.f_bavail * space.f_frsize < settings.min_free_bytes:
+        return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return None if stat.S_ISREG(status.st_mode) else Failed("expected a regular file or none")
+
+
+def _replace(directory: int, name: str, content: bytes, settings: ActionSettings) -> Failed | None:
+    temporary = f".raqib-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK
+    descriptor = open_without_links(directory, temporary, flags, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            _write_all(file.fileno(), content)
+            os.fdatasync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
+    return None
+
+
+def _append(directory: int, name: str, content: bytes, settings: ActionSettings) -> Failed | None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = open_without_links(directory, name, flags, FILE_MODE)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return Failed("expected a regular file or none")
+        if status.st_nlink > 1:
+            # A second name may be that of a file that must not be written.
+            return Failed("expected a file with one name, this one has several (hard links)")
+        if status.st_size + len(content) > settings.max_appended_bytes:
+            return Failed(f"expected at most {settings.max_appended_bytes} bytes in the file, there would be more")
+        _write_all(descriptor, content)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _stat(context: ActionContext, arguments: Arguments) -> Checked:
+    path: str = arguments[0]
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        return _problem(path, error)
+    modified = dt.datetime.fromtimestamp(status.st_mtime_ns // 1_000_000_000, dt.UTC)
+    return Done(
+        {
+            "size": status.st_size,
+            "mode": stat.filemode(status.st_mode),
+            "modTime": f"{modified:%Y-%m-%dT%H:%M:%S}.{status.st_mtime_ns % 1_000_000_000:09d}Z",
+            "isDir": stat.S_ISDIR(status.st_mode),
+        }
+    )
+
+
+HELPERS = (
+    Helper("ReadFile", (_PATH,), error='""', check=_read_file, place="files", content_result=True),
+    Helper("WriteFile", (_PATH, _TEXT), check=_write_file, place="files"),
+    Helper("AppendFile", (_PATH, _TEXT), check=_append_file, place="files"),
+    Helper("Stat", (_PATH,), error="null", check=_stat, place="files"),
+)

@@ -1,0 +1,112 @@
+"""Helpers that kill processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable
+
+from raqib.actions.context import ActionContext
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.victims import TICK_NS, has_exited, is_same, read_stat, refusal
+from raqib.model.process import ProcessKey
+
+WAIT_S = 1.0
+"""How long a kill waits for the process to be gone."""
+
+
+def _kill_current(context: ActionContext, arguments: Arguments) -> Checked:
+    if not context.detection.ancestry:
+        return Failed("the event has no process")
+    return _check(context, context.detection.process.key)
+
+
+def _kill_parent(context: ActionContext, arguments: Arguments) -> Checked:
+    if not context.detection.ancestry:
+        return Failed("the event has no process")
+    parent = context.detection.parent
+    key = parent.key if parent is not None else context.detection.process.parent
+    return _check(context, key) if key.pid > 0 else Failed("the parent is not known")
+
+
+def _kill_process(context: ActionContext, arguments: Arguments) -> Checked:
+    pid: int = arguments[0]
+    if not 1 <= pid <= 2**31 - 1:
+        return Failed(f"expected a pid of 1 or more, got {pid}")
+    settings = context.services.settings
+    if pid < settings.min_pid:
+        return Refused(f"pid {pid} is below min_pid ({settings.min_pid})")
+    for process in reversed(context.detection.ancestry):
+        for key in (process.key, process.parent):
+            if key.pid == pid:
+                return _check(context, key)
+    return _check(context, ProcessKey(pid, 0))
+
+
+def _check(context: ActionContext, key: ProcessKey) -> Checked:
+    """Find the process of a key (start 0: any that started before the event) and hold it by a descriptor."""
+    pid = key.pid
+    details = {"pid": pid}
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return Done(1, f"pid {pid} is already gone", details)
+    except OSError as error:
+        return Failed(f"pid {pid}: {error.strerror}", details)
+    verdict = _verdict(context, key, pidfd)
+    if verdict is not None:
+        os.close(pidfd)
+        return verdict
+    return Plan(lambda: _kill(pidfd, pid), would=0, details=details, release=lambda: os.close(pidfd))
+
+
+def _verdict(context: ActionContext, key: ProcessKey, pidfd: int) -> Checked | None:
+    pid = key.pid
+    details = {"pid": pid}
+    # Read after the descriptor was opened: what agrees with the event cannot be a later process of the same pid.
+    found = read_stat(pid)
+    if found is None or found.state in "ZX" or has_exited(pidfd):
+        return Done(1, f"pid {pid} is already gone", details)
+    if key.start_ns and not is_same(key, found):
+        return Done(1, f"pid {pid} is already gone, its number is another process's now", details)
+    if not key.start_ns and found.start_ticks > context.detection.timestamp_ns // TICK_NS:
+        return Refused(f"pid {pid} started after the event", details)
+    refused = refusal(context, pid, found)
+    return Refused(refused.reason, details) if refused else None
+
+
+def _kill(pidfd: int, pid: int) -> Result | Awaitable[Result]:
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return Done(1, f"pid {pid} is already gone")
+    except OSError as error:
+        return Failed(f"pid {pid}: {error.strerror}")
+    return _wait(pidfd, pid)
+
+
+async def _wait(pidfd: int, pid: int) -> Result:
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(pidfd, _resolve, gone)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await gone
+    except TimeoutError:
+        return Failed(f"pid {pid} got the signal, but was not gone within {WAIT_S:g} s")
+    finally:
+        loop.remove_reader(pidfd)
+    return Done(0)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+HELPERS = (
+    Helper("KillCurrent", check=_kill_current, budget="kills", without_ledger=True),
+    Helper("KillParent", check=_kill_parent, budget="kills", without_ledger=True),
+    Helper("KillProcess", (Argument("pid", "integer"),), check=_kill_process, budget="kills", without_ledger=True),
+)

@@ -1,0 +1,97 @@
+"""Walks to the directory that a file is to be written in, without following any symbolic link on the way."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path, PurePosixPath
+
+from raqib.actions.context import ActionSettings
+from raqib.actions.declare import Refused
+
+_SYS_OPENAT2 = 437
+_AT_FDCWD = -100
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
+
+PARENT_MODE = 0o700
+
+
+class _OpenHow(ctypes.Structure):
+    """`struct open_how` of linux/openat2.h."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def open_without_links(directory: int | None, name: str, flags: int, mode: int = 0) -> int:
+    """Open a file by openat2(2), through no symbolic or magic link. Raises OSError (ELOOP for a link)."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+    descriptor = _libc.syscall(
+        ctypes.c_long(_SYS_OPENAT2),
+        ctypes.c_int(_AT_FDCWD if directory is None else directory),
+        ctypes.c_char_p(os.fsencode(name)),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
+    return int(descriptor)
+
+
+def writable_path(path: str, settings: ActionSettings) -> PurePosixPath | Refused:
+    """Return a path that is spelled out and below one of the paths that may be written, or why it is refused."""
+    parts = path.split("/")
+    if not path.startswith("/") or path.endswith("/") or ".." in parts or "." in parts:
+        return Refused("expected an absolute path of a file without . and .. in it")
+    pure = PurePosixPath("/" + path.lstrip("/"))
+    roots = [PurePosixPath(root) for root in (*settings.write_paths, str(settings.evidence_dir))]
+    if not any(root in pure.parents for root in roots):
+        return Refused(f"expected a path below {', '.join(map(str, roots))}")
+    return pure
+
+
+def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) -> int | Refused:
+    """Open the directory that a file is in, step by step; with `make`, missing ones are made.
+
+    A step into raqib's own directory is refused, whatever name leads there, unless the next is into the evidence.
+    Raises OSError.
+    """
+    own = _identity(settings.data_dir)
+    evidence = _identity(settings.evidence_dir)
+    flags = os.O_DIRECTORY | os.O_RDONLY
+    current = open_without_links(None, "/", flags)
+    within_own = False
+    try:
+        for part in path.parent.parts[1:]:
+            try:
+                following = open_without_links(current, part, flags)
+            except FileNotFoundError:
+                if not make or within_own:
+                    raise
+                os.mkdir(part, PARENT_MODE, dir_fd=current)
+                following = open_without_links(current, part, flags)
+            os.close(current)
+            current = following
+            status = os.fstat(current)
+            identity = (status.st_dev, status.st_ino)
+            within_own = (within_own or identity == own) and identity != evidence
+    except BaseException:
+        os.close(current)
+        raise
+    if within_own:
+        os.close(current)
+        return Refused("raqib's own files are never written")
+    return current
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,185 @@
+"""The one door to all actions: check, do or refuse, ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
+from raqib.actions.context import ActionContext, ActionSettings
+from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
+from raqib.actions.ledger import Decision, Entry
+
+FILE_THREADS = 4
+"""A file on a network filesystem that hangs takes one of them for as long."""
+
+
+class ActionRecord(msgspec.Struct, frozen=True):
+    """What became of one call."""
+
+    action: str
+    decision: Decision
+    value: Any
+    """What the helper returned; None stands for its error value."""
+    reason: str
+    ended_ns: int
+    """CLOCK_BOOTTIME."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the helper returned a value of its own, not its error value."""
+        return self.decision in ("done", "would")
+
+
+class Door:
+    """Performs helper calls. Actions that may block run in threads, files and data store apart from each other."""
+
+    def __init__(self) -> None:
+        self._pools = {
+            "files": ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="raqib-files"),
+            "store": ThreadPoolExecutor(1, thread_name_prefix="raqib-store"),
+        }
+
+    def close(self) -> None:
+        """Let go of the threads; calls that have not begun are not begun any more."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
+        """Perform one call, whose arguments are a JSON array, and write the ledger. Never raises."""
+        if helper.place == "loop":
+            call = _Call(helper, context, text)
+            try:
+                plan = call.decide()
+                result = plan if not isinstance(plan, Plan) else await call.do(plan)
+            except Exception as error:
+                result = _broken(error)
+            return call.conclude(result)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pools[helper.place], _perform_blocking, helper, context, text)
+
+
+def refuse(helper_name: str, context: ActionContext, reason: str) -> ActionRecord:
+    """Write a call into the ledger that was not even looked at."""
+    call = _Call(Helper(helper_name), context, "[]")
+    return call.conclude(Refused(reason))
+
+
+def _perform_blocking(helper: Helper, context: ActionContext, text: str) -> ActionRecord:
+    call = _Call(helper, context, text)
+    try:
+        plan = call.decide()
+        result = plan if not isinstance(plan, Plan) else call.do_blocking(plan)
+    except Exception as error:
+        result = _broken(error)
+    return call.conclude(result)
+
+
+def _broken(error: Exception) -> Failed:
+    return Failed(f"internal error: {type(error).__name__}: {error}")
+
+
+class _Call:
+    """One call on its way."""
+
+    def __init__(self, helper: Helper, context: ActionContext, text: str) -> None:
+        self._helper = helper
+        self._context = context
+        self._text = text
+        self._started_ns = time.monotonic_ns()
+        self._arguments: Arguments = ()
+        self._details: dict[str, Any] = {}
+        self._would = False
+
+    def decide(self) -> Checked:
+        """Return the plan if everything allows it."""
+        helper, context = self._helper, self._context
+        if helper.check is None:
+            return Refused("not available in this version")
+        arguments = decode_arguments(helper, self._text)
+        if isinstance(arguments, Failed):
+            return arguments
+        self._arguments = arguments
+        if not helper.without_ledger and not context.services.ledger.writable():
+            return Refused(f"the ledger cannot be written ({context.services.ledger.failure})")
+        checked = helper.check(context, arguments)
+        self._details.update(checked.details)
+        if not isinstance(checked, Plan):
+            return checked
+        refused = self._take_from_budget()
+        if refused or context.dry_run:
+            checked.release()
+            self._would = refused is None
+            return refused or Done(checked.would)
+        return checked
+
+    async def do(self, plan: Plan) -> Result:
+        """Carry out a plan of the event loop."""
+        try:
+            result = plan.do()
+            return result if isinstance(result, Done | Refused | Failed) else await result
+        finally:
+            plan.release()
+
+    def do_blocking(self, plan: Plan) -> Result:
+        """Carry out a plan in a thread."""
+        try:
+            result = plan.do()
+        finally:
+            plan.release()
+        if not isinstance(result, Done | Refused | Failed):
+            raise TypeError(f"{self._helper.name}: only actions of the event loop may be awaited")
+        return result
+
+    def conclude(self, result: Result | Plan) -> ActionRecord:
+        """Write the ledger and return what became of the call."""
+        decision: Decision
+        value: Value = None
+        match result:
+            case Done():
+                decision, value = ("would" if self._would else "done"), result.value
+            case Refused():
+                decision = "refused"
+            case _:
+                decision = "error"
+        reason = "" if isinstance(result, Plan) else result.reason
+        if not (self._helper.query and decision != "refused"):
+            self._write(decision, reason, value)
+        return ActionRecord(self._helper.name, decision, value, reason, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+    def _write(self, decision: Decision, reason: str, value: Value) -> None:
+        context, detection = self._context, self._context.detection
+        context.services.ledger.append(
+            Entry(
+                uuid=detection.event.uuid,
+                kind=detection.recipe.kind,
+                recipe=detection.recipe.name,
+                reaction=context.reaction,
+                action=self._helper.name,
+                arguments={**describe_arguments(self._helper, self._arguments), **self._details},
+                decision=decision,
+                reason=reason,
+                result=size_and_hash(value) if self._helper.content_result and value is not None else value,
+                duration_us=(time.monotonic_ns() - self._started_ns) // 1000,
+            )
+        )
+
+    def _take_from_budget(self) -> Refused | None:
+        helper, context = self._helper, self._context
+        if helper.budget is None:
+            return None
+        limit = _limit(helper, context, context.services.settings)
+        if context.services.budgets.take(helper.budget, context.recipe, limit):
+            return None
+        return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
+
+
+def _limit(helper: Helper, context: ActionContext, settings: ActionSettings) -> int:
+    limits = context.detection.recipe.limits
+    if helper.budget == "kills":
+        return settings.kills_per_minute if limits.kills_per_minute is None else limits.kills_per_minute
+    return settings.blocks_per_minute if limits.blocks_per_minute is None else limits.blocks_per_minute

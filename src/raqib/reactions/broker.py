@@ -1,0 +1,98 @@
+"""Answers what a running reaction asks for: within its limits, through the one door to the actions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import msgspec
+
+from raqib.actions.declare import Failed, Helper
+from raqib.actions.perform import ActionRecord, Door, refuse
+from raqib.actions.table import HELPERS
+from raqib.reactions.config import LogLevel, LogLine
+from raqib.reactions.execution import Execution
+from raqib.reactions.process import WorkerProcess
+from raqib.reactions.protocol import Call, HelperStub, Log, ProtocolError, Reply
+
+LOG_LEVELS: dict[str, LogLevel] = {"info": "info", "warn": "warn", "error": "error"}
+
+# Controls, and what turns the direction of text around or ends a line where a terminal or a viewer does not expect it.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+
+STUBS = tuple(HelperStub(helper.name, helper.error) for helper in HELPERS.values())
+"""What a worker is told of the helpers."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def escape(text: str) -> str:
+    """Return a text in which control characters are spelled out."""
+    return _UNPRINTABLE.sub(lambda found: _spell(ord(found[0])), text)
+
+
+def _spell(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+class Broker:
+    """Performs calls and takes log lines on behalf of executions."""
+
+    def __init__(self, door: Door, on_log: Callable[[LogLine], None], max_calls: int, max_log_bytes: int) -> None:
+        self._door = door
+        self._on_log = on_log
+        self._max_calls = max_calls
+        self._max_log_bytes = max_log_bytes
+
+    def log(self, execution: Execution, worker: WorkerProcess, message: Log) -> None:
+        """Pass a line on to the log while there is room for it. Raises ProtocolError."""
+        level = LOG_LEVELS.get(message.level)
+        if level is None or execution.call is not None:
+            raise ProtocolError(f"expected a log line of a known level between two calls, got {message.level!r}")
+        execution.log_bytes += len(message.text.encode("utf-8", "replace")) + 1
+        if execution.log_bytes <= self._max_log_bytes:
+            self._on_log(execution.line(level, escape(message.text)))
+        elif not execution.log_full:
+            execution.log_full = True
+            limit = f"the reaction has logged {self._max_log_bytes} bytes; further lines are dropped"
+            self._on_log(execution.line("warn", limit))
+        elif execution.log_bytes > 16 * self._max_log_bytes + (64 << 20):
+            raise ProtocolError("expected no more log lines once the limit was reached")
+        worker.send(Reply('[true,false,""]' if execution.log_full else '[true,true,""]'))
+
+    def call(self, execution: Execution, worker: WorkerProcess, message: Call) -> None:
+        """Perform a helper call and answer it. Raises ProtocolError."""
+        helper = HELPERS.get(message.helper)
+        if helper is None or execution.call is not None:
+            raise ProtocolError(f"expected one call at a time of a known helper, got {message.helper!r}")
+        execution.calls += 1
+        if execution.calls > self._max_calls:
+            self._refuse(execution, worker, helper)
+            return
+        work = self._perform(execution, worker, helper, message.arguments)
+        execution.call = asyncio.get_running_loop().create_task(work)
+
+    async def _perform(self, execution: Execution, worker: WorkerProcess, helper: Helper, arguments: str) -> None:
+        record = await self._door.perform(helper, execution.context, arguments)
+        execution.call = None
+        execution.records.append(record)
+        worker.send(_reply(record))
+        if record.decision == "refused" and (record.action, record.reason) not in execution.refusals:
+            execution.refusals.add((record.action, record.reason))
+            self._on_log(execution.line("warn", f"{record.action} was refused: {escape(record.reason)}"))
+
+    def _refuse(self, execution: Execution, worker: WorkerProcess, helper: Helper) -> None:
+        reason = f"the limit of {self._max_calls} helper calls is reached"
+        if execution.calls == self._max_calls + 1:
+            execution.records.append(refuse(helper.name, execution.context, f"{reason}; later calls are not listed"))
+            self._on_log(execution.line("warn", reason))
+        worker.send(Reply(_ENCODER.encode((False, None, reason)).decode()))
+
+
+def _reply(record: ActionRecord) -> Reply:
+    try:
+        return Reply(_ENCODER.encode((record.succeeded, record.value, record.reason)).decode())
+    except (TypeError, UnicodeEncodeError) as error:
+        failed = Failed(f"{record.action}: the result cannot be handed over: {error}")
+        return Reply(_ENCODER.encode((False, None, failed.reason)).decode())

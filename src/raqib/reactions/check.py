@@ -1,0 +1,176 @@
+"""Checks reactions when recipes are loaded: JavaScript by running its top level, shut in like any reaction."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from raqib.errors import NotPermittedError
+from raqib.model.recipe import Reaction
+from raqib.reactions.broker import STUBS
+from raqib.reactions.config import WORKER_UID, ReactionsConfig
+from raqib.reactions.process import start_process
+from raqib.reactions.protocol import Check, Ended, FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
+
+READY_WITHIN_S = 30.0
+TOP_LEVEL_TIMEOUT_S = 2.0
+"""How long a reaction's top level may run when it is checked."""
+
+
+class ReactionProblem(msgspec.Struct, frozen=True):
+    """Why a reaction cannot be used."""
+
+    message: str
+    line: int = 0
+    column: int = 0
+    """Both counted from 1 within the reaction's code; 0 is not known."""
+
+    def __str__(self) -> str:
+        """Return the message, after line and column if they are known."""
+        return f"line {self.line}, column {self.column}: {self.message}" if self.line else self.message
+
+
+def check_reaction(reaction: Reaction) -> ReactionProblem | None:
+    """Return what is wrong with a reaction, or None.
+
+    JavaScript: the top level is run in a sandboxed process with helpers that do nothing, and must leave a function
+    `process`. Shell: the syntax is checked by /bin/sh, nothing is run. Blocks for a few hundred milliseconds;
+    `check_reactions` shares that among many.
+
+    Raises NotPermittedError if no sandboxed process comes up.
+    """
+    return check_reactions([reaction])[0]
+
+
+def check_reactions(
+    reactions: Sequence[Reaction], *, heap_mib: int = 64, worker_uid: int = WORKER_UID
+) -> list[ReactionProblem | None]:
+    """Check many reactions, each in an isolate of its own; the results are in the same order.
+
+    Raises NotPermittedError if no sandboxed process comes up.
+    """
+    known: dict[Reaction, ReactionProblem | None] = {}
+    with contextlib.ExitStack() as stack:
+        checker: _Checker | None = None
+        for reaction in reactions:
+            if reaction in known:
+                continue
+            if reaction.format == "shell":
+                known[reaction] = _check_shell(reaction.code)
+                continue
+            if checker is None or not checker.usable:
+                checker = stack.enter_context(_Checker.started(heap_mib, worker_uid))
+            known[reaction] = checker.check(reaction.code)
+    return [known[reaction] for reaction in reactions]
+
+
+def _check_shell(code: str) -> ReactionProblem | None:
+    result = subprocess.run(
+        ["/bin/sh", "-n"],
+        input=code.encode("utf-8", "surrogatepass"),
+        capture_output=True,
+        env={},
+        timeout=READY_WITHIN_S,
+        check=False,
+    )
+    if result.returncode == 0:
+        return None
+    return ReactionProblem(result.stderr.decode("utf-8", "replace").strip() or "the shell does not accept it")
+
+
+class _Checker:
+    """A worker that only checks."""
+
+    def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes], stderr: int) -> None:
+        self._connection = connection
+        self._process = process
+        self._stderr = stderr
+        self._reader = FrameReader()
+        self._received: list[ToDaemon] = []
+        self.usable = True
+
+    @classmethod
+    @contextlib.contextmanager
+    def started(cls, heap_mib: int, worker_uid: int) -> Iterator[_Checker]:
+        """Start a worker and wait until it is ready; it is ended in any case."""
+        with tempfile.TemporaryDirectory(prefix="raqib-check-") as directory, contextlib.ExitStack() as stack:
+            empty = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, empty)
+            Path(directory).chmod(0o555)
+            ours, theirs = socket.socketpair()
+            stack.enter_context(ours)
+            stderr, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            stack.callback(os.close, stderr)
+            try:
+                process = start_process(theirs, empty, write_end)
+            finally:
+                theirs.close()
+                os.close(write_end)
+            stack.callback(process.wait)
+            stack.callback(process.send_signal, signal.SIGKILL)
+            checker = cls(ours, process, stderr)
+            limits = ReactionsConfig(data_dir=Path(directory), heap_mib=heap_mib)
+            setup = Setup(
+                helpers=STUBS,
+                heap_bytes=limits.heap_bytes,
+                data_bytes=limits.data_bytes,
+                parent_pid=os.getpid(),
+                uid=worker_uid if os.geteuid() == 0 else None,
+            )
+            if not isinstance(checker._exchange(setup, READY_WITHIN_S), Ready):
+                with contextlib.suppress(BlockingIOError):
+                    output = os.read(stderr, 65536).decode("utf-8", "replace").strip()
+                    raise NotPermittedError(f"no process to check reactions in comes up: {output}")
+                raise NotPermittedError("no process to check reactions in comes up in time")
+            yield checker
+
+    def check(self, code: str) -> ReactionProblem | None:
+        """Check one reaction; if that was the worker's end, it is not `usable` any more."""
+        match self._exchange(Check(code), TOP_LEVEL_TIMEOUT_S):
+            case Ended("ok"):
+                self.usable = isinstance(self._exchange(None, READY_WITHIN_S), Ready)
+                return None
+            case Ended("error") as ended:
+                self.usable = isinstance(self._exchange(None, READY_WITHIN_S), Ready)
+                return ReactionProblem(ended.error, ended.line, ended.column)
+            case Ended():
+                problem = "the top level takes more memory than there is"
+            case None if self._process.poll() is None:
+                problem = f"the top level does not end within {TOP_LEVEL_TIMEOUT_S:g} s"
+            case _:
+                problem = "the engine did not survive the top level"
+        self.usable = False
+        self._process.kill()
+        return ReactionProblem(problem)
+
+    def _exchange(self, message: ToWorker | None, timeout_s: float) -> ToDaemon | None:
+        """Send a message, if there is one, and return the next that comes; None if it does not, in time or ever."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            if message is not None:
+                self._connection.sendall(pack(message))
+            while not self._received:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not select.select([self._connection], [], [], remaining)[0]:
+                    return None
+                data = self._connection.recv(1 << 16)
+                if not data:
+                    # The end of the connection comes a moment before that of the process.
+                    self._process.wait()
+                    return None
+                self._received += self._reader.feed(data)
+        except (OSError, ProtocolError):
+            self._process.kill()
+            self._process.wait()
+            return None
+        return self._received.pop(0)

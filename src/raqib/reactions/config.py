@@ -1,0 +1,127 @@
+"""The settings of the reactions, and what they report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings
+from raqib.actions.perform import ActionRecord
+
+WORKER_UID = 1_990_000_000
+"""Above all ranges that distributions, systemd and container engines give away."""
+
+_MIB = 1 << 20
+_OFF_HEAP_MIB = 192
+"""Beyond V8's heap: the interpreter, the engine itself, and array buffers."""
+
+
+def _default_workers() -> int:
+    return max(2, os.cpu_count() or 2)
+
+
+class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings; the defaults are those of the contract."""
+
+    data_dir: Path
+    """Holds `store.db`, `ledger.jsonl` and `evidence/`; made with mode 0700."""
+    workers: int = msgspec.field(default_factory=_default_workers)
+    """Executions at once. One more worker is kept warm."""
+    timeout_s: float = 5.0
+    """Wall time of one execution."""
+    max_timeout_s: float = 60.0
+    """What a recipe's own limit can raise it to."""
+    heap_mib: int = 64
+    max_helper_calls: int = 10_000
+    max_log_bytes: int = 256 * 1024
+    max_waiting: int = 1024
+    shell: bool = False
+    dry_run: bool = False
+    min_pid: int = 500
+    protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
+    write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
+    """The evidence directory may be written as well."""
+    kills_per_minute: int = 30
+    blocks_per_minute: int = 300
+    worker_uid: int = WORKER_UID
+    """The user and group of the workers if the daemon is root; nothing else may belong to it."""
+    evidence_dir: Path | None = None
+    """`data_dir / "evidence"` if None."""
+
+    @property
+    def evidence(self) -> Path:
+        """The evidence directory."""
+        return self.evidence_dir or self.data_dir / "evidence"
+
+    @property
+    def heap_bytes(self) -> int:
+        """The limit of V8's heap."""
+        return self.heap_mib * _MIB
+
+    @property
+    def data_bytes(self) -> int:
+        """The limit of a worker's memory."""
+        return (self.heap_mib + _OFF_HEAP_MIB) * _MIB
+
+    def action_settings(self) -> ActionSettings:
+        """Return what concerns the actions."""
+        return ActionSettings(
+            data_dir=self.data_dir,
+            evidence_dir=self.evidence,
+            min_pid=self.min_pid,
+            protected_programs=self.protected_programs,
+            write_paths=self.write_paths,
+            kills_per_minute=self.kills_per_minute,
+            blocks_per_minute=self.blocks_per_minute,
+        )
+
+
+LogLevel = Literal["info", "warn", "error"]
+
+Outcome = Literal["ok", "error", "timeout", "out_of_memory", "crashed", "dropped", "refused"]
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line for the daemon's log, from a reaction or about one."""
+
+    level: LogLevel
+    text: str
+    """Control characters are escaped."""
+    kind: str
+    name: str
+    uuid: str
+    reaction: int
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """When what happened, in nanoseconds of CLOCK_BOOTTIME; None where it did not."""
+
+    queued_ns: int
+    started_ns: int | None = None
+    """The code was handed to a worker."""
+    first_action_ns: int | None = None
+    """The first helper call had been performed."""
+    ended_ns: int | None = None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """One execution of one reaction is over."""
+
+    uuid: str
+    """The event's."""
+    kind: str
+    recipe: str
+    reaction: int
+    outcome: Outcome
+    error: str
+    """Names recipe, reaction, and line and column where there are any; empty if the outcome is `ok`."""
+    timings: Timings
+    actions: tuple[ActionRecord, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain

@@ -1,0 +1,126 @@
+"""The V8 engine behind a small interface: one fresh isolate an execution."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsrun
+
+from raqib.reactions.protocol import Check, Ended, Execute, HelperStub
+
+Host = Callable[[str, str], str]
+"""Gets a helper's name and a payload, returns the answer as JSON."""
+
+_PRELUDE = Path(__file__).with_name("prelude.js").read_text()
+"""Read at import: there are no files any more when it is used."""
+
+_SOURCE_NAME = "reaction.js"
+_PRELUDE_LINE = 1 << 16
+"""The prelude is put below this many lines, farther down than any reaction's code."""
+_MAX_SERIALIZED = 64 << 20
+_MAX_MESSAGE = 4096
+
+
+class Engine:
+    """Makes isolates."""
+
+    def __init__(self, helpers: tuple[HelperStub, ...], heap_bytes: int, host: Host) -> None:
+        """`heap_bytes` is the limit of V8's heap in each isolate."""
+        self._stubs = "[" + ",".join(f"[{json.dumps(stub.name)},{stub.error}]" for stub in helpers) + "]"
+        self._heap_bytes = heap_bytes
+        self._host = host
+
+    def warm_up(self) -> None:
+        """Load whatever the engine loads late: files cannot be opened once the sandbox is closed."""
+        isolate = self.isolate()
+        isolate.execute(Execute("function process() { throw new Error('x') }", "", "", "", "{}"))
+        isolate.close()
+        isolate = self.isolate()
+        isolate.check(Check("}"))
+        isolate.close()
+
+    def isolate(self) -> Isolate:
+        """Return a fresh isolate with the helpers in it."""
+        return Isolate(self._stubs, self._heap_bytes, self._host)
+
+
+class Isolate:
+    """One isolate, for one execution."""
+
+    def __init__(self, stubs: str, heap_bytes: int, host: Host) -> None:
+        config = jsrun.RuntimeConfig(
+            max_heap_size=heap_bytes, enable_console=False, max_serialization_bytes=_MAX_SERIALIZED
+        )
+        self._runtime = jsrun.Runtime(config)
+        operation = self._runtime.register_op("raqib", host, mode="sync")
+        # Not to be met by chance; code that looks for it can harm its own execution only.
+        self._entry = f"__raqib_{secrets.token_hex(8)}"
+        self._runtime.eval("\n" * _PRELUDE_LINE + f"{_PRELUDE}({operation},{stubs},{json.dumps(self._entry)})")
+        self._runtime.eval(f"{self._entry}.warm()")
+
+    def close(self) -> None:
+        """Throw the isolate away."""
+        self._runtime.close()
+
+    def execute(self, job: Execute) -> Ended:
+        """Run a reaction to its end, pending microtasks included."""
+        arguments = ",".join(json.dumps(part) for part in (job.kind, job.name, job.uuid, job.data))
+        return self._run(
+            f"{self._entry}.begin({arguments})",
+            job.code,
+            f"{self._entry}.run(typeof process === 'undefined' ? undefined : process)",
+            f"{self._entry}.settle()",
+        )
+
+    def check(self, job: Check) -> Ended:
+        """Run a reaction's top level with inert helpers and look for its `process`."""
+        return self._run(
+            f"{self._entry}.beginInert()",
+            job.code,
+            "if (typeof process !== 'function')"
+            " throw new TypeError('expected a function process(data) at the top level')",
+        )
+
+    def _run(self, prepare: str, code: str, *follow_up: str) -> Ended:
+        started_ns = 0
+        lasts_own = False
+        try:
+            self._runtime.eval(prepare)
+            started_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            self._runtime.eval(f"{code}\n//# sourceURL={_SOURCE_NAME}")
+            lasts_own = True
+            for step in follow_up:
+                self._runtime.eval(step)
+        except jsrun.JavaScriptError as error:
+            line, column = _position(error.frames, lasts_own)
+            return Ended("error", _message(error), line, column, started_ns)
+        except jsrun.RuntimeTerminated as error:
+            return Ended("out_of_memory", str(error)[:_MAX_MESSAGE], started_ns=started_ns)
+        except RuntimeError as error:
+            return Ended("error", str(error)[:_MAX_MESSAGE], started_ns=started_ns)
+        return Ended("ok", started_ns=started_ns)
+
+
+def _message(error: jsrun.JavaScriptError) -> str:
+    name, message = error.name, error.message
+    return (f"{name}: {message}" if name and message else str(message or name or error))[:_MAX_MESSAGE]
+
+
+def _position(frames: Sequence[Mapping[str, Any]], lasts_own: bool) -> tuple[int, int]:
+    """Return line and column of the innermost frame within the reaction's own code, or zeros.
+
+    The engine calls every piece of code by the same name; the prelude is told by its line numbers, and the outermost
+    frame, once the top level is through (`lasts_own`), is that of the call from outside.
+    """
+    for frame in frames:
+        line, column = frame.get("line_number") or 0, frame.get("column_number") or 0
+        if lasts_own and frame is frames[-1] and not frame.get("function_name"):
+            continue
+        if frame.get("file_name") in ("<eval>", _SOURCE_NAME) and 0 < line <= _PRELUDE_LINE:
+            return line, column
+    return 0, 0

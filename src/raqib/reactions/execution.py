@@ -1,0 +1,88 @@
+"""One execution of one reaction, from the queue to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from raqib.actions.context import ActionContext
+from raqib.actions.perform import ActionRecord
+from raqib.model.detection import Detection
+from raqib.model.recipe import Importance, Reaction
+from raqib.reactions.config import Finished, LogLevel, LogLine, Outcome, Timings
+
+if TYPE_CHECKING:
+    from raqib.reactions.process import WorkerProcess
+
+
+def boottime_ns() -> int:
+    """Return CLOCK_BOOTTIME in nanoseconds."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Execution:
+    """What is known of it while it waits and runs."""
+
+    def __init__(self, context: ActionContext, timeout_s: float) -> None:
+        self.context = context
+        self.timeout_s = timeout_s
+        self.queued_ns = boottime_ns()
+        self.started_ns: int | None = None
+        self.worker: WorkerProcess | None = None
+        self.deadline: asyncio.TimerHandle | None = None
+        self.call: asyncio.Task[None] | None = None
+        """The helper call that is being performed."""
+        self.calls = 0
+        self.log_bytes = 0
+        self.log_full = False
+        self.refusals: set[tuple[str, str]] = set()
+        """What was refused and why, as far as it has been logged."""
+        self.records: list[ActionRecord] = []
+
+    @property
+    def detection(self) -> Detection:
+        """What it reacts to."""
+        return self.context.detection
+
+    @property
+    def reaction(self) -> Reaction:
+        """The code to run."""
+        return self.detection.recipe.reactions[self.context.reaction]
+
+    @property
+    def importance(self) -> Importance:
+        """The recipe's importance."""
+        return self.detection.recipe.importance
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name."""
+        return self.detection.recipe.name
+
+    def line(self, level: LogLevel, text: str) -> LogLine:
+        """Return a line for the log that names this execution."""
+        recipe = self.detection.recipe
+        return LogLine(level, text, recipe.kind, recipe.name, self.detection.event.uuid, self.context.reaction)
+
+    def place(self, line: int = 0, column: int = 0) -> str:
+        """Say where in which recipe."""
+        recipe = self.detection.recipe
+        where = f"recipe {recipe.name!r} of kind {recipe.kind!r}, reaction {self.context.reaction}"
+        return f"{where}, line {line}, column {column}" if line else where
+
+    def finished(self, outcome: Outcome, error: str) -> Finished:
+        """Return the result."""
+        recipe = self.detection.recipe
+        first = self.records[0].ended_ns if self.records else None
+        timings = Timings(self.queued_ns, self.started_ns, first, boottime_ns())
+        return Finished(
+            uuid=self.detection.event.uuid,
+            kind=recipe.kind,
+            recipe=recipe.name,
+            reaction=self.context.reaction,
+            outcome=outcome,
+            error=error,
+            timings=timings,
+            actions=tuple(self.records),
+        )

@@ -1,0 +1,171 @@
+"""Keeps as many workers as may run at once, and a warm one more: no reaction has to wait for a replacement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from raqib.reactions.process import WorkerProcess
+from raqib.reactions.protocol import Setup, ToDaemon
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+"""Between attempts if workers die before they are ready; doubled each time."""
+
+READY_WITHIN_S = 30.0
+"""How long a worker may take to have an isolate ready."""
+
+
+class Client(Protocol):
+    """Who gives the workers something to do."""
+
+    def worker_available(self) -> None:
+        """Hear that a worker waits."""
+
+    def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
+        """Hear a message of a worker."""
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Hear that a worker has ended, whatever it was doing."""
+
+    def pool_troubled(self, problem: str) -> None:
+        """Hear that workers cannot be started at present."""
+
+
+class WorkerPool:
+    """All worker processes of the daemon."""
+
+    def __init__(self, client: Client, size: int, setup: Callable[[], Setup], directory: int) -> None:
+        """Keep `size` workers. `directory` is a descriptor of the empty directory that they live in."""
+        self._client = client
+        self._size = size
+        self._setup = setup
+        self._directory = directory
+        self._workers: set[WorkerProcess] = set()
+        self._idle: list[WorkerProcess] = []
+        self._deadlines: dict[WorkerProcess, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures = 0
+        self._pause: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._changed = asyncio.Event()
+        self._last_problem = ""
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of all workers that live."""
+        return tuple(worker.pid for worker in self._workers if worker.pid)
+
+    @property
+    def idle(self) -> int:
+        """How many workers wait for a job."""
+        return len(self._idle)
+
+    @property
+    def last_problem(self) -> str:
+        """Why the latest worker that did not become ready did not; empty once one did."""
+        return self._last_problem
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Parts of the sandbox that this host does not permit."""
+        return next((worker.missing for worker in self._workers if worker.was_ready), ())
+
+    async def fill(self) -> None:
+        """Start the workers and wait until one is ready, or until it is clear that they do not come up."""
+        self._replenish()
+        while not self._idle and self._failures < 3:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def wait_idle(self, count: int) -> None:
+        """Wait until that many workers wait for a job."""
+        while len(self._idle) < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def take(self) -> WorkerProcess | None:
+        """Take a worker that waits; it is back once it says that it is ready again."""
+        return self._idle.pop() if self._idle else None
+
+    def expect_ready(self, worker: WorkerProcess) -> None:
+        """Give a worker that ended a job a limited time to be ready for the next."""
+        loop = asyncio.get_running_loop()
+        self._deadlines[worker] = loop.call_later(READY_WITHIN_S, worker.break_off, "was not ready in time")
+
+    async def close(self) -> None:
+        """End all workers and wait for them."""
+        self._closing = True
+        if self._pause is not None:
+            self._pause.cancel()
+        while self._tasks or self._workers:
+            for worker in self._workers:
+                worker.kill()
+            self._changed.clear()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            elif self._workers:
+                await self._changed.wait()
+
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Keep a worker for the next job."""
+        if (deadline := self._deadlines.pop(worker, None)) is None:
+            worker.break_off("said that it is ready while it had something to do")
+            return
+        deadline.cancel()
+        self._failures = 0
+        self._last_problem = ""
+        self._idle.append(worker)
+        self._changed.set()
+        self._client.worker_available()
+
+    def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
+        """Pass on what a worker says."""
+        self._client.worker_said(worker, message)
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Replace a worker."""
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if (deadline := self._deadlines.pop(worker, None)) is not None:
+            deadline.cancel()
+        if not worker.was_ready and not self._closing:
+            self._fail(worker.output or f"a worker ended with status {worker.exit_status} before it was ready")
+        self._changed.set()
+        self._client.worker_gone(worker)
+        self._replenish()
+
+    def _replenish(self) -> None:
+        if self._closing or self._pause is not None:
+            return
+        loop = asyncio.get_running_loop()
+        while len(self._workers) < self._size:
+            worker = WorkerProcess(self)
+            self._workers.add(worker)
+            self.expect_ready(worker)
+            task = loop.create_task(self._start(worker))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _start(self, worker: WorkerProcess) -> None:
+        try:
+            await worker.start(self._setup(), self._directory)
+        except OSError as error:
+            self._workers.discard(worker)
+            self._deadlines.pop(worker).cancel()
+            self._fail(f"a worker cannot be started: {error}")
+            self._changed.set()
+
+    def _fail(self, problem: str) -> None:
+        """Wait before the next attempt, longer each time."""
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+        self._failures += 1
+        self._last_problem = problem
+        self._client.pool_troubled(problem)
+        if self._pause is None:
+            self._pause = asyncio.get_running_loop().call_later(pause_s, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._replenish()

@@ -1,0 +1,162 @@
+"""The daemon's end of one worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import Protocol
+
+from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
+
+_KEPT_OUTPUT = 2048
+
+
+class Owner(Protocol):
+    """Who is told what a worker does."""
+
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Hear that it waits for a job."""
+
+    def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
+        """Hear a message other than Ready."""
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Hear that the process has ended and was waited for."""
+
+
+def start_process(connection: socket.socket, directory: int, stderr: int) -> subprocess.Popen[bytes]:
+    """Start a worker that inherits nothing but these descriptors.
+
+    Must be called from a thread that lives as long as the daemon: the worker dies with the thread that started it.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "raqib.reactions.worker", str(connection.fileno()), str(directory)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=(connection.fileno(), directory),
+        env={"LANG": "C.UTF-8"},
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+class WorkerProcess(asyncio.Protocol):
+    """A worker: started, ready, busy, gone. Everything about it happens in the event loop."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pidfd = -1
+        self._stderr = -1
+        self._output = bytearray()
+        self.violation = ""
+        """How it broke the protocol; empty if it did not."""
+        self.was_ready = False
+        self.missing: tuple[str, ...] = ()
+        """Parts of the sandbox that this host does not permit; known once it was ready."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def output(self) -> str:
+        """The end of what it wrote to its standard error."""
+        return self._output.decode("utf-8", "replace").strip()
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, negative for a signal; None while it lives."""
+        return self._process.returncode if self._process else None
+
+    async def start(self, setup: Setup, directory: int) -> None:
+        """Start the process; its owner hears of it when it is ready. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._stderr, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            self._process = start_process(theirs, directory, write_end)
+        except BaseException:
+            ours.close()
+            os.close(self._stderr)
+            raise
+        finally:
+            theirs.close()
+            os.close(write_end)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        loop.add_reader(self._pidfd, self._exited)
+        loop.add_reader(self._stderr, self._take_output)
+        await loop.create_unix_connection(lambda: self, sock=ours)
+        self.send(setup)
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message; what a worker that is gone would have got is dropped."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(pack(message))
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(f"expected a stream, got {transport!r}")
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what is complete."""
+        if self.violation:
+            return
+        try:
+            for message in self._reader.feed(data):
+                if isinstance(message, Ready):
+                    self.was_ready, self.missing = True, message.missing
+                    self._owner.worker_ready(self)
+                else:
+                    self._owner.worker_said(self, message)
+        except ProtocolError as error:
+            self.break_off(str(error))
+
+    def break_off(self, violation: str) -> None:
+        """Note that the worker broke the protocol, and end it."""
+        self.violation = self.violation or violation
+        self.kill()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a process that no longer listens."""
+        self.kill()
+
+    def _take_output(self) -> None:
+        try:
+            piece = os.read(self._stderr, 65536)
+        except BlockingIOError:
+            return
+        if not piece:
+            asyncio.get_running_loop().remove_reader(self._stderr)
+        self._output = (self._output + piece)[-_KEPT_OUTPUT:]
+
+    def _exited(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._pidfd)
+        if self._process is not None:
+            self._process.wait()
+        self._take_output()
+        loop.remove_reader(self._stderr)
+        os.close(self._pidfd)
+        os.close(self._stderr)
+        self._pidfd = self._stderr = -1
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.worker_gone(self)

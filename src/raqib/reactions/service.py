@@ -1,0 +1,320 @@
+"""Runs the reactions of detections: takes them in, gives them to workers, ends those that go too far, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from raqib.actions.budgets import Budgets
+from raqib.actions.context import ActionContext, Services
+from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head, Ledger
+from raqib.actions.perform import Door
+from raqib.actions.store import Store
+from raqib.errors import NotPermittedError
+from raqib.model.detection import Detection
+from raqib.reactions.broker import STUBS, Broker, escape
+from raqib.reactions.config import Finished, LogLine, Outcome, ReactionsConfig
+from raqib.reactions.execution import Execution, boottime_ns
+from raqib.reactions.pool import WorkerPool
+from raqib.reactions.process import WorkerProcess
+from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, Setup, ToDaemon
+from raqib.reactions.waiting import WaitingLine
+
+_SPARE_WORKERS = 1
+
+_DECISIONS: dict[Outcome, Decision] = {"ok": "done", "refused": "refused", "dropped": "refused"}
+"""How the ledger calls the outcome of an execution; all others are errors."""
+
+
+class Reactions:
+    """The reactions of a running daemon. Belongs to one event loop, on the daemon's main thread."""
+
+    def __init__(
+        self,
+        config: ReactionsConfig,
+        *,
+        on_log: Callable[[LogLine], None],
+        on_finished: Callable[[Finished], None],
+    ) -> None:
+        """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block."""
+        self._config = config
+        self._on_log = on_log
+        self._on_finished = on_finished
+        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
+        self._running: dict[WorkerProcess, Execution] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._open = False
+        self._resources = contextlib.ExitStack()
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The process ids of all workers."""
+        return self._pool.pids if self._open else ()
+
+    @property
+    def sandbox_missing(self) -> tuple[str, ...]:
+        """The parts of the workers' sandbox that this host does not permit."""
+        return self._pool.missing if self._open else ()
+
+    @property
+    def waiting(self) -> int:
+        """How many executions wait for a worker."""
+        return len(self._waiting)
+
+    @property
+    def ready_workers(self) -> int:
+        """How many workers have a fresh isolate and nothing to do."""
+        return self._pool.idle if self._open else 0
+
+    @property
+    def ledger_head(self) -> Head:
+        """The ledger's last line."""
+        return self._ledger.head
+
+    async def start(self) -> None:
+        """Open store and ledger and start the workers; returns when the first of them is warm.
+
+        Must be called on a thread that lives as long as the daemon: workers die with the thread that started them.
+
+        Raises OSError or RaqibError if the data directory cannot be used, NotPermittedError if no worker comes up.
+        """
+        try:
+            self._open_resources()
+        except BaseException:
+            self._resources.close()
+            raise
+        self._syncing = asyncio.get_running_loop().create_task(self._sync_ledger())
+        await self._pool.fill()
+        if not self._pool.idle:
+            problem = self._pool.last_problem
+            await self.close()
+            raise NotPermittedError(f"no worker for reactions comes up: {problem}")
+
+    def submit(self, detection: Detection) -> None:
+        """Start all reactions of a detection's recipe, as soon as workers are free. Never blocks."""
+        recipe = detection.recipe
+        config = self._config
+        dry_run = config.dry_run or recipe.mode != "react"
+        timeout_s = min(recipe.limits.timeout_s or config.timeout_s, config.max_timeout_s)
+        for index, reaction in enumerate(recipe.reactions):
+            context = ActionContext(detection, index, dry_run, self._services)
+            execution = Execution(context, timeout_s)
+            if reaction.format != "js":
+                self._finish(execution, "refused", f"{execution.place()}: {self._why_no_shell()}")
+                continue
+            self._idle.clear()
+            if (dropped := self._waiting.put(execution)) is not None:
+                problem = f"dropped, {config.max_waiting} executions are waiting already"
+                self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
+        self._dispatch()
+
+    async def wait_ready(self, workers: int) -> None:
+        """Wait until so many workers, at most `config.workers + 1`, have a fresh isolate and nothing to do."""
+        await self._pool.wait_idle(min(workers, self._config.workers + _SPARE_WORKERS))
+
+    async def drain(self) -> None:
+        """Wait until nothing waits or runs."""
+        while not self._idle.is_set() or self._calls:
+            await self._idle.wait()
+            if self._calls:
+                await asyncio.wait(self._calls)
+
+    async def close(self) -> None:
+        """End everything at once: what runs or waits is dropped (drain first to let it finish)."""
+        if not self._open:
+            return
+        while (execution := self._waiting.take()) is not None:
+            self._finish(execution, "dropped", f"{execution.place()}: dropped, raqib is stopping")
+        for worker, execution in list(self._running.items()):
+            self._end(worker, execution, "dropped", "ended, raqib is stopping")
+        await self._pool.close()
+        if self._calls:
+            await asyncio.wait(self._calls)
+        self._syncing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._syncing
+        self._open = False
+        self._resources.close()
+
+    # What the pool reports.
+
+    def worker_available(self) -> None:
+        """Give the next execution to a worker."""
+        self._dispatch()
+
+    def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
+        """Deal with a message; one that is not due ends the worker. Raises ProtocolError."""
+        execution = self._running.get(worker)
+        if execution is None:
+            raise ProtocolError(f"expected nothing between two executions, got {type(message).__name__}")
+        match message:
+            case Call():
+                self._broker.call(execution, worker, message)
+                if execution.call is not None:
+                    self._calls.add(execution.call)
+                    execution.call.add_done_callback(self._calls.discard)
+            case Log():
+                self._broker.log(execution, worker, message)
+            case Ended():
+                self._ended(worker, execution, message)
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Report the execution that a worker took with it."""
+        execution = self._running.get(worker)
+        if execution is None:
+            return
+        if worker.violation:
+            self._end(worker, execution, "crashed", f"its worker broke the protocol: {worker.violation}")
+        elif "out of memory" in worker.output.lower() or "MemoryError" in worker.output:
+            self._end(worker, execution, "out_of_memory", "out of memory")
+        else:
+            status = worker.exit_status or 0
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            detail = f": {escape(worker.output)}" if worker.output else ""
+            self._end(worker, execution, "crashed", f"its worker ended with {how}{detail}")
+
+    def pool_troubled(self, problem: str) -> None:
+        """Say that workers do not come up."""
+        self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
+
+    def _open_resources(self) -> None:
+        config = self._config
+        for directory in (config.data_dir, config.evidence):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ledger = Ledger(config.data_dir / "ledger.jsonl")
+        self._resources.callback(ledger.close)
+        store = Store(config.data_dir / "store.db")
+        self._resources.callback(store.close)
+        dry_store = Store(None)
+        self._resources.callback(dry_store.close)
+        door = Door()
+        self._resources.callback(door.close)
+        directory_fd = open_empty_directory(config.data_dir / "empty")
+        self._resources.callback(os.close, directory_fd)
+        self._ledger = ledger
+        self._services = Services(
+            settings=config.action_settings(),
+            ledger=ledger,
+            store=store,
+            dry_store=dry_store,
+            budgets=Budgets(),
+            worker_pids=lambda: self.worker_pids,
+        )
+        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
+        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, self._setup, directory_fd)
+        self._open = True
+
+    def _dispatch(self) -> None:
+        while len(self._running) < self._config.workers and self._waiting and self._pool.idle:
+            worker, execution = self._pool.take(), self._waiting.take()
+            if worker is None or execution is None:
+                return
+            self._running[worker] = execution
+            detection = execution.detection
+            execution.worker = worker
+            execution.started_ns = boottime_ns()
+            execution.deadline = asyncio.get_running_loop().call_later(
+                execution.timeout_s, self._time_out, worker, execution
+            )
+            worker.send(
+                Execute(
+                    code=execution.reaction.code,
+                    kind=detection.recipe.kind,
+                    name=detection.recipe.name,
+                    uuid=detection.event.uuid,
+                    data=detection.event_json.decode("utf-8", "replace"),
+                )
+            )
+
+    def _ended(self, worker: WorkerProcess, execution: Execution, message: Ended) -> None:
+        if execution.call is not None:
+            raise ProtocolError("expected no end during a call")
+        match message.outcome:
+            case "ok":
+                outcome: Outcome = "ok"
+            case "error":
+                outcome = "error"
+            case "out_of_memory":
+                outcome = "out_of_memory"
+            case other:
+                raise ProtocolError(f"expected an outcome, got {other!r}")
+        error = f"{execution.place(message.line, message.column)}: {escape(message.error)}" if outcome != "ok" else ""
+        del self._running[worker]
+        self._finish(execution, outcome, error)
+        if outcome == "out_of_memory":
+            worker.kill()
+        else:
+            self._pool.expect_ready(worker)
+        self._dispatch()
+
+    def _time_out(self, worker: WorkerProcess, execution: Execution) -> None:
+        self._end(worker, execution, "timeout", f"ended after {execution.timeout_s:g} s, its time limit")
+
+    def _end(self, worker: WorkerProcess, execution: Execution, outcome: Outcome, problem: str) -> None:
+        """End an execution together with its worker."""
+        del self._running[worker]
+        worker.kill()
+        self._finish(execution, outcome, f"{execution.place()}: {problem}")
+        self._dispatch()
+
+    def _finish(self, execution: Execution, outcome: Outcome, error: str) -> None:
+        if execution.deadline is not None:
+            execution.deadline.cancel()
+        finished = execution.finished(outcome, error)
+        decision = _DECISIONS.get(outcome, "error")
+        started_ns = execution.started_ns or execution.queued_ns
+        self._ledger.append(
+            Entry(
+                uuid=finished.uuid,
+                kind=finished.kind,
+                recipe=finished.recipe,
+                reaction=finished.reaction,
+                action="execution",
+                decision=decision,
+                reason=error,
+                result=outcome,
+                duration_us=((finished.timings.ended_ns or started_ns) - started_ns) // 1000,
+            )
+        )
+        if error:
+            self._on_log(execution.line("warn" if decision == "refused" else "error", error))
+        if not self._waiting and not self._running:
+            self._idle.set()
+        self._on_finished(finished)
+
+    def _why_no_shell(self) -> str:
+        if self._config.shell:
+            return "shell reactions are not available in this version"
+        return "shell reactions are switched off (reactions.shell)"
+
+    def _setup(self) -> Setup:
+        config = self._config
+        return Setup(
+            helpers=STUBS,
+            heap_bytes=config.heap_bytes,
+            data_bytes=config.data_bytes,
+            parent_pid=os.getpid(),
+            uid=config.worker_uid if os.geteuid() == 0 else None,
+        )
+
+    async def _sync_ledger(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SYNC_INTERVAL_S)
+            try:
+                await loop.run_in_executor(None, self._ledger.sync)
+            except OSError as error:
+                self._on_log(LogLine("error", f"the ledger cannot be synced: {error}", "", "", "", 0))
+
+
+def open_empty_directory(path: Path) -> int:
+    """Make the directory that workers live in, empty and read-only, and return a descriptor of it."""
+    path.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask is: the workers' user must be able to step into it.
+    path.chmod(0o555)
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -1,0 +1,208 @@
+"""Reactions that go too far are ended and reported, and the next one works."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from raqib.model.recipe import Limits
+from raqib.reactions import LogLine
+from raqib.testing import make_detection, make_recipe
+
+from .conftest import Host, RunScenario
+
+OK = "function process() { Info('still here') }"
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "error"),
+    [
+        ("function process() { while (true) {} }", "timeout", "ended after 0.5 s"),
+        ("while (true) {}", "timeout", "ended after 0.5 s"),
+        ("async function process() { for (;;) await 0 }", "timeout", "ended after 0.5 s"),
+        ("function process() {\n  process() }", "error", "line 1, column 17: RangeError: Maximum call stack size"),
+        ("\n\nthrow new Error('top')", "error", "line 3, column 7: Error: top"),
+        ("function process() {\n  throw new TypeError('inner') }", "error", "line 2, column 9: TypeError: inner"),
+        ("async function process() { await 0;\n throw new Error('late') }", "error", "line 2, column 8: Error: late"),
+        ("function process() { throw 'text' }", "error", "Uncaught text"),
+        ("let x = ;", "error", "line 1, column 9: SyntaxError"),
+        ("let process = 1", "error", "expected a function process(data) at the top level"),
+    ],
+)
+def test_bad_code_is_reported_and_the_pool_goes_on(
+    run_scenario: RunScenario, code: str, outcome: str, error: str
+) -> None:
+    async def scenario(host: Host) -> None:
+        bad = await host.run(code)
+        good = await host.run(OK)
+        assert bad.outcome == outcome
+        assert "recipe 'test_recipe' of kind 'test_kind', reaction 0" in bad.error
+        assert error in bad.error
+        assert good.outcome == "ok"
+
+    host = run_scenario(scenario, timeout_s=0.5)
+    assert "still here" in host.texts
+    assert outcome == next(entry["result"] for entry in host.ledger if entry["action"] == "execution")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "let kept = []; function process() { for (;;) kept.push({ x: [1, 2, 3] }) }",
+        "let kept = []; for (;;) kept.push('x'.repeat(1 << 16) + kept.length)",
+        "let kept = []; function process() { for (;;) kept.push(new Uint8Array(1 << 20).fill(1)) }",
+        "let kept = []; function process() { for (;;) try { kept.push(new Uint8Array(1 << 20).fill(1)) } catch {} }",
+    ],
+    ids=["objects", "strings", "off-heap", "off-heap, errors caught"],
+)
+def test_memory_bomb_ends_only_its_own_execution(run_scenario: RunScenario, code: str) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        bomb, *others = await host.submit(make_detection(code, OK, OK))
+        outcomes = {finished.reaction: finished.outcome for finished in (bomb, *others)}
+        assert outcomes[0] in ("out_of_memory", "crashed", "error")
+        assert (outcomes[1], outcomes[2]) == ("ok", "ok")
+        assert (await host.run(OK)).outcome == "ok"
+
+    run_scenario(scenario, timeout_s=20)
+
+
+def test_worker_memory_is_bounded(run_scenario: RunScenario) -> None:
+    code = """function process() {
+        const kept = [];
+        for (;;) {
+            try { kept.push(new Uint8Array(1 << 20).fill(1)) } catch { break }
+            if (kept.length % 8 == 0) Info(kept.length);
+        }
+    }"""
+    peaks: list[int] = []
+
+    async def scenario(host: Host) -> None:
+        append = host.lines.append
+
+        def measure(line: LogLine) -> None:
+            append(line)
+            peaks.extend(_peak_rss_mib(pid) for pid in host.reactions.worker_pids)
+
+        host.on_log = measure
+        await host.run(code)
+
+    run_scenario(scenario, timeout_s=10)
+    assert peaks
+    assert max(peaks) < 64 + 192
+
+
+def _peak_rss_mib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def test_endless_log_is_cut_and_said_once(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        finished = await host.run("function process() { for (;;) Info('spam') }")
+        assert finished.outcome == "timeout"
+        assert (await host.run(OK)).outcome == "ok"
+
+    host = run_scenario(scenario, timeout_s=1, max_log_bytes=1000)
+    assert host.texts.count("spam") == 200
+    assert sum("further lines are dropped" in text for text in host.texts) == 1
+
+
+def test_helper_calls_are_limited(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        finished = await host.run(
+            "function process() { for (let i = 0; i < 100; i++) DataGet('x'); Info(DataSize(), Errno()) }"
+        )
+        assert finished.outcome == "ok"
+        assert len(finished.actions) == 11
+
+    host = run_scenario(scenario, max_helper_calls=10)
+    assert "-1 the limit of 10 helper calls is reached" in host.texts
+    refused = [entry for entry in host.ledger if entry["decision"] == "refused"]
+    assert len(refused) == 1
+
+
+def test_a_recipe_may_shorten_its_time(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        recipe = make_recipe("for (;;) ;", limits=Limits(timeout_s=0.2))
+        began = time.monotonic()
+        finished = await host.run("", recipe=recipe)
+        assert finished.outcome == "timeout"
+        assert time.monotonic() - began < 2
+
+    run_scenario(scenario, timeout_s=10)
+
+
+def test_all_reactions_of_a_recipe_run_in_parallel(run_scenario: RunScenario) -> None:
+    meet = """function process() {
+        DataIncr('arrived');
+        while (DataGet('arrived') !== '3') ;
+    }"""
+
+    async def scenario(host: Host) -> None:
+        await host.warm(4)
+        finished = await host.submit(make_detection(meet, meet, meet))
+        assert [one.outcome for one in finished] == ["ok"] * 3
+
+    run_scenario(scenario, workers=3)
+
+
+def test_next_reaction_is_fast_after_an_abnormal_end(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(2)
+        await host.run("for (;;) ;")
+        finished = await host.run(OK)
+        timings = finished.timings
+        assert finished.outcome == "ok"
+        assert timings.started_ns is not None
+        assert timings.started_ns - timings.queued_ns < 100_000_000
+
+    run_scenario(scenario, workers=1, timeout_s=0.2)
+
+
+def test_overflow_is_dropped_by_importance_and_reported(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        low = make_recipe(*[OK] * 6, name="low", importance="low")
+        high = make_recipe(*[OK] * 4, name="high", importance="high")
+        host.reactions.submit(make_detection(recipe=low))
+        host.reactions.submit(make_detection(recipe=high))
+        await host.reactions.drain()
+        dropped = [(one.recipe, one.reaction) for one in host.finished if one.outcome == "dropped"]
+        assert len(host.finished) == 10
+        assert {recipe for recipe, _ in dropped} == {"low"}
+        assert len(dropped) >= 3
+
+    host = run_scenario(scenario, max_waiting=4, workers=1)
+    assert any("executions are waiting already" in text for text in host.texts)
+
+
+def test_globals_do_not_leak_between_executions(run_scenario: RunScenario) -> None:
+    leave = "globalThis.left = 1; Array.prototype.left = 2; function process() { Info = 3 }"
+    look = "function process() { Info(typeof left, typeof [].left) }"
+
+    async def scenario(host: Host) -> None:
+        for _ in range(6):
+            assert (await host.run(leave)).outcome == "ok"
+            assert (await host.run(look)).outcome == "ok"
+
+    host = run_scenario(scenario, workers=1)
+    assert host.texts == ["undefined undefined"] * 6
+
+
+def test_shell_is_refused_and_ledgered(run_scenario: RunScenario) -> None:
+    from raqib.model.recipe import Reaction, RecipeInfo
+
+    recipe = RecipeInfo("k", "n", "file_access", "low", reactions=(Reaction("shell", "true"),))
+
+    async def scenario(host: Host) -> None:
+        (finished,) = await host.submit(make_detection(recipe=recipe))
+        assert finished.outcome == "refused"
+        assert "reactions.shell" in finished.error
+
+    host = run_scenario(scenario)
+    assert [(entry["action"], entry["decision"]) for entry in host.ledger] == [("execution", "refused")]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from raqib.actions.budgets import Budgets
+from raqib.actions.context import ActionContext, ActionSettings, Services
+from raqib.actions.ledger import Ledger
+from raqib.actions.perform import ActionRecord, Door
+from raqib.actions.store import Store
+from raqib.actions.table import HELPERS
+from raqib.testing import make_detection
+
+
+class Acting:
+    """Calls helpers through the door, as the broker does."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.writable = directory / "writable"
+        data_dir = directory / "data"
+        (data_dir / "evidence").mkdir(parents=True)
+        self.writable.mkdir()
+        self.settings = ActionSettings(
+            data_dir=data_dir,
+            evidence_dir=data_dir / "evidence",
+            write_paths=(str(self.writable),),
+            min_free_bytes=0,
+        )
+        self.ledger_path = data_dir / "ledger.jsonl"
+        self.ledger = Ledger(self.ledger_path)
+        self.store = Store(data_dir / "store.db")
+        self.dry_store = Store(None)
+        self.door = Door()
+        self.dry_run = False
+        self.detection = make_detection("")
+
+    def __call__(self, name: str, *arguments: Any) -> ActionRecord:
+        services = Services(self.settings, self.ledger, self.store, self.dry_store, Budgets())
+        context = ActionContext(self.detection, 0, self.dry_run, services)
+        text = msgspec.json.encode(arguments).decode()
+        return asyncio.run(self.door.perform(HELPERS[name], context, text))
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(line) for line in self.ledger_path.read_bytes().splitlines()]
+
+    def close(self) -> None:
+        self.door.close()
+        self.store.close()
+        self.dry_store.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+def act(tmp_path: Path) -> Iterator[Acting]:
+    acting = Acting(tmp_path)
+    yield acting
+    acting.close()
+
+
+Change = Callable[..., None]
+
+
+@pytest.fixture
+def configure(act: Acting) -> Change:
+    def change(**settings: Any) -> None:
+        act.settings = msgspec.structs.replace(act.settings, **settings)
+
+    return change

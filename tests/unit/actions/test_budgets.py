@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from raqib.actions.budgets import Budgets
+
+
+def test_a_budget_is_a_sliding_minute_of_one_recipe() -> None:
+    now = 0.0
+    budgets = Budgets(clock=lambda: now)
+    assert [budgets.take("kills", "r", 2) for _ in range(3)] == [True, True, False]
+    assert budgets.take("kills", "other", 2)
+    assert budgets.take("blocks", "r", 2)
+    now = 59.9
+    assert not budgets.take("kills", "r", 2)
+    now = 60.0
+    assert budgets.take("kills", "r", 2)
+
+
+def test_a_budget_of_nothing() -> None:
+    assert not Budgets().take("kills", "r", 0)

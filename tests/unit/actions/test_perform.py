@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from raqib.actions.declare import Helper, Plan
+from raqib.actions.table import HELPERS
+
+from .conftest import Acting
+
+
+def test_what_is_not_there_yet_says_so(act: Acting) -> None:
+    record = act("NetBlockIp", "192.0.2.1")
+    assert (record.decision, record.value, record.reason) == ("refused", None, "not available in this version")
+    assert act.entries[-1]["action"] == "NetBlockIp"
+
+
+def test_nothing_but_kills_without_a_ledger(act: Acting) -> None:
+    working, act.ledger._fd = act.ledger._fd, os.open("/dev/full", os.O_WRONLY)
+    act("Stat", "/")
+    record = act("DataSet", "k", "v")
+    assert record.decision == "refused"
+    assert "the ledger cannot be written" in record.reason
+    assert act("DataGet", "k").decision == "refused"
+    assert act("KillCurrent").reason == "the event has no process"
+    os.close(act.ledger._fd)
+    act.ledger._fd = working
+    assert act("DataSet", "k", "v").decision == "done"
+    assert list(range(1, 6)) == [entry["seq"] for entry in act.entries]
+
+
+@pytest.mark.parametrize("place", ["loop", "files"])
+def test_a_broken_action_is_an_error_of_its_own(act: Acting, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    released: list[bool] = []
+
+    def burst() -> None:
+        raise ZeroDivisionError("oops")
+
+    broken = Helper(
+        "Broken",
+        check=lambda context, arguments: Plan(burst, would=0, release=lambda: released.append(True)),  # type: ignore[arg-type]
+        place=place,  # type: ignore[arg-type]
+    )
+    monkeypatch.setattr("tests.unit.actions.conftest.HELPERS", {**HELPERS, "Broken": broken})
+    record = act("Broken")
+    assert record.decision == "error"
+    assert record.reason == "internal error: ZeroDivisionError: oops"
+    assert released == [True]
+
+
+def test_only_the_loop_may_wait(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def later() -> None:
+        await asyncio.sleep(0)
+
+    waiting: list[object] = []
+
+    def start() -> object:
+        waiting.append(work := later())
+        return work
+
+    helper = Helper("Waiting", check=lambda c, a: Plan(start, would=0), place="files")  # type: ignore[arg-type,return-value]
+    monkeypatch.setattr("tests.unit.actions.conftest.HELPERS", {"Waiting": helper})
+    assert "only actions of the event loop" in act("Waiting").reason
+    waiting[0].close()  # type: ignore[attr-defined]
