@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The event core: a process did something to a file. Remember it, and tell the daemon if it is news that some recipe
- * may care about. Knows no syscall.
+ * The event core: a process did something to a file. Remember it, and tell the daemon if it is news
+ * that some recipe may care about. Knows no syscall.
  */
 #ifndef RAQIB_ACCESS_H
 #define RAQIB_ACCESS_H
 
 #include "process.h"
 
-#define S_IFMT 0170000
-#define S_IFREG 0100000
-#define PIPEFS_MAGIC 0x50495045
-#define SOCKFS_MAGIC 0x534f434b
+#define S_IFMT		    0170000
+#define S_IFREG		    0100000
+#define PIPEFS_MAGIC	    0x50495045
+#define SOCKFS_MAGIC	    0x534f434b
 #define ANON_INODE_FS_MAGIC 0x09041934
 
 /* What a hook found out of one access; the names lie in the scratch. */
@@ -61,8 +61,8 @@ static __always_inline void record_inode(struct record *record, struct inode *in
 	record->gid = BPF_CORE_READ(inode, i_gid.val);
 	record->file_size = BPF_CORE_READ(inode, i_size);
 	if (bpf_core_field_exists(split->i_mtime_sec))
-		record->mtime_ns =
-			BPF_CORE_READ(split, i_mtime_sec) * 1000000000ULL + BPF_CORE_READ(split, i_mtime_nsec);
+		record->mtime_ns = BPF_CORE_READ(split, i_mtime_sec) * 1000000000ULL +
+				   BPF_CORE_READ(split, i_mtime_nsec);
 	else if (bpf_core_field_exists(renamed->__i_mtime))
 		record->mtime_ns = BPF_CORE_READ(renamed, __i_mtime.tv_sec) * 1000000000ULL +
 				   BPF_CORE_READ(renamed, __i_mtime.tv_nsec);
@@ -72,7 +72,8 @@ static __always_inline void record_inode(struct record *record, struct inode *in
 }
 
 /* Send one record; false if the ring buffer was full. */
-static __noinline bool record_send(struct scratch *scratch, const struct sighting *seen, __u32 actions, __u32 fresh)
+static __noinline bool record_send(struct scratch *scratch, const struct sighting *seen,
+				   __u32 actions, __u32 fresh)
 {
 	struct process *process = seen->process;
 	struct record *record = &scratch->record;
@@ -102,11 +103,17 @@ static __noinline bool record_send(struct scratch *scratch, const struct sightin
 	process_read_ids(shot, seen->task);
 	record->lost = lost_total() - process->lost_before;
 	record->path_len = append_text(&append, scratch->path.bytes, scratch->path.len);
-	record->used_len = seen->has_used ? append_text(&append, scratch->used.bytes, scratch->used.len) : 0;
-	record->inside_len = seen->has_inside ? append_text(&append, scratch->inside.bytes, scratch->inside.len) : 0;
-	record->exe_len = shot->now.exe_len > EXE_BYTES ? append_long(&append, shot->now.exe_hash, shot->now.exe_len) : 0;
-	record->args_len =
-		shot->now.args_len > ARGS_BYTES ? append_long(&append, shot->now.args_hash, shot->now.args_len) : 0;
+	record->used_len =
+		seen->has_used ? append_text(&append, scratch->used.bytes, scratch->used.len) : 0;
+	record->inside_len =
+		seen->has_inside ? append_text(&append, scratch->inside.bytes, scratch->inside.len)
+				 : 0;
+	record->exe_len = shot->now.exe_len > EXE_BYTES
+				  ? append_long(&append, shot->now.exe_hash, shot->now.exe_len)
+				  : 0;
+	record->args_len = shot->now.args_len > ARGS_BYTES
+				   ? append_long(&append, shot->now.args_hash, shot->now.args_len)
+				   : 0;
 	size = sizeof(*record) - RECORD_TEXT_BYTES + append.at;
 	if (size > sizeof(*record))
 		return false;
@@ -118,7 +125,8 @@ static __noinline bool record_send(struct scratch *scratch, const struct sightin
 }
 
 /* The best effort memory behind `background.files`. */
-static __always_inline void access_remember(struct scratch *scratch, struct process *process, __u32 actions)
+static __always_inline void access_remember(struct scratch *scratch, struct process *process,
+					    __u32 actions)
 {
 	struct access_key key = {.process = process->key, .file = scratch->path.hash};
 	struct access *known = bpf_map_lookup_elem(&accesses, &key);
@@ -140,7 +148,8 @@ static __always_inline void access_remember(struct scratch *scratch, struct proc
 		return;
 	len = scratch->path.len;
 	scratch->context.len = len;
-	bpf_probe_read_kernel(scratch->context.path, len < CONTEXT_PATH_BYTES ? len : CONTEXT_PATH_BYTES,
+	bpf_probe_read_kernel(scratch->context.path,
+			      len < CONTEXT_PATH_BYTES ? len : CONTEXT_PATH_BYTES,
 			      scratch->path.bytes);
 	bpf_map_update_elem(&paths, &key.file, &scratch->context, BPF_NOEXIST);
 }
@@ -155,9 +164,12 @@ static __always_inline __u32 interest_of(const struct text *text, __u32 *flags)
 	return text->interest;
 }
 
-/* The entry of a (process, file) pair that some recipe may care about. Null if the map is full: counted. */
-static __always_inline struct watched *watched_get(struct scratch *scratch, const struct sighting *seen,
-						   struct process *process, const struct access_key *key)
+/* The entry of a (process, file) pair that some recipe may care about. Null if the map is full:
+ * counted. */
+static __always_inline struct watched *watched_get(struct scratch *scratch,
+						   const struct sighting *seen,
+						   struct process *process,
+						   const struct access_key *key)
 {
 	struct watched *entry = bpf_map_lookup_elem(&watched, key);
 	struct access *before;
@@ -177,7 +189,8 @@ static __always_inline struct watched *watched_get(struct scratch *scratch, cons
 	fresh->alias = seen->has_used ? scratch->used.hash : 0;
 	fresh->flags = seen->flags;
 	fresh->path_len = scratch->path.len;
-	keep_text(fresh->path, CONTEXT_PATH_BYTES, scratch->path.bytes, scratch->path.len, key->file);
+	keep_text(fresh->path, CONTEXT_PATH_BYTES, scratch->path.bytes, scratch->path.len,
+		  key->file);
 	if (bpf_map_update_elem(&watched, key, fresh, BPF_NOEXIST) == -E2BIG)
 		COUNT(lost_watched);
 	entry = bpf_map_lookup_elem(&watched, key);
@@ -187,8 +200,9 @@ static __always_inline struct watched *watched_get(struct scratch *scratch, cons
 }
 
 /*
- * Take note of an access whose names are in the scratch. A bit counts as reported only once its record is in the ring
- * buffer; what does not fit stays pending in `watched`, where the daemon's sweep finds it.
+ * Take note of an access whose names are in the scratch. A bit counts as reported only once its
+ * record is in the ring buffer; what does not fit stays pending in `watched`, where the daemon's
+ * sweep finds it.
  */
 static __noinline int access_note(struct scratch *scratch, struct sighting *seen)
 {
@@ -253,7 +267,8 @@ static __noinline bool sight_file(struct scratch *scratch, struct sighting *seen
 	emit_text(scratch, &scratch->path, &span);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
 		seen->flags |= RECORD_DELETED;
-	/* A bind mount shows a part of a file system in another place: the place within counts too. */
+	/* A bind mount shows a part of a file system in another place: the place within counts too.
+	 */
 	if (BPF_CORE_READ(mnt, mnt_root) != BPF_CORE_READ(sb, s_root)) {
 		span = walk_up(scratch, mnt, dentry, false);
 		emit_text(scratch, &scratch->inside, &span);

@@ -6,7 +6,7 @@
 #include "names.h"
 
 #define LOADER_ACTIONS (ACTION_OPEN | ACTION_READ | ACTION_MMAP | ACTION_CLOSE)
-#define EXEC_ACTIONS (LOADER_ACTIONS | ACTION_EXECVE)
+#define EXEC_ACTIONS   (LOADER_ACTIONS | ACTION_EXECVE)
 
 struct find_base {
 	unsigned long auxv;
@@ -27,7 +27,8 @@ struct loader {
 	struct file *file;
 };
 
-static long loader_found(struct task_struct *task, struct vm_area_struct *vma, struct loader *loader)
+static long loader_found(struct task_struct *task, struct vm_area_struct *vma,
+			 struct loader *loader)
 {
 	loader->file = vma->vm_file;
 	return 0;
@@ -37,7 +38,8 @@ static long loader_found(struct task_struct *task, struct vm_area_struct *vma, s
 static __always_inline struct file *loader_of(struct task_struct *task)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	struct find_base find = {.auxv = (unsigned long)mm + bpf_core_field_offset(struct mm_struct, saved_auxv)};
+	struct find_base find = {.auxv = (unsigned long)mm +
+					 bpf_core_field_offset(struct mm_struct, saved_auxv)};
 	struct loader loader = {};
 
 	bpf_loop(AUXV_PAIRS, find_base_step, &find, 0);
@@ -65,8 +67,8 @@ static __always_inline struct args_span args_span_of(struct task_struct *task)
 	return span;
 }
 
-static __always_inline void see_exec(struct scratch *scratch, struct task_struct *task, struct process *process,
-				     struct linux_binprm *bprm)
+static __always_inline void see_exec(struct scratch *scratch, struct task_struct *task,
+				     struct process *process, struct linux_binprm *bprm)
 {
 	struct sighting seen = {.task = task, .process = process, .actions = EXEC_ACTIONS};
 	struct sighting loader = {.task = task, .process = process, .actions = LOADER_ACTIONS};
@@ -121,7 +123,8 @@ static __always_inline void see_exec(struct scratch *scratch, struct task_struct
 	}
 }
 
-/* A process that was there before: whatever a hook has found out of it meanwhile is newer and stays. */
+/* A process that was there before: whatever a hook has found out of it meanwhile is newer and
+ * stays. */
 static __always_inline void see_existing(struct scratch *scratch, struct task_struct *task)
 {
 	struct process_key key = process_key_of(task);
@@ -134,7 +137,8 @@ static __always_inline void see_existing(struct scratch *scratch, struct task_st
 	image_set_args(&process->now, scratch, args.len, args.cut);
 	bpf_map_update_elem(&processes, &key, process, BPF_NOEXIST);
 
-	/* The iterator of some kernels (seen on 6.18) leaves out the very first task: take it in as a parent. */
+	/* The iterator of some kernels (seen on 6.18) leaves out the very first task: take it in as
+	 * a parent. */
 	task = BPF_CORE_READ(task, real_parent, group_leader);
 	key = process_key_of(task);
 	if (key.pid && !bpf_map_lookup_elem(&processes, &key)) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The few members of kernel types that raqib reads. libbpf relocates each access to the running kernel's layout, so
- * order and size do not matter here, and a member that a kernel lacks is asked for with bpf_core_field_exists().
+ * The few members of kernel types that raqib reads. libbpf relocates each access to the running
+ * kernel's layout, so order and size do not matter here, and a member that a kernel lacks is asked
+ * for with bpf_core_field_exists().
  */
 #ifndef RAQIB_KERNEL_H
 #define RAQIB_KERNEL_H

@@ -15,7 +15,8 @@ struct counters counters SEC(".data.counters");
 
 static __always_inline __u64 lost_total(void)
 {
-	return counters.lost_process + counters.lost_watched + counters.lost_name + counters.lost_path;
+	return counters.lost_process + counters.lost_watched + counters.lost_name +
+	       counters.lost_path;
 }
 
 struct {

@@ -18,7 +18,8 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	return file;
 }
 
-/* Read the name at a user address into scratch->name; its length without the zero byte, or negative. */
+/* Read the name at a user address into scratch->name; its length without the zero byte, or
+ * negative. */
 static __always_inline int name_read(struct scratch *scratch, const char *address)
 {
 	long len = bpf_probe_read_user_str(scratch->name, PATH_BYTES, address);
@@ -31,17 +32,21 @@ static __always_inline int name_read(struct scratch *scratch, const char *addres
 }
 
 /* The parts of the directory that the name in scratch->name starts from. */
-static __always_inline struct span name_base(struct scratch *scratch, struct task_struct *task, int dir)
+static __always_inline struct span name_base(struct scratch *scratch, struct task_struct *task,
+					     int dir)
 {
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
 	struct file *file;
 
 	if (scratch->name[0] == '/')
-		return walk_up(scratch, BPF_CORE_READ(fs, root.mnt), BPF_CORE_READ(fs, root.dentry), true);
+		return walk_up(scratch, BPF_CORE_READ(fs, root.mnt), BPF_CORE_READ(fs, root.dentry),
+			       true);
 	if (dir == AT_FDCWD)
-		return walk_up(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), true);
+		return walk_up(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry),
+			       true);
 	file = file_of_fd(task, dir);
-	return walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), true);
+	return walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
+		       true);
 }
 
 struct compare {
@@ -75,14 +80,16 @@ static __always_inline bool same_text(const char *a, const char *b, __u32 len)
 }
 
 /* After the names as reached are known: is the name as used (in scratch->name) another one? */
-static __always_inline void sight_used(struct scratch *scratch, struct sighting *seen, int dir, __u32 len)
+static __always_inline void sight_used(struct scratch *scratch, struct sighting *seen, int dir,
+				       __u32 len)
 {
 	struct span span;
 
 	if (len == 0)
 		return;
 	/* The common case, an absolute name without links, at the cost of a comparison. */
-	if (scratch->name[0] == '/' && len == scratch->path.len && same_text(scratch->name, scratch->path.bytes, len))
+	if (scratch->name[0] == '/' && len == scratch->path.len &&
+	    same_text(scratch->name, scratch->path.bytes, len))
 		return;
 	span = split_name(scratch, name_base(scratch, seen->task, dir), len);
 	emit_text(scratch, &scratch->used, &span);
@@ -101,10 +108,12 @@ static long find_slash_step(__u64 index, struct find *find)
 }
 
 /*
- * A call that takes a name and leaves no descriptor: what the name says, made absolute. A single component below a
- * known directory is exact, anything else may pass through links, which the daemon resolves.
+ * A call that takes a name and leaves no descriptor: what the name says, made absolute. A single
+ * component below a known directory is exact, anything else may pass through links, which the
+ * daemon resolves.
  */
-static __always_inline bool sight_name(struct scratch *scratch, struct sighting *seen, int dir, __u32 len, bool follow)
+static __always_inline bool sight_name(struct scratch *scratch, struct sighting *seen, int dir,
+				       __u32 len, bool follow)
 {
 	struct find find = {.bytes = scratch->name};
 	struct span span = name_base(scratch, seen->task, dir);

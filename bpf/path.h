@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* From dentries and names to absolute paths, their hashes, and what the literals of the recipes say of them. */
+/* From dentries and names to absolute paths, their hashes, and what the literals of the recipes say
+ * of them. */
 #ifndef RAQIB_PATH_H
 #define RAQIB_PATH_H
 
@@ -51,7 +52,8 @@ static long walk_step(__u64 index, struct walk *walk)
 	if (parent == dentry) {
 		char first = 0;
 
-		/* The root of a file system is named "/"; a file outside any tree (memfd) is its own parent. */
+		/* The root of a file system is named "/"; a file outside any tree (memfd) is its
+		 * own parent. */
 		bpf_probe_read_kernel(&first, sizeof(first), (void *)part->name);
 		if (first != '/')
 			walk->span.first = at;
@@ -66,11 +68,12 @@ done:
 }
 
 /*
- * Collect the parts of a path, leaf to root. With `cross`, up to the root of the mount namespace, else within the file
- * system. The verifier accepts the loop since bpf_loop() bounds it: it checks the step once.
+ * Collect the parts of a path, leaf to root. With `cross`, up to the root of the mount namespace,
+ * else within the file system. The verifier accepts the loop since bpf_loop() bounds it: it checks
+ * the step once.
  */
-static __always_inline struct span walk_up(struct scratch *scratch, struct vfsmount *vfsmount, struct dentry *dentry,
-					   bool cross)
+static __always_inline struct span walk_up(struct scratch *scratch, struct vfsmount *vfsmount,
+					   struct dentry *dentry, bool cross)
 {
 	struct walk walk = {
 		.scratch = scratch,
@@ -127,7 +130,8 @@ static long split_step(__u64 index, struct split *split)
 	return 0;
 }
 
-/* Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their letters. */
+/* Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their
+ * letters. */
 static __always_inline struct span split_name(struct scratch *scratch, struct span base, __u32 len)
 {
 	struct split split = {.scratch = scratch, .span = base, .start = OPAQUE(0), .len = len};
@@ -160,8 +164,9 @@ static long hash_step(__u64 index, struct hash *hash)
 }
 
 /*
- * Continue the state with `len` bytes, at most NAME_MAX, that are followed by 8 bytes which are not looked at. A
- * bounded `for` would leave the verifier with one state for each number of words, and two of them with the product.
+ * Continue the state with `len` bytes, at most NAME_MAX, that are followed by 8 bytes which are not
+ * looked at. A bounded `for` would leave the verifier with one state for each number of words, and
+ * two of them with the product.
  */
 static __always_inline void hash_component(struct hash *hash, __u32 len)
 {
@@ -247,7 +252,8 @@ static __noinline int emit_text(struct scratch *scratch, struct text *text, cons
 	text->interest |= literal(text->base_hash, LITERAL_BASE);
 	text->interest |= literal(text->dir_hash, LITERAL_DIR);
 	if (text->truncated) {
-		/* Its hashes are not those of the whole name, so only the daemon can tell, and nothing may be cached. */
+		/* Its hashes are not those of the whole name, so only the daemon can tell, and
+		 * nothing may be cached. */
 		text->interest = policy.wanted;
 		COUNT(path_truncated);
 	}

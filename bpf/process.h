@@ -5,8 +5,8 @@
 
 #include "path.h"
 
-#define AT_NULL 0
-#define AT_BASE 7
+#define AT_NULL	   0
+#define AT_BASE	   7
 #define AUXV_PAIRS 40
 
 static __always_inline struct process_key process_key_of(struct task_struct *task)
@@ -57,8 +57,10 @@ static __always_inline void process_read_ids(struct process *process, struct tas
 	}
 }
 
-/* A text of up to PATH_BYTES bytes: short ones lie in `field`, long ones also in `texts`, by hash. */
-static __always_inline void keep_text(char *field, __u32 field_bytes, const char *text, __u32 len, __u64 hash)
+/* A text of up to PATH_BYTES bytes: short ones lie in `field`, long ones also in `texts`, by hash.
+ */
+static __always_inline void keep_text(char *field, __u32 field_bytes, const char *text, __u32 len,
+				      __u64 hash)
 {
 	struct long_text *slot;
 	static const struct long_text empty;
@@ -103,8 +105,10 @@ static __always_inline __u64 hash_text(const char *bytes, __u32 len)
 	return siphash_digest(&hash.state);
 }
 
-/* scratch->args holds `len` bytes of arguments, each ended by a zero byte, beyond which `cut` were left. */
-static __always_inline void image_set_args(struct image *image, struct scratch *scratch, __u32 len, bool cut)
+/* scratch->args holds `len` bytes of arguments, each ended by a zero byte, beyond which `cut` were
+ * left. */
+static __always_inline void image_set_args(struct image *image, struct scratch *scratch, __u32 len,
+					   bool cut)
 {
 	image->args_len = len;
 	image->flags = 0;
@@ -140,8 +144,8 @@ static __always_inline void image_clear(struct image *image)
 }
 
 /* Everything of a process that the task itself tells, but for its arguments. */
-static __always_inline void process_read(struct process *process, struct scratch *scratch, struct task_struct *task,
-					 struct process_key key)
+static __always_inline void process_read(struct process *process, struct scratch *scratch,
+					 struct task_struct *task, struct process_key key)
 {
 	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
@@ -158,15 +162,18 @@ static __always_inline void process_read(struct process *process, struct scratch
 	image_clear(&process->before);
 	process_read_ids(process, task);
 	if (exe) {
-		struct span span = walk_up(scratch, BPF_CORE_READ(exe, f_path.mnt), BPF_CORE_READ(exe, f_path.dentry), true);
+		struct span span = walk_up(scratch, BPF_CORE_READ(exe, f_path.mnt),
+					   BPF_CORE_READ(exe, f_path.dentry), true);
 
 		emit_text(scratch, &scratch->inside, &span);
 		image_set_exe(&process->now, &scratch->inside);
 	}
 }
 
-/* The entry of the current process; one that is not known yet is made. Null if the map is full: counted. */
-static __always_inline struct process *process_current(struct scratch *scratch, struct task_struct *task)
+/* The entry of the current process; one that is not known yet is made. Null if the map is full:
+ * counted. */
+static __always_inline struct process *process_current(struct scratch *scratch,
+						       struct task_struct *task)
 {
 	struct process_key key = process_key_of(task);
 	struct process *process = bpf_map_lookup_elem(&processes, &key);

@@ -44,7 +44,8 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
 	struct process *process;
 	__u32 fd;
 
-	if (!row || row->kind < SYSCALL_FD_ENTER || row->kind > SYSCALL_FD_RANGE_ENTER || is_agent())
+	if (!row || row->kind < SYSCALL_FD_ENTER || row->kind > SYSCALL_FD_RANGE_ENTER ||
+	    is_agent())
 		return 0;
 	scratch = scratch_get();
 	if (!scratch || !row_applies(row, &call))
@@ -58,13 +59,18 @@ int BPF_PROG(sys_enter, struct pt_regs *regs, long id)
 	} else {
 		__u32 last = call_arg(&call, row->fd2);
 		__u32 most = BPF_CORE_READ(task, files, fdt, max_fds);
-		struct range range = {
-			.scratch = scratch, .task = task, .process = process, .first = fd, .actions = row->actions};
+		struct range range = {.scratch = scratch,
+				      .task = task,
+				      .process = process,
+				      .first = fd,
+				      .actions = row->actions};
 
 		if (last >= most)
 			last = most - 1;
 		if (most && last >= fd)
-			bpf_loop(last - fd + 1 < CLOSE_RANGE_MOST ? last - fd + 1 : CLOSE_RANGE_MOST, see_fd_range, &range, 0);
+			bpf_loop(last - fd + 1 < CLOSE_RANGE_MOST ? last - fd + 1
+								  : CLOSE_RANGE_MOST,
+				 see_fd_range, &range, 0);
 	}
 	return 0;
 }
@@ -104,7 +110,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 			 row->flags & SYSCALL_FOLLOW);
 		if (row->name2 >= 0) {
 			dir = row->dir2 >= 0 ? (int)call_arg(&call, row->dir2) : AT_FDCWD;
-			see_name(scratch, task, process, call_arg(&call, row->name2), dir, row->actions2, false);
+			see_name(scratch, task, process, call_arg(&call, row->name2), dir,
+				 row->actions2, false);
 		}
 		break;
 	}
@@ -243,7 +250,8 @@ int hash_path(struct hash_request *request)
 	return 0;
 }
 
-/* The daemon found out where a name led, or delivered what was pending. Answers with all that is known then. */
+/* The daemon found out where a name led, or delivered what was pending. Answers with all that is
+ * known then. */
 SEC("syscall")
 int merge(struct merge_request *request)
 {

@@ -5,16 +5,23 @@
 
 #include "layout.h"
 
-/* A path is collected as parts around the middle: dentries from the leaf downwards, named components upwards. */
-#define PARTS 2048
+/* A path is collected as parts around the middle: dentries from the leaf downwards, named
+ * components upwards. */
+#define PARTS	     2048
 #define PARTS_MIDDLE (PARTS / 2)
-#define NAME_MAX 255
+#define NAME_MAX     255
 
 /* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
 #define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))
 
-/* A number that the verifier must take for unknown: it would follow a counter that it knows through every iteration. */
-#define OPAQUE(x) ({ __u32 opaque = (x); asm volatile("" : "+r"(opaque)); opaque; })
+/* A number that the verifier must take for unknown: it would follow a counter that it knows through
+ * every iteration. */
+#define OPAQUE(x)                                \
+	({                                       \
+		__u32 opaque = (x);              \
+		asm volatile("" : "+r"(opaque)); \
+		opaque;                          \
+	})
 
 struct part {
 	__u64 name; /* kernel address */

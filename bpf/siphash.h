@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * SipHash-1-3 over the components of a path. Each component is one SipHash message (words, then a final word with the
- * length) that continues the state of those before it, so that the hash of every prefix is a finalisation away.
+ * SipHash-1-3 over the components of a path. Each component is one SipHash message (words, then a
+ * final word with the length) that continues the state of those before it, so that the hash of
+ * every prefix is a finalisation away.
  */
 #ifndef RAQIB_SIPHASH_H
 #define RAQIB_SIPHASH_H
@@ -28,7 +29,8 @@ static __always_inline void siphash_round(struct siphash *s)
 	s->v2 = ROTL(s->v2, 32);
 }
 
-/* `domain` keeps hashes of different things apart: 0 for paths, 1 for single components, 2 for other texts. */
+/* `domain` keeps hashes of different things apart: 0 for paths, 1 for single components, 2 for
+ * other texts. */
 static __always_inline void siphash_begin(struct siphash *s, const __u64 key[2], __u64 domain)
 {
 	s->v0 = key[0] ^ 0x736f6d6570736575ULL ^ domain;

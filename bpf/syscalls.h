@@ -5,10 +5,10 @@
 
 #include "names.h"
 
-#define FMODE_PATH (1 << 14)
-#define FMODE_CREATED (1 << 20)
-#define FMODE_WRITE 2
-#define O_TRUNC 01000
+#define FMODE_PATH	 (1 << 14)
+#define FMODE_CREATED	 (1 << 20)
+#define FMODE_WRITE	 2
+#define O_TRUNC		 01000
 #define CLOSE_RANGE_MOST 4096
 
 struct call {
@@ -43,32 +43,56 @@ static __always_inline __u64 call_arg(const struct call *call, int index)
 		__u64 value;
 
 		switch (index) {
-		case 0: value = regs->bx; break;
-		case 1: value = regs->cx; break;
-		case 2: value = regs->dx; break;
-		case 3: value = regs->si; break;
-		case 4: value = regs->di; break;
-		default: value = regs->bp; break;
+		case 0:
+			value = regs->bx;
+			break;
+		case 1:
+			value = regs->cx;
+			break;
+		case 2:
+			value = regs->dx;
+			break;
+		case 3:
+			value = regs->si;
+			break;
+		case 4:
+			value = regs->di;
+			break;
+		default:
+			value = regs->bp;
+			break;
 		}
 		return (__u32)value;
 	}
 	switch (index) {
-	case 0: return regs->di;
-	case 1: return regs->si;
-	case 2: return regs->dx;
-	case 3: return regs->r10;
-	case 4: return regs->r8;
-	default: return regs->r9;
+	case 0:
+		return regs->di;
+	case 1:
+		return regs->si;
+	case 2:
+		return regs->dx;
+	case 3:
+		return regs->r10;
+	case 4:
+		return regs->r8;
+	default:
+		return regs->r9;
 	}
 #else
 	/* The result has replaced the first argument; the kernel keeps that apart. */
 	switch (index) {
-	case 0: return regs->orig_x0;
-	case 1: return regs->regs[1];
-	case 2: return regs->regs[2];
-	case 3: return regs->regs[3];
-	case 4: return regs->regs[4];
-	default: return regs->regs[5];
+	case 0:
+		return regs->orig_x0;
+	case 1:
+		return regs->regs[1];
+	case 2:
+		return regs->regs[2];
+	case 3:
+		return regs->regs[3];
+	case 4:
+		return regs->regs[4];
+	default:
+		return regs->regs[5];
 	}
 #endif
 }
@@ -95,8 +119,8 @@ static __always_inline bool row_applies(const struct syscall_row *row, const str
 	return true;
 }
 
-static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task, struct process *process,
-				   __u32 fd, __u32 actions)
+static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,
+				   struct process *process, __u32 fd, __u32 actions)
 {
 	struct sighting seen = {.task = task, .process = process, .actions = actions};
 	struct file *file = file_of_fd(task, fd);
@@ -105,8 +129,9 @@ static __always_inline void see_fd(struct scratch *scratch, struct task_struct *
 		access_note(scratch, &seen);
 }
 
-static __always_inline void see_open(struct scratch *scratch, struct task_struct *task, struct process *process,
-				     const struct syscall_row *row, const struct call *call, long fd)
+static __always_inline void see_open(struct scratch *scratch, struct task_struct *task,
+				     struct process *process, const struct syscall_row *row,
+				     const struct call *call, long fd)
 {
 	struct sighting seen = {.task = task, .process = process, .actions = row->actions};
 	struct file *file = file_of_fd(task, fd);
@@ -136,13 +161,15 @@ static __always_inline void see_open(struct scratch *scratch, struct task_struct
 	if (row->name >= 0) {
 		len = name_read(scratch, (void *)call_arg(call, row->name));
 		if (len >= 0)
-			sight_used(scratch, &seen, row->dir >= 0 ? (int)call_arg(call, row->dir) : AT_FDCWD, len);
+			sight_used(scratch, &seen,
+				   row->dir >= 0 ? (int)call_arg(call, row->dir) : AT_FDCWD, len);
 	}
 	access_note(scratch, &seen);
 }
 
-static __always_inline void see_name(struct scratch *scratch, struct task_struct *task, struct process *process,
-				     __u64 address, int dir, __u32 actions, bool follow)
+static __always_inline void see_name(struct scratch *scratch, struct task_struct *task,
+				     struct process *process, __u64 address, int dir, __u32 actions,
+				     bool follow)
 {
 	struct sighting seen = {.task = task, .process = process, .actions = actions};
 	int len = name_read(scratch, (void *)address);

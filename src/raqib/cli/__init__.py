@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
 
-import typer
+from raqib.errors import RaqibError
 
-from raqib import __version__
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Runtime security for Linux.")
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"raqib {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Runtime security for Linux."""
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; the entry point of `raqib`."""
-    app()
+    """Run `raqib`; exit with 0, 1 (error), 2 (usage) or 3 (not permitted here)."""
+    # Imported here, so that an error of an import is told like any other.
+    from raqib.cli.commands import app
+
+    try:
+        app()
+    except RaqibError as error:
+        print(f"raqib: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from error

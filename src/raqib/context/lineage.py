@@ -10,17 +10,20 @@ _MOST = 64
 
 
 class Lineage:
-    """Asks the kernel's process map, once for each process."""
+    """The ancestors as they are now: made for one observation, since a process may execve or end meanwhile."""
 
     def __init__(self, find: Callable[[ProcessKey], Process | None]) -> None:
+        """`find` looks a process up, living or not."""
         self._find = find
-        self._known: dict[ProcessKey, tuple[Process, ...]] = {}
+        self._found: list[Process] | None = None
 
     def ancestors(self, process: Process) -> Sequence[Process]:
-        """Return the ancestors, nearest first, without the process itself."""
-        known = self._known.get(process.key)
-        if known is not None:
-            return known
+        """Return the ancestors, nearest first, without the process itself. Looked up when first asked for."""
+        if self._found is None:
+            self._found = self._look_up(process)
+        return self._found
+
+    def _look_up(self, process: Process) -> list[Process]:
         found: list[Process] = []
         seen = {process.key}
         parent = process.parent
@@ -31,5 +34,4 @@ class Lineage:
             found.append(one)
             seen.add(parent)
             parent = one.parent
-        self._known[process.key] = tuple(found)
         return found

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the kernel side and the daemon exchange. A test compares the object's BTF with the daemon's decoders. */
+/* What the kernel side and the daemon exchange. A test compares the object's BTF with the daemon's
+ * decoders. */
 #pragma once
 
 #include <linux/types.h>
 
-#define PATH_BYTES 4096
-#define EXE_BYTES 256
-#define ARGS_BYTES 256
-#define LOADER_BYTES 64
-#define COMM_BYTES 16
+#define PATH_BYTES	   4096
+#define EXE_BYTES	   256
+#define ARGS_BYTES	   256
+#define LOADER_BYTES	   64
+#define COMM_BYTES	   16
 #define CONTEXT_PATH_BYTES 256
-#define SYSCALLS 512
+#define SYSCALLS	   512
 
 enum action {
 	ACTION_FASYNC = 1 << 0,
@@ -41,7 +42,8 @@ enum image_flag {
 	IMAGE_ARGS_TRUNCATED = 1 << 0,
 };
 
-/* A program as one execve started it. A text longer than its field here is whole in the map `texts`, by its hash. */
+/* A program as one execve started it. A text longer than its field here is whole in the map
+ * `texts`, by its hash. */
 struct image {
 	__u64 exec_ns;
 	__u64 exe_hash;
@@ -94,7 +96,8 @@ struct access {
 	__u32 zero;
 };
 
-/* What a process did to a file that some recipe may care about: kept until it is delivered and the process is gone. */
+/* What a process did to a file that some recipe may care about: kept until it is delivered and the
+ * process is gone. */
 struct watched {
 	__u64 next;
 	__u64 alias;
@@ -183,7 +186,8 @@ struct syscall_row {
 	__s8 name;
 	__s8 dir2;
 	__s8 name2;
-	/* The row counts only if argument `equal` has `equal_value`, one of `any_bits` is set and none of `no_bits`. */
+	/* The row counts only if argument `equal` has `equal_value`, one of `any_bits` is set and
+	 * none of `no_bits`. */
 	__s8 equal;
 	__s8 any;
 	__s8 none;
@@ -200,7 +204,8 @@ struct syscall_table {
 	struct syscall_row rows[2][SYSCALLS];
 };
 
-/* Every failure that the kernel side can have; the first group loses something, the second only delays or shortens. */
+/* Every failure that the kernel side can have; the first group loses something, the second only
+ * delays or shortens. */
 struct counters {
 	__u64 lost_process;
 	__u64 lost_watched;
@@ -226,7 +231,8 @@ enum record_flag {
 	RECORD_UNDECIDED = 1 << 4,
 };
 
-/* A record ends with its texts, one after the other: path, used, inside, exe, args (the last two only if long). */
+/* A record ends with its texts, one after the other: path, used, inside, exe, args (the last two
+ * only if long). */
 #define RECORD_TEXT_BYTES (5 * PATH_BYTES + 256)
 
 struct record {
@@ -274,4 +280,3 @@ struct merge_request {
 	__u32 total; /* answer */
 	__u32 zero;
 };
-

@@ -1,0 +1,248 @@
+"""The agent: sensors, matcher, printers and reactions, wired."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+import structlog
+
+from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.agent.log import write_line
+from raqib.agent.outcome import Outcomes
+from raqib.context.event import detect
+from raqib.context.lineage import Lineage
+from raqib.errors import RaqibError
+from raqib.matcher.matcher import Matcher
+from raqib.model.detection import Detection
+from raqib.model.event import Event, encode
+from raqib.model.observation import FileObservation
+from raqib.printers import Printer, Printers, StdoutPrinter, VarlogPrinter, VoidPrinter
+from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
+from raqib.recipes.compile import CompiledSet, compile_set
+from raqib.recipes.spec import RecipeSpec
+from raqib.sensors.files import FileSensor, Hint, Policy
+
+_DRAIN_S = 3.0
+
+
+class Times(NamedTuple):
+    """When a detection was where, in nanoseconds of CLOCK_BOOTTIME."""
+
+    seen_ns: int
+    """By the kernel."""
+    matched_ns: int
+    printed_ns: int
+
+
+class Agent:
+    """Runs until it is told to stop. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        recipes: Iterable[RecipeSpec],
+        *,
+        printers: Iterable[Printer] | None = None,
+        on_log: Callable[[LogLine], None] = write_line,
+        on_finished: Callable[[Finished], None] = lambda finished: None,
+        on_detection: Callable[[Detection, Times], None] = lambda detection, times: None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing runs yet. `printers` replaces those of the configuration."""
+        self._config = config
+        self._compiled: CompiledSet = compile_set(recipes)
+        self._printer_list = list(printers) if printers is not None else make_printers(config.printers)
+        self._on_log = on_log
+        self._on_finished_hook = on_finished
+        self._on_detection = on_detection
+        self._on_ready = on_ready
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outcomes = Outcomes()
+        self._log = structlog.get_logger()
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The process ids of the workers that run reactions."""
+        return self._reactions.worker_pids
+
+    def stop(self) -> None:
+        """Ask the agent to end in order."""
+        self._stop.set()
+
+    async def run(self, duration_s: float | None = None) -> None:
+        """Start everything in order, run until `stop`, a signal or the end of `duration_s`, stop in reverse order.
+
+        Raises:
+            NotPermittedError: this kernel or these privileges do not allow it.
+            RaqibError: something else that the message explains.
+        """
+        loop = asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as stack:
+            self._lock(stack)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.stop)
+                stack.callback(loop.remove_signal_handler, number)
+            self._printers = Printers(self._printer_list)
+            self._printers.start()
+            stack.callback(self._printers.close)
+            self._reactions = Reactions(reactions_config(self._config), on_log=self._on_log, on_finished=self._finished)
+            await self._reactions.start()
+            stack.push_async_callback(self._reactions.close)
+            stack.push_async_callback(self._drain)
+            self._matcher = Matcher(self._compiled, window_s=self._config.recipes.times_window_s)
+            self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
+            stack.callback(self._sensor.close)
+            self._sensor.set_policy(policy_of(self._compiled))
+            self._sensor.start()
+            loop.add_reader(self._sensor.fileno(), self._consume)
+            stack.callback(loop.remove_reader, self._sensor.fileno())
+            cadence = loop.create_task(self._cadence())
+            stack.callback(cadence.cancel)
+            self._on_ready()
+            notify_systemd("READY=1")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), duration_s)
+            notify_systemd("STOPPING=1")
+
+    def _lock(self, stack: contextlib.AsyncExitStack) -> None:
+        """Two agents on one data directory would break the chain of the ledger."""
+        directory = self._config.data_dir
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise RaqibError(f"expected a data directory that can be written, found: {error}") from error
+        stack.callback(os.close, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RaqibError(
+                f"expected no other agent on {directory}, found one that runs; stop it or give another --data-dir"
+            ) from error
+
+    def _consume(self) -> None:
+        try:
+            self._sensor.consume()
+        except ExceptionGroup as failed:
+            for one in failed.exceptions:
+                self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
+
+    async def _cadence(self) -> None:
+        lost_before = 0
+        while True:
+            await asyncio.sleep(self._config.sensors.cadence_s)
+            if count := self._sensor.sweep():
+                self._log.warning("records were late: the ring buffer was full", files=count)
+            counters = self._sensor.counters()
+            lost = sum(value for name, value in counters.items() if name.startswith("lost_"))
+            if lost != lost_before:
+                self._log.warning("accesses were lost in the kernel", **counters)
+                lost_before = lost
+
+    def _observe(self, seen: FileObservation) -> None:
+        lineage = Lineage(self._sensor.process)
+        for match in self._matcher.match(seen, lineage):
+            recipe = match.recipe.info
+            if recipe.mode == "shadow":
+                continue
+            ancestors = lineage.ancestors(seen.process)
+            accessed = self._sensor.accessed(seen.process.key)
+            self._report(detect(recipe, seen, ancestors, accessed, match.note))
+
+    def _report(self, detection: Detection) -> None:
+        matched_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        handed = self._printers.submit(detection.event, detection.event_json)
+        task = asyncio.get_running_loop().create_task(
+            self._react(detection, matched_ns, self._printers.printed(handed))
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _react(self, detection: Detection, matched_ns: int, printed: Awaitable[None]) -> None:
+        await printed
+        printed_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        recipe = detection.recipe
+        if recipe.reactions and recipe.mode in ("react", "dry_react"):
+            self._outcomes.expect(detection.event, len(recipe.reactions))
+            self._reactions.submit(detection)
+        self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, printed_ns))
+
+    def _finished(self, finished: Finished) -> None:
+        outcome = self._outcomes.add(finished)
+        if outcome is not None:
+            self._print(outcome)
+        self._on_finished_hook(finished)
+
+    def _print(self, event: Event) -> None:
+        self._printers.submit(event, encode(event))
+
+    async def _drain(self) -> None:
+        """Let what has been detected be printed and reacted to, for a limited time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_S):
+                while self._tasks:
+                    await asyncio.wait(set(self._tasks))
+                await self._reactions.drain()
+
+
+def make_printers(config: PrintersConfig) -> list[Printer]:
+    """Open the printers that are enabled.
+
+    Raises:
+        RaqibError: the event log cannot be written.
+    """
+    made: list[Printer] = []
+    for name in dict.fromkeys(config.enabled):
+        match name:
+            case "stdout":
+                made.append(StdoutPrinter(raw=config.raw))
+            case "varlog":
+                made.append(
+                    VarlogPrinter(config.varlog_path, max_bytes=config.varlog_max_bytes, keep=config.varlog_keep)
+                )
+            case "void":
+                made.append(VoidPrinter())
+    return made
+
+
+def reactions_config(config: Config) -> ReactionsConfig:
+    """Return the reactions' settings."""
+    section: ReactionsSection = config.reactions
+    settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
+    if section.workers is not None:
+        settings["workers"] = section.workers
+    return ReactionsConfig(data_dir=config.data_dir, **settings)
+
+
+def map_sizes(config: SensorsConfig) -> dict[str, int]:
+    """Return the number of entries for each map."""
+    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
+    return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
+
+
+def policy_of(compiled: CompiledSet) -> Policy:
+    """Return what the kernel is to know of the recipes."""
+    return Policy(
+        wanted=compiled.wanted,
+        residual=compiled.residual,
+        hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],
+        interest=compiled.interest,
+    )
+
+
+def notify_systemd(state: str) -> None:
+    """Tell the service manager, if one asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender, contextlib.suppress(OSError):
+        sender.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)

@@ -1,0 +1,132 @@
+"""The configuration: one YAML file, every setting with a default."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+from raqib.actions.context import PROTECTED_PROGRAMS
+from raqib.errors import UsageError
+
+DEFAULT_PATH = Path("/etc/raqib/config.yaml")
+
+PrinterName = Literal["stdout", "varlog", "void"]
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the file."""
+
+
+class RecipesConfig(_Section, frozen=True, kw_only=True):
+    """Which recipes are loaded."""
+
+    directories: tuple[Path, ...] = ()
+    builtin: bool = True
+    enable: tuple[str, ...] = ()
+    """Shell patterns of names; they override what the recipes say of themselves."""
+    disable: tuple[str, ...] = ()
+    """The same, and stronger than `enable`."""
+    times_window_s: _Seconds = 86400.0
+    allow_unsafe_owner: bool = False
+    """Load recipes that others than root can write: for trials only."""
+
+
+class PrintersConfig(_Section, frozen=True, kw_only=True):
+    """Where events go."""
+
+    enabled: tuple[PrinterName, ...] = ("stdout",)
+    raw: bool = False
+    """JSON lines on stdout even if it is a terminal."""
+    varlog_path: Path = Path("/var/log/raqib/events.jsonl")
+    varlog_max_bytes: _Count = 64 << 20
+    varlog_keep: _Count = 8
+
+
+class ReactionsSection(_Section, frozen=True, kw_only=True):
+    """Limits and guards of reactions."""
+
+    dry_run: bool = False
+    shell: bool = False
+    workers: _Count | None = None
+    """None: one for each core, at least 2."""
+    timeout_s: _Seconds = 5.0
+    heap_mib: _Count = 64
+    max_helper_calls: _Count = 10_000
+    max_log_bytes: _Count = 256 << 10
+    max_waiting: _Count = 1024
+    min_pid: _Count = 500
+    kills_per_minute: _Count = 30
+    blocks_per_minute: _Count = 300
+    protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
+    write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108  # where recipes in the wild write
+
+
+class SensorsConfig(_Section, frozen=True, kw_only=True):
+    """Sizes of the kernel's maps: entries, and bytes for the ring buffer (a power of two)."""
+
+    ring_bytes: _Count = 8 << 20
+    processes: _Count = 65536
+    exited: _Count = 16384
+    accesses: _Count = 131072
+    watched: _Count = 65536
+    verdicts: _Count = 65536
+    paths: _Count = 32768
+    texts: _Count = 2048
+    cadence_s: _Seconds = 0.25
+    """How often what did not fit into the ring buffer is looked for."""
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """All settings."""
+
+    data_dir: Path = Path("/var/lib/raqib")
+    """Data store, ledger, evidence."""
+    log_file: Path | None = None
+    """None: standard error."""
+    recipes: RecipesConfig = RecipesConfig()
+    printers: PrintersConfig = PrintersConfig()
+    reactions: ReactionsSection = ReactionsSection()
+    sensors: SensorsConfig = SensorsConfig()
+
+
+def load_config(path: Path | None) -> Config:
+    """Read the configuration; None means the default file, if there is one.
+
+    Raises:
+        UsageError: the file cannot be read, is no YAML, or has an unknown key or a value of the wrong type.
+    """
+    if path is None and not DEFAULT_PATH.exists():
+        return Config()
+    path = path or DEFAULT_PATH
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: expected a YAML file: {error}") from error
+    try:
+        return msgspec.convert({} if document is None else document, Config, strict=True, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}{_hint(str(error))}") from error
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(os.path.expanduser(value))  # noqa: PTH111  # a Path is only made here
+    raise ValueError(f"expected a path, got {value!r}")
+
+
+def _hint(message: str) -> str:
+    found = re.search(r"unknown field `(.+?)`", message)
+    if not found:
+        return ""
+    sections = (Config, RecipesConfig, PrintersConfig, ReactionsSection, SensorsConfig)
+    known = [name for section in sections for name in section.__struct_fields__]
+    near = difflib.get_close_matches(found.group(1), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

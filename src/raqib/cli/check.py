@@ -1,0 +1,59 @@
+"""`raqib check`: what is wrong with recipes and configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from raqib.agent import load_config
+from raqib.agent.recipes import load_path, with_checked_reactions
+from raqib.errors import UsageError
+from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.load import combine
+
+
+def check(paths: list[Path], *, as_json: bool) -> int:
+    """Print a line for each problem and a summary; return the exit status."""
+    loaded: list[Loaded] = []
+    diagnostics: list[Diagnostic] = []
+    configurations = 0
+    for path in paths:
+        if _is_configuration(path):
+            configurations += 1
+            try:
+                load_config(path)
+            except UsageError as error:
+                diagnostics.append(Diagnostic("error", str(path), "", "", str(error).removeprefix(f"{path}: ")))
+        else:
+            # Who owns the files is a matter of the host that runs them, not of the one that checks them.
+            loaded.append(load_path(path, allow_unsafe_owner=True))
+    together = combine(Loaded(), loaded)
+    recipes, problems = with_checked_reactions(together.recipes)
+    diagnostics = [*together.diagnostics, *problems, *diagnostics]
+    errors = sum(1 for one in diagnostics if one.severity == "error")
+    if as_json:
+        summary = {"recipes": len(recipes), "errors": errors, "diagnostics": diagnostics}
+        print(msgspec.json.encode(summary).decode())
+    else:
+        for one in diagnostics:
+            print(f"{one.severity}: {one}")
+        print(
+            f"{_count(len(recipes), 'recipe')} and {_count(configurations, 'configuration')} checked: "
+            f"{_count(errors, 'error')}, {_count(len(diagnostics) - errors, 'warning')}"
+        )
+    return 1 if errors else 0
+
+
+def _is_configuration(path: Path) -> bool:
+    """A recipe file is a list, a configuration is a mapping: the first line that says something tells."""
+    if not path.is_file():
+        return False
+    for line in path.read_bytes().splitlines():
+        if line.strip() and not line.lstrip().startswith((b"#", b"---")):
+            return not line.lstrip().startswith((b"-", b"["))
+    return False
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,114 @@
+"""Feature probes with three answers: yes, no (and why), could not tell."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from raqib.errors import RaqibError
+from raqib.kernel.object import ARCHITECTURES, BpfObject
+
+Verdict = Literal["yes", "no", "unknown"]
+
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
+TRACEPOINTS = ("sys_enter", "sys_exit", "sched_process_fork", "sched_process_exec", "sched_process_exit")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What was found out about one feature."""
+
+    feature: str
+    verdict: Verdict
+    detail: str = ""
+    """Why not, and what to do; or what was found."""
+    needed: bool = True
+    """Whether the agent cannot run without it."""
+
+
+def probe_all() -> list[Answer]:
+    """Try everything that the agent can use; leaves nothing behind."""
+    return [_processor(), _privileges(), _btf(), *_programs(), _lsm(), _cgroup2(), _pid_namespace()]
+
+
+def _processor() -> Answer:
+    machine = platform.machine()
+    if machine in ARCHITECTURES:
+        return Answer("processor", "yes", f"{machine}, kernel {platform.release()}")
+    return Answer("processor", "no", f"expected {' or '.join(ARCHITECTURES)}, found {machine}")
+
+
+def _privileges() -> Answer:
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    capabilities = int(status["CapEff"], 16)
+    if os.geteuid() != 0:
+        return Answer("privileges", "no", f"expected root, found uid {os.geteuid()}: run it with sudo")
+    needed = {"CAP_SYS_ADMIN": _CAP_SYS_ADMIN, "CAP_PERFMON": _CAP_PERFMON, "CAP_BPF": _CAP_BPF}
+    missing = [name for name, bit in needed.items() if not capabilities >> bit & 1]
+    if missing:
+        return Answer("privileges", "no", f"root without {', '.join(missing)}: a container needs them granted")
+    return Answer("privileges", "yes")
+
+
+def _btf() -> Answer:
+    if os.access("/sys/kernel/btf/vmlinux", os.R_OK):
+        return Answer("kernel types (BTF)", "yes")
+    return Answer(
+        "kernel types (BTF)", "no", "no /sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF, 6.1 or newer"
+    )
+
+
+def _programs() -> list[Answer]:
+    """Load the real programs and attach them for a moment: what works then works later."""
+    try:
+        bpf = BpfObject({"records": 1 << 16, "processes": 64, "exited": 64, "accesses": 64, "watched": 64})
+    except (RaqibError, OSError) as error:
+        return [Answer("eBPF programs load", "no", str(error))]
+    try:
+        answers = [Answer("eBPF programs load", "yes")]
+        for name in TRACEPOINTS:
+            try:
+                bpf.attach(name)
+                answers.append(Answer(f"tracepoint {name}", "yes"))
+            except RaqibError as error:
+                answers.append(Answer(f"tracepoint {name}", "no", str(error)))
+        return answers
+    finally:
+        bpf.close()
+
+
+def _lsm() -> Answer:
+    feature = "security hooks (BPF LSM)"
+    detail = "not used yet; tracepoints do"
+    try:
+        active = Path("/sys/kernel/security/lsm").read_text().split(",")
+    except OSError as error:
+        return Answer(feature, "unknown", f"{error.strerror}: {detail}", needed=False)
+    if "bpf" in active:
+        return Answer(feature, "yes", detail, needed=False)
+    return Answer(feature, "no", f"boot with lsm=…,bpf; {detail}", needed=False)
+
+
+def _cgroup2() -> Answer:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, after = line.partition(" - ")
+        if after.startswith("cgroup2 "):
+            return Answer("cgroup v2", "yes", fields.split()[4], needed=False)
+    return Answer("cgroup v2", "no", "mount it: mount -t cgroup2 none /sys/fs/cgroup", needed=False)
+
+
+def _pid_namespace() -> Answer:
+    """Outside the host's pid namespace the pids of events are not those that a kill needs."""
+    feature = "the host's pid namespace"
+    try:
+        inode = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError as error:
+        return Answer(feature, "unknown", str(error), needed=False)
+    if inode == 0xEFFFFFFC:  # PROC_PID_INIT_INO
+        return Answer(feature, "yes", needed=False)
+    return Answer(
+        feature, "no", "reactions cannot kill here: start the container with the host's pid namespace", needed=False
+    )
