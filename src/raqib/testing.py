@@ -95,6 +95,7 @@ def make_detection(
         recipe=recipe,
         event=event,
         event_json=encode(event),
+        data_json=encode(event),
         ancestry=tuple(ancestry),
         timestamp_ns=boottime_ns(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -21,9 +22,12 @@ from raqib.context.event import detect
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
 from raqib.matcher.matcher import Matcher
+from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
 from raqib.model.observation import FileObservation
+from raqib.model.process import Process, ProcessKey
+from raqib.model.recipe import RecipeInfo
 from raqib.printers import Printer, Printers, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
 from raqib.recipes.compile import CompiledSet, compile_set
@@ -74,6 +78,14 @@ class Agent:
         """The process ids of the workers that run reactions."""
         return self._reactions.worker_pids
 
+    async def workers_ready(self) -> None:
+        """Wait until a reaction would find a warm worker."""
+        await self._reactions.wait_ready(1)
+
+    def process(self, key: ProcessKey) -> Process | None:
+        """Return what the kernel knows of a process, also if it has ended."""
+        return self._sensor.process(key)
+
     def stop(self) -> None:
         """Ask the agent to end in order."""
         self._stop.set()
@@ -103,6 +115,7 @@ class Agent:
             stack.callback(self._sensor.close)
             self._sensor.set_policy(policy_of(self._compiled))
             self._sensor.start()
+            self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
             cadence = loop.create_task(self._cadence())
@@ -112,6 +125,17 @@ class Agent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
+
+    def _warm_up(self) -> None:
+        """Go the way of a detection once, to nowhere: the first real one should not be the slowest."""
+        own = self._sensor.process(self._sensor.agent)
+        if own is not None:
+            seen = FileObservation(process=own, path=b"/", actions=FileAction.OPEN, new=FileAction.OPEN, timestamp_ns=0)
+            recipe = RecipeInfo(kind="agent", name="warm_up", mechanism="file_access", importance="none")
+            detect(recipe, seen, Lineage(self._sensor.process).ancestors(own), self._sensor.accessed(own.key), "")
+        # What lives as long as the agent need not be looked at by each garbage collection.
+        gc.collect()
+        gc.freeze()
 
     def _lock(self, stack: contextlib.AsyncExitStack) -> None:
         """Two agents on one data directory would break the chain of the ledger."""

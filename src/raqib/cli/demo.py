@@ -22,6 +22,7 @@ from raqib.errors import RaqibError
 from raqib.model.detection import Detection
 from raqib.printers import StdoutPrinter
 from raqib.printers.escape import visible
+from raqib.printers.pretty import Pretty
 from raqib.reactions import Finished, LogLine
 from raqib.recipes.load import load_text
 from raqib.recipes.spec import RecipeSpec
@@ -75,7 +76,7 @@ async def _demo(directory: Path) -> int:
     agent = Agent(
         Config(data_dir=data_dir),
         _recipes(directory, evidence),
-        printers=[StdoutPrinter()],
+        printers=[StdoutPrinter(pretty=Pretty.for_terminal())],
         on_log=story.lines.append,
         on_detection=story.detected,
         on_finished=story.reacted,

@@ -42,8 +42,9 @@ def _boot() -> uuid.UUID:
     return uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
 
 
+@lru_cache(maxsize=4096)
 def process_info(process: Process) -> ProcessInfo:
-    """Describe a process."""
+    """Describe a process. The answer is shared: it must not be changed."""
     image, before = process.image, process.previous
     line = b" ".join(image.args)
     args_b64 = [exact(arg) for arg in image.args]
@@ -110,7 +111,7 @@ def file_info(seen: FileObservation) -> FileInfo:
         dir=directory or "/",
         basename=base,
         type=next((name for test, name in _KINDS if test(seen.mode)), None) if seen.mode else None,
-        actions=action_names(seen.actions),
+        actions=list(action_names(seen.actions)),
         owner=_owner(seen.uid, seen.gid) if seen.mode else None,
         permissions=stat.filemode(seen.mode) if seen.mode else None,
         metadata=_metadata(seen) if seen.mode else None,

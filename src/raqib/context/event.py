@@ -18,7 +18,6 @@ from raqib.model.detection import Detection
 from raqib.model.event import (
     Attack,
     Background,
-    Base,
     Event,
     EventType,
     FlowProtocol,
@@ -26,7 +25,7 @@ from raqib.model.event import (
     Loss,
     Metadata,
     Score,
-    encode,
+    encode_with_base,
 )
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process
@@ -111,16 +110,12 @@ def detect(
         scenarios=scenarios(),
         loss=Loss(lost=seen.lost or UNSET) if seen.lost else None,
     )
-    event.base = Base(
-        uuid=event.uuid,
-        timestamp=event.timestamp,
-        note=event.note,
-        metadata=event.metadata,
-        score=event.score,
-        background=background,
-        habitat=event.habitat,
-        scenarios=event.scenarios,
-    )
+    data_json, event_json = encode_with_base(event)
     return Detection(
-        recipe=recipe, event=event, event_json=encode(event), ancestry=ancestry, timestamp_ns=seen.timestamp_ns
+        recipe=recipe,
+        event=event,
+        event_json=event_json,
+        data_json=data_json,
+        ancestry=ancestry,
+        timestamp_ns=seen.timestamp_ns,
     )

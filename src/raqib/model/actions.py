@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import IntFlag
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from types import MappingProxyType
 
@@ -57,9 +57,10 @@ ACTION_MACROS: Mapping[str, FileAction] = MappingProxyType(
 """Each macro by its name in recipes."""
 
 
-def action_names(actions: FileAction) -> list[str]:
+@cache
+def action_names(actions: int) -> tuple[str, ...]:
     """Return the names of the actions in a set, in bit order."""
-    return [name for name, action in ACTION_NAMES.items() if action in actions]
+    return tuple(name for name, action in ACTION_NAMES.items() if actions & action.value)
 
 
 def union(actions: Iterable[FileAction]) -> FileAction:

@@ -16,6 +16,8 @@ class Detection(msgspec.Struct, frozen=True):
     event: Event
     event_json: bytes
     """The event as it was printed: one line without the newline."""
+    data_json: bytes
+    """The same without the alias `base`, which a reaction's own side makes anew."""
     ancestry: tuple[Process, ...]
     """Oldest first; the process of the event is the last."""
     timestamp_ns: int

@@ -6,7 +6,7 @@ they are text, U+FFFD standing for what is not UTF-8, and the exact bytes are be
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -162,7 +162,7 @@ class ListedFile(_Part):
 
     path: str
     base: str
-    actions: list[str]
+    actions: tuple[str, ...]
     mode: str | None = None
     owner: Owner | None = None
     metadata: FileMetadata | None = None
@@ -360,3 +360,21 @@ _ENCODER = msgspec.json.Encoder()
 def encode(event: Event) -> bytes:
     """Return the event as one line of JSON without the newline."""
     return _ENCODER.encode(event)
+
+
+def encode_with_base(event: Event) -> tuple[bytes, bytes]:
+    """Return an event that has no `base` yet as JSON, without it and with it; what both share is encoded once."""
+    background = cast(Background, msgspec.Raw(_ENCODER.encode(event.background)))
+    bare = _ENCODER.encode(msgspec.structs.replace(event, background=background))
+    base = Base(
+        uuid=event.uuid,
+        timestamp=event.timestamp,
+        note=event.note,
+        metadata=event.metadata,
+        attenuator=event.attenuator,
+        score=event.score,
+        background=background,
+        habitat=event.habitat,
+        scenarios=event.scenarios,
+    )
+    return bare, b'%s,"base":%s}' % (bare[:-1], _ENCODER.encode(base))

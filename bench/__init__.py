@@ -1,0 +1,1 @@
+"""The workloads behind the numbers in README: `make bench`."""

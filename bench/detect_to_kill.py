@@ -1,0 +1,122 @@
+"""How long a program lives whose recipe kills it: from the kernel's event of its execve to its end.
+
+Each of the runs starts a harmless program, one after the other, and takes both times from the kernel: the event's, and
+that of the exit in the process map. Prints one line of JSON with the percentiles in milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from statistics import quantiles
+
+from raqib.agent import Agent, Config
+from raqib.agent.agent import Times
+from raqib.agent.config import ReactionsSection
+from raqib.agent.recipes import with_checked_reactions
+from raqib.model.detection import Detection
+from raqib.printers import VarlogPrinter
+from raqib.reactions import Finished
+from raqib.recipes.load import load_text
+
+RECIPE = """
+- kind: bench
+  name: bench_kill
+  version: "1"
+  description: kills what the benchmark starts
+  mechanism: execution
+  breed: execution
+  importance: high
+  tactic: impact
+  technique: resource_hijacking
+  bases: [{dir: "DIRECTORY", base: victim}]
+  reactions:
+    - format: js
+      code: "function process(data) { KillCurrent(); }"
+"""
+
+
+class Run:
+    """The times of one victim, in nanoseconds of CLOCK_BOOTTIME."""
+
+    def __init__(self, detection: Detection, times: Times) -> None:
+        self.key = detection.process.key
+        self.times = times
+        self.finished: Finished | None = None
+        self.exit_ns = 0
+
+
+async def measure(runs: int, directory: Path) -> list[Run]:
+    """Return the runs."""
+    shutil.copy("/bin/sh", directory / "victim")
+    recipes, problems = with_checked_reactions(load_text(RECIPE.replace("DIRECTORY", str(directory)), "bench").recipes)
+    assert not problems, problems
+    ready, over = asyncio.Event(), asyncio.Event()
+    done: list[Run] = []
+
+    def detected(detection: Detection, times: Times) -> None:
+        done.append(Run(detection, times))
+
+    def reacted(finished: Finished) -> None:
+        done[-1].finished = finished
+        over.set()
+
+    agent = Agent(
+        Config(data_dir=directory / "data", reactions=ReactionsSection(kills_per_minute=100_000)),
+        recipes,
+        printers=[VarlogPrinter(directory / "events.jsonl")],
+        on_detection=detected,
+        on_finished=reacted,
+        on_ready=ready.set,
+        on_log=lambda line: print(line.text, file=sys.stderr),
+    )
+    running = asyncio.create_task(agent.run())
+    await ready.wait()
+    for _ in range(runs):
+        over.clear()
+        await agent.workers_ready()
+        victim = await asyncio.create_subprocess_exec(
+            directory / "victim", "-c", "read line", stdin=asyncio.subprocess.PIPE
+        )
+        assert await asyncio.wait_for(victim.wait(), 10) == -9
+        await over.wait()
+        ended = agent.process(done[-1].key)
+        assert ended is not None and ended.exit_ns is not None
+        done[-1].exit_ns = ended.exit_ns
+    agent.stop()
+    await running
+    return done
+
+
+def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """Return percentiles of each step since the kernel's event, in milliseconds."""
+    steps = {
+        "matched": [run.times.matched_ns - run.times.seen_ns for run in runs],
+        "printed": [run.times.printed_ns - run.times.seen_ns for run in runs],
+        "reaction started": [(run.finished.timings.started_ns or 0) - run.times.seen_ns for run in runs if run.finished],
+        "killed": [run.exit_ns - run.times.seen_ns for run in runs],
+    }
+    return {name: _percentiles(values) for name, values in steps.items()}
+
+
+def _percentiles(values: list[int]) -> dict[str, float]:
+    cuts = quantiles(values, n=100, method="inclusive")
+    return {name: round(cuts[at] / 1e6, 3) for name, at in (("p50", 49), ("p90", 89), ("p99", 98))}
+
+
+def main(runs: int = 200) -> None:
+    """Print the result."""
+    directory = Path(tempfile.mkdtemp(prefix="raqib-bench-")).resolve()
+    try:
+        result = summary(asyncio.run(measure(runs, directory)))
+    finally:
+        shutil.rmtree(directory)
+    print(json.dumps({"detect_to_kill_ms": {"runs": runs, **result}}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -1,0 +1,148 @@
+"""Runs the installed command as a user would, and awaits what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+RAQIB = Path(sys.executable).with_name("raqib")
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/event.schema.json").read_text())
+PATIENCE_S = 30.0
+
+Event = dict[str, Any]
+
+
+class AgentProcess:
+    """A running `raqib run`; every event that it prints is checked against the schema."""
+
+    def __init__(self, directory: Path, number: int, arguments: list[str]) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.log = directory / f"raqib{number}.log"
+        self.stderr = directory / f"stderr{number}"
+        with self.stderr.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [RAQIB, "run", "--raw", "--data-dir", self.data_dir, "--log-file", self.log, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        self.events: list[Event] = []
+        self._buffer = b""
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while "ready: " not in self.stderr.read_text():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the agent did not become ready: {self.stderr.read_text()}")
+            select.select([], [], [], 0.02)
+
+    def read(self, until: Callable[[list[Event]], bool], timeout_s: float = PATIENCE_S) -> list[Event]:
+        """Read events until the condition holds for all of them; fails if it does not in time."""
+        deadline = time.monotonic() + timeout_s
+        while not until(self.events):
+            if not self._read_some(max(0.0, deadline - time.monotonic())):
+                pytest.fail(f"expected more events, got {json.dumps(self.events)[:4000]}; log: {self.logged()[-4000:]}")
+        return self.events
+
+    def _read_some(self, timeout_s: float) -> bool:
+        assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], timeout_s)[0]:
+            return False
+        chunk = os.read(self.process.stdout.fileno(), 1 << 20)
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        for line in lines:
+            event = json.loads(line)
+            Draft202012Validator(SCHEMA).validate(event)
+            self.events.append(event)
+        return bool(chunk)
+
+    def of(self, name: str, event_type: str | None = None) -> list[Event]:
+        return [
+            event
+            for event in self.events
+            if event["metadata"]["name"] == name and event_type in (None, event["event_type"])
+        ]
+
+    def logged(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    def ledger(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.data_dir / "ledger.jsonl").read_text().splitlines()]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by a signal and read what it still says; return its exit status."""
+        self.process.send_signal(number)
+        while self._read_some(PATIENCE_S):
+            pass
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def run_agent(tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
+    started: list[AgentProcess] = []
+
+    def run(recipes: str | None = None, *arguments: str) -> AgentProcess:
+        options = list(arguments)
+        if recipes is not None:
+            directory = tmp_path / "recipes"
+            directory.mkdir(exist_ok=True)
+            (directory / "test.yaml").write_text(textwrap.dedent(recipes))
+            options += ["--no-builtin", "--recipes", str(directory)]
+        agent = AgentProcess(tmp_path, len(started), options)
+        started.append(agent)
+        agent.wait_ready()
+        return agent
+
+    yield run
+    for agent in started:
+        if agent.process.poll() is None:
+            agent.process.kill()
+        agent.process.wait()
+        if agent.process.stdout is not None:
+            agent.process.stdout.close()
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A harmless program of the test's own: a shell under another name."""
+    program = tmp_path / "victim"
+    shutil.copy(Path("/bin/sh").resolve(), program)
+    return program
+
+
+def start_victim(program: Path) -> subprocess.Popen[bytes]:
+    """Start it; it waits for input until it is killed or its standard input closed."""
+    return subprocess.Popen([program, "-c", "read line"], stdin=subprocess.PIPE)
+
+
+def recipe(name: str, *, patterns: str, reaction: str = "", **fields: str) -> str:
+    """Return one recipe; `patterns` is the YAML of its bases, `reaction` JavaScript."""
+    fields = {"mechanism": "execution", "importance": "high", **fields}
+    fields.setdefault("breed", fields["mechanism"])
+    lines = [
+        "- kind: test_kind",
+        f"  name: {name}",
+        '  version: "1.0"',
+        "  description: of a test",
+        "  tactic: impact",
+        "  technique: resource_hijacking",
+        *(f"  {key}: {value}" for key, value in fields.items()),
+        f"  bases: {patterns}",
+    ]
+    if reaction:
+        lines += ["  reactions:", "    - format: js", "      code: |"]
+        lines += ["        " + line for line in textwrap.dedent(reaction).strip().splitlines()]
+    return "\n".join(lines) + "\n"
