@@ -46,7 +46,7 @@ class Run:
     def __init__(self, detection: Detection, times: Times) -> None:
         self.key = detection.process.key
         self.times = times
-        self.finished: Finished | None = None
+        self.started_ns = 0
         self.exit_ns = 0
 
 
@@ -62,7 +62,7 @@ async def measure(runs: int, directory: Path) -> list[Run]:
         done.append(Run(detection, times))
 
     def reacted(finished: Finished) -> None:
-        done[-1].finished = finished
+        done[-1].started_ns = finished.timings.started_ns or 0
         over.set()
 
     agent = Agent(
@@ -85,7 +85,8 @@ async def measure(runs: int, directory: Path) -> list[Run]:
         assert await asyncio.wait_for(victim.wait(), 10) == -9
         await over.wait()
         ended = agent.process(done[-1].key)
-        assert ended is not None and ended.exit_ns is not None
+        assert ended is not None
+        assert ended.exit_ns is not None
         done[-1].exit_ns = ended.exit_ns
     agent.stop()
     await running
@@ -97,7 +98,9 @@ def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
     steps = {
         "matched": [run.times.matched_ns - run.times.seen_ns for run in runs],
         "printed": [run.times.printed_ns - run.times.seen_ns for run in runs],
-        "reaction started": [(run.finished.timings.started_ns or 0) - run.times.seen_ns for run in runs if run.finished],
+        "reaction started": [
+            (run.finished.timings.started_ns or 0) - run.times.seen_ns for run in runs if run.finished
+        ],
         "killed": [run.exit_ns - run.times.seen_ns for run in runs],
     }
     return {name: _percentiles(values) for name, values in steps.items()}

@@ -1,0 +1,58 @@
+"""Configuration: defaults, types, and clear errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raqib.agent.agent import map_sizes, reactions_config
+from raqib.agent.config import Config, load_config
+from raqib.errors import UsageError
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    assert Config() == load_config(written(tmp_path, ""))
+
+
+def test_settings_reach_the_stages(tmp_path: Path) -> None:
+    config = load_config(
+        written(
+            tmp_path,
+            "data_dir: /var/lib/elsewhere\nreactions: {workers: 3, kills_per_minute: 7}\nsensors: {watched: 99}\n",
+        )
+    )
+    settings = reactions_config(config)
+    assert (Path("/var/lib/elsewhere"), 3, 7) == (settings.data_dir, settings.workers, settings.kills_per_minute)
+    assert 99 == map_sizes(config.sensors)["watched"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("printer: {}", "unknown field `printer`; did you mean printers?"),
+        ("printers: {enabled: [stdot]}", "Invalid enum value 'stdot' - at `$.printers.enabled[0]`"),
+        ("reactions: {workers: 0}", "Expected `int` >= 1 - at `$.reactions.workers`"),
+        ("sensors: {cadence_s: soon}", "Expected `float`, got `str` - at `$.sensors.cadence_s`"),
+        ("data_dir: 3", "expected a path, got 3"),
+        ("- a list", "Expected `object`, got `array`"),
+        ("a: [", "expected a YAML file"),
+    ],
+)
+def test_errors_say_where_and_what(tmp_path: Path, text: str, expected: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    assert expected.lower().replace(": did", "; did") in str(caught.value).lower()
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected a YAML file"):
+        load_config(tmp_path / "none.yaml")
