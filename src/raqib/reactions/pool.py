@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from raqib.reactions.process import WorkerProcess
@@ -35,7 +34,7 @@ class Client(Protocol):
 class WorkerPool:
     """All worker processes of the daemon."""
 
-    def __init__(self, client: Client, size: int, setup: Callable[[], Setup], directory: int) -> None:
+    def __init__(self, client: Client, size: int, setup: Setup, directory: int) -> None:
         """Keep `size` workers. `directory` is a descriptor of the empty directory that they live in."""
         self._client = client
         self._size = size
@@ -150,7 +149,7 @@ class WorkerPool:
 
     async def _start(self, worker: WorkerProcess) -> None:
         try:
-            await worker.start(self._setup(), self._directory)
+            await worker.start(self._setup, self._directory)
         except OSError as error:
             self._workers.discard(worker)
             self._deadlines.pop(worker).cancel()

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
 
+WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
+"""For the interpreter: isolated from environment and working directory."""
+
 _KEPT_OUTPUT = 2048
 
 
@@ -35,7 +38,7 @@ def start_process(connection: socket.socket, directory: int, stderr: int) -> sub
     Must be called from a thread that lives as long as the daemon: the worker dies with the thread that started it.
     """
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "raqib.reactions.worker", str(connection.fileno()), str(directory)],
+        [sys.executable, *WORKER_ARGUMENTS, str(connection.fileno()), str(directory)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,

@@ -45,7 +45,7 @@ def run(host: Host) -> Callable[..., Ended]:
     def execute(code: str, data: str = "{}") -> Ended:
         isolate = engine.isolate()
         host.calls.clear()
-        ended = isolate.execute(Execute(code, "the kind", "the name", "the uuid", data))
+        ended = isolate.execute(Execute(code, "the kind", "the name", "the uuid", data, 64 << 20, 256 << 20))
         isolate.close()
         return ended
 

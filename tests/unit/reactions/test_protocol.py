@@ -56,7 +56,7 @@ def test_too_long_a_frame_is_refused_before_it_arrives() -> None:
         FrameReader().feed(struct.pack("<I", MAX_FRAME + 1))
 
 
-@pytest.mark.parametrize("message", [Reply("x"), Execute("c", "k", "n", "u", "{}")])
+@pytest.mark.parametrize("message", [Reply("x"), Execute("c", "k", "n", "u", "{}", 0, 0)])
 def test_messages_of_the_daemon_are_not_taken_from_a_worker(message: Reply | Execute) -> None:
     with pytest.raises(ProtocolError, match="expected a message"):
         FrameReader().feed(pack(message))

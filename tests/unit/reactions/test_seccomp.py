@@ -52,6 +52,9 @@ def test_verdicts(machine: str) -> None:
     assert run_filter(machine, seccomp.PRCTL[which], 4) == EPERM
     assert run_filter(machine, seccomp.FCNTL[which], 3, 1030) == ALLOW
     assert run_filter(machine, seccomp.FCNTL[which], 3, 8) == EPERM
+    assert run_filter(machine, seccomp.PRLIMIT[which], 0, 2) == ALLOW
+    assert run_filter(machine, seccomp.PRLIMIT[which], 0, 7) == EPERM
+    assert run_filter(machine, seccomp.PRLIMIT[which], 4242, 2) == EPERM
     assert run_filter(machine, 9999) == EPERM
 
 
@@ -80,7 +83,13 @@ def test_numbers_are_those_of_libseccomp(machine: str) -> None:
     pyseccomp = pytest.importorskip("pyseccomp", reason="needs libseccomp")
     which = MACHINES.index(machine)
     special = {"clone": seccomp.CLONE, "clone3": seccomp.CLONE3, "prctl": seccomp.PRCTL, "fcntl": seccomp.FCNTL}
-    for name, numbers in {**seccomp.ALLOWED, **seccomp.FATAL, **special, "tgkill": seccomp.TGKILL}.items():
+    for name, numbers in {
+        **seccomp.ALLOWED,
+        **seccomp.FATAL,
+        **special,
+        "tgkill": seccomp.TGKILL,
+        "prlimit64": seccomp.PRLIMIT,
+    }.items():
         expected = pyseccomp.resolve_syscall(_arch(pyseccomp, machine), name)
         assert (name, expected if expected >= 0 else None) == (name, numbers[which])
 

@@ -76,7 +76,9 @@ def libc_check(result: int) -> int:
 def main() -> None:
     what, directory = sys.argv[1], os.open(sys.argv[3], os.O_PATH | os.O_DIRECTORY)
     os.dup2(directory, 20)
-    missing = sandbox.enter(root=20, keep=(), uid=WORKER_UID, data_bytes=256 << 20, parent_pid=os.getppid())
+    missing = sandbox.enter(
+        root=20, keep=(), uid=WORKER_UID, data_bytes=256 << 20, max_data_bytes=256 << 20, parent_pid=os.getppid()
+    )
     engine = Engine((HelperStub("Test", "-1"),), 64 << 20, lambda name, payload: "[true,true,'']")
     engine.warm_up()
     sandbox.close()
