@@ -149,12 +149,14 @@ class _Checker:
     def _exchange(self, message: ToWorker | None, timeout_s: float) -> ToDaemon | None:
         """Send a message, if there is one, and return the next that comes; None if it does not, in time or ever."""
         deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
         try:
             if message is not None:
                 self._connection.sendall(pack(message))
             while not self._received:
                 remaining = deadline - time.monotonic()
-                if remaining <= 0 or not select.select([self._connection], [], [], remaining)[0]:
+                if remaining <= 0 or not poll.poll(remaining * 1000):
                     return None
                 data = self._connection.recv(1 << 16)
                 if not data:

@@ -85,7 +85,12 @@ class WorkerPool:
 
     def take(self) -> WorkerProcess | None:
         """Take a worker that waits; it is back once it says that it is ready again."""
-        return self._idle.pop() if self._idle else None
+        while self._idle:
+            worker = self._idle.pop()
+            # One that has just been killed from outside must not take a reaction with it.
+            if worker.alive:
+                return worker
+        return None
 
     def expect_ready(self, worker: WorkerProcess) -> None:
         """Give a worker that ended a job a limited time to be ready for the next."""

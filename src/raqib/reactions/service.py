@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
-from raqib.actions.budgets import Budgets
-from raqib.actions.context import ActionContext, Services
-from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head, Ledger
+from raqib.actions.context import ActionContext
+from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.actions.perform import Door
-from raqib.actions.store import Store
 from raqib.errors import NotPermittedError
 from raqib.model.detection import Detection
 from raqib.reactions.broker import STUBS, Broker, escape
@@ -22,11 +18,14 @@ from raqib.reactions.execution import Execution, boottime_ns
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, ToDaemon
+from raqib.reactions.resources import open_empty_directory, open_services
 from raqib.reactions.waiting import WaitingLine
 
 _T = TypeVar("_T")
 
 _SPARE_WORKERS = 1
+
+_LONGEST_ERROR = 4096
 
 _LAST_CALLS_S = 2.0
 """How long stopping waits for actions that have begun: a file may hang."""
@@ -55,7 +54,7 @@ class Reactions:
         self._calls: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._open = False
+        self._open = self._accepting = False
         self._resources = contextlib.ExitStack()
 
     @property
@@ -107,7 +106,7 @@ class Reactions:
 
         Raises RuntimeError before `start` and after `close`.
         """
-        if not self._open:
+        if not self._accepting:
             raise RuntimeError("reactions are not running")
         recipe = detection.recipe
         config = self._config
@@ -141,6 +140,7 @@ class Reactions:
         """End everything at once: what runs or waits is dropped (drain first to let it finish)."""
         if not self._open:
             return
+        self._accepting = False
         while (execution := self._waiting.take()) is not None:
             self._finish(execution, "dropped", f"{execution.place()}: dropped, raqib is stopping")
         for worker, execution in list(self._running.items()):
@@ -196,36 +196,20 @@ class Reactions:
         self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
 
     def _open_resources(self) -> None:
-        config = self._config
-        for directory in (config.data_dir, config.evidence):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ledger = Ledger(config.data_dir / "ledger.jsonl")
-        self._resources.callback(ledger.close)
-        store = Store(config.data_dir / "store.db")
-        self._resources.callback(store.close)
-        dry_store = Store(None)
-        self._resources.callback(dry_store.close)
+        config, stack = self._config, self._resources
+        self._services = open_services(config, stack, lambda: self.worker_pids)
+        self._ledger = self._services.ledger
         door = Door()
-        self._resources.callback(door.close)
-        directory_fd = open_empty_directory(config.data_dir / "empty")
-        self._resources.callback(os.close, directory_fd)
-        self._ledger = ledger
-        self._services = Services(
-            settings=config.action_settings(),
-            ledger=ledger,
-            store=store,
-            dry_store=dry_store,
-            budgets=Budgets(),
-            worker_pids=lambda: self.worker_pids,
-        )
+        stack.callback(door.close)
+        directory = open_empty_directory(config.data_dir / "empty", stack)
         self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
-        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory_fd)
-        self._open = True
+        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
+        self._open = self._accepting = True
 
     def _dispatch(self) -> None:
-        while len(self._running) < self._config.workers and self._waiting and self._pool.idle:
-            worker, execution = self._pool.take(), self._waiting.take()
-            if worker is None or execution is None:
+        while len(self._running) < self._config.workers and self._waiting:
+            worker = self._pool.take()
+            if worker is None or (execution := self._waiting.take()) is None:
                 return
             self._running[worker] = execution
             detection = execution.detection
@@ -264,7 +248,11 @@ class Reactions:
                 outcome = "out_of_memory"
             case other:
                 raise ProtocolError(f"expected an outcome, got {other!r}")
-        error = f"{execution.place(message.line, message.column)}: {escape(message.error)}" if outcome != "ok" else ""
+        error = (
+            f"{execution.place(message.line, message.column)}: {escape(message.error[:_LONGEST_ERROR])}"
+            if outcome != "ok"
+            else ""
+        )
         del self._running[worker]
         self._finish(execution, outcome, error)
         if outcome == "out_of_memory" or execution.heap_bytes > self._heap_bytes:
@@ -335,11 +323,3 @@ def _walled(callback: Callable[[_T], None]) -> Callable[[_T], None]:
             asyncio.get_running_loop().call_exception_handler(context)
 
     return call
-
-
-def open_empty_directory(path: Path) -> int:
-    """Make the directory that workers live in, empty and read-only, and return a descriptor of it."""
-    path.mkdir(parents=True, exist_ok=True)
-    # Whatever the umask is: the workers' user must be able to step into it.
-    path.chmod(0o555)
-    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)

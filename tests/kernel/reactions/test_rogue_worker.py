@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -66,3 +67,16 @@ def test_a_worker_that_dies_is_reported_and_replaced(run_scenario: RunScenario) 
         await host.warm(3)
 
     run_scenario(scenario, timeout_s=10)
+
+
+def test_an_idle_worker_that_was_killed_takes_no_reaction_with_it(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        for pid in host.reactions.worker_pids[:2]:
+            pidfd = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGKILL)
+            select.select([pidfd], [], [], 5)
+            os.close(pidfd)
+        assert (await host.run("function process() {}")).outcome == "ok"
+
+    run_scenario(scenario)

@@ -40,6 +40,13 @@ def in_other_thread(work: Callable[[], str]) -> str:
     return results[0]
 
 
+def allocate() -> str:
+    try:
+        return f"result {len(bytearray(1 << 30))}"
+    except MemoryError:
+        return "no memory"
+
+
 TARGET = int(sys.argv[2])
 
 ATTEMPTS: dict[str, Callable[[], str]] = {
@@ -63,6 +70,7 @@ ATTEMPTS: dict[str, Callable[[], str]] = {
     "dumpable": lambda: attempt(lambda: libc_check(libc.prctl(4, 1, 0, 0, 0))),
     "execve": lambda: attempt(lambda: os.execv("/bin/true", ["true"])),
     "ptrace": lambda: system_call(101, ctypes.c_long(16), ctypes.c_long(TARGET), None, None),
+    "allocate": allocate,
     "threads_work": lambda: in_other_thread(lambda: "result 0"),
 }
 
