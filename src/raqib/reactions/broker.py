@@ -83,11 +83,14 @@ class Broker:
             self._on_log(execution.line("warn", f"{record.action} was refused: {escape(record.reason)}"))
 
     def _refuse(self, execution: Execution, worker: WorkerProcess, helper: Helper) -> None:
+        # The prelude asks no more after that; a worker that goes on asking is not running it.
         reason = f"the limit of {self._max_calls} helper calls is reached"
+        if execution.calls > 2 * self._max_calls + 1000:
+            raise ProtocolError("expected no more calls once the limit was reached")
         if execution.calls == self._max_calls + 1:
             execution.records.append(refuse(helper.name, execution.context, f"{reason}; later calls are not listed"))
             self._on_log(execution.line("warn", reason))
-        worker.send(Reply(_ENCODER.encode((False, None, reason)).decode()))
+        worker.send(Reply(_ENCODER.encode((False, None, reason, True)).decode()))
 
 
 def _reply(record: ActionRecord) -> Reply:

@@ -20,7 +20,7 @@ from raqib.model.recipe import Reaction
 from raqib.reactions.broker import STUBS
 from raqib.reactions.config import WORKER_UID, ReactionsConfig
 from raqib.reactions.process import start_process
-from raqib.reactions.protocol import Check, Ended, FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
+from raqib.reactions.protocol import Check, Ended, FrameReader, ProtocolError, Ready, ToDaemon, ToWorker, pack
 
 READY_WITHIN_S = 30.0
 TOP_LEVEL_TIMEOUT_S = 2.0
@@ -119,14 +119,7 @@ class _Checker:
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGKILL)
             checker = cls(ours, process, stderr)
-            limits = ReactionsConfig(data_dir=Path(directory), heap_mib=heap_mib)
-            setup = Setup(
-                helpers=STUBS,
-                heap_bytes=limits.heap_bytes,
-                data_bytes=limits.data_bytes,
-                parent_pid=os.getpid(),
-                uid=worker_uid if os.geteuid() == 0 else None,
-            )
+            setup = ReactionsConfig(data_dir=Path(directory), heap_mib=heap_mib, worker_uid=worker_uid).setup(STUBS)
             if not isinstance(checker._exchange(setup, READY_WITHIN_S), Ready):
                 with contextlib.suppress(BlockingIOError):
                     output = os.read(stderr, 65536).decode("utf-8", "replace").strip()
@@ -156,12 +149,14 @@ class _Checker:
     def _exchange(self, message: ToWorker | None, timeout_s: float) -> ToDaemon | None:
         """Send a message, if there is one, and return the next that comes; None if it does not, in time or ever."""
         deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
         try:
             if message is not None:
                 self._connection.sendall(pack(message))
             while not self._received:
                 remaining = deadline - time.monotonic()
-                if remaining <= 0 or not select.select([self._connection], [], [], remaining)[0]:
+                if remaining <= 0 or not poll.poll(remaining * 1000):
                     return None
                 data = self._connection.recv(1 << 16)
                 if not data:

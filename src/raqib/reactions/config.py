@@ -10,6 +10,7 @@ import msgspec
 
 from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings
 from raqib.actions.perform import ActionRecord
+from raqib.reactions.protocol import HelperStub, Setup
 
 WORKER_UID = 1_990_000_000
 """Above all ranges that distributions, systemd and container engines give away."""
@@ -35,6 +36,9 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_timeout_s: float = 60.0
     """What a recipe's own limit can raise it to."""
     heap_mib: int = 64
+    """The limit of V8's heap in one execution; a worker may take 192 MiB beyond it."""
+    max_heap_mib: int = 256
+    """What a recipe's own limit can raise it to."""
     max_helper_calls: int = 10_000
     max_log_bytes: int = 256 * 1024
     max_waiting: int = 1024
@@ -56,15 +60,24 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
         """The evidence directory."""
         return self.evidence_dir or self.data_dir / "evidence"
 
-    @property
-    def heap_bytes(self) -> int:
-        """The limit of V8's heap."""
-        return self.heap_mib * _MIB
+    def setup(self, helpers: tuple[HelperStub, ...]) -> Setup:
+        """Return what a worker is told first."""
+        return Setup(
+            helpers=helpers,
+            heap_bytes=self.heap_mib * _MIB,
+            data_bytes=memory_limit(self.heap_mib * _MIB),
+            max_data_bytes=memory_limit(max(self.heap_mib, self.max_heap_mib) * _MIB),
+            parent_pid=os.getpid(),
+            uid=self.worker_uid if os.geteuid() == 0 else None,
+        )
 
-    @property
-    def data_bytes(self) -> int:
-        """The limit of a worker's memory."""
-        return (self.heap_mib + _OFF_HEAP_MIB) * _MIB
+    def heap_bytes(self, wanted_mib: int | None) -> int:
+        """Return the limit of V8's heap for a recipe that asks for one of its own, or for none."""
+        return min(wanted_mib or self.heap_mib, max(self.heap_mib, self.max_heap_mib)) * _MIB
+
+    def timeout(self, wanted_s: float | None) -> float:
+        """Return the time limit for a recipe that asks for one of its own, or for none."""
+        return min(wanted_s or self.timeout_s, max(self.timeout_s, self.max_timeout_s))
 
     def action_settings(self) -> ActionSettings:
         """Return what concerns the actions."""
@@ -77,6 +90,11 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
             kills_per_minute=self.kills_per_minute,
             blocks_per_minute=self.blocks_per_minute,
         )
+
+
+def memory_limit(heap_bytes: int) -> int:
+    """Return the limit of a worker's memory for a limit of the heap."""
+    return heap_bytes + _OFF_HEAP_MIB * _MIB
 
 
 LogLevel = Literal["info", "warn", "error"]

@@ -38,15 +38,15 @@ class Engine:
     def warm_up(self) -> None:
         """Load whatever the engine loads late: files cannot be opened once the sandbox is closed."""
         isolate = self.isolate()
-        isolate.execute(Execute("function process() { throw new Error('x') }", "", "", "", "{}"))
+        isolate.execute(Execute("function process() { throw new Error('x') }", "", "", "", "{}", 0, 0))
         isolate.close()
         isolate = self.isolate()
         isolate.check(Check("}"))
         isolate.close()
 
-    def isolate(self) -> Isolate:
-        """Return a fresh isolate with the helpers in it."""
-        return Isolate(self._stubs, self._heap_bytes, self._host)
+    def isolate(self, heap_bytes: int | None = None) -> Isolate:
+        """Return a fresh isolate with the helpers in it, and another heap limit than usual if one is given."""
+        return Isolate(self._stubs, heap_bytes or self._heap_bytes, self._host)
 
 
 class Isolate:

@@ -24,9 +24,10 @@ def boottime_ns() -> int:
 class Execution:
     """What is known of it while it waits and runs."""
 
-    def __init__(self, context: ActionContext, timeout_s: float) -> None:
+    def __init__(self, context: ActionContext, timeout_s: float, heap_bytes: int) -> None:
         self.context = context
         self.timeout_s = timeout_s
+        self.heap_bytes = heap_bytes
         self.queued_ns = boottime_ns()
         self.started_ns: int | None = None
         self.worker: WorkerProcess | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from raqib.reactions.process import WorkerProcess
@@ -35,7 +34,7 @@ class Client(Protocol):
 class WorkerPool:
     """All worker processes of the daemon."""
 
-    def __init__(self, client: Client, size: int, setup: Callable[[], Setup], directory: int) -> None:
+    def __init__(self, client: Client, size: int, setup: Setup, directory: int) -> None:
         """Keep `size` workers. `directory` is a descriptor of the empty directory that they live in."""
         self._client = client
         self._size = size
@@ -86,7 +85,12 @@ class WorkerPool:
 
     def take(self) -> WorkerProcess | None:
         """Take a worker that waits; it is back once it says that it is ready again."""
-        return self._idle.pop() if self._idle else None
+        while self._idle:
+            worker = self._idle.pop()
+            # One that has just been killed from outside must not take a reaction with it.
+            if worker.alive:
+                return worker
+        return None
 
     def expect_ready(self, worker: WorkerProcess) -> None:
         """Give a worker that ended a job a limited time to be ready for the next."""
@@ -150,7 +154,7 @@ class WorkerPool:
 
     async def _start(self, worker: WorkerProcess) -> None:
         try:
-            await worker.start(self._setup(), self._directory)
+            await worker.start(self._setup, self._directory)
         except OSError as error:
             self._workers.discard(worker)
             self._deadlines.pop(worker).cancel()

@@ -24,6 +24,7 @@
 
   let inert = false;
   let reason = "";
+  let exhausted = "";
   let roomInLog = true;
   let rejection;
 
@@ -33,6 +34,10 @@
     define(name, {
       [name](...values) {
         if (inert) return error;
+        if (exhausted) {
+          reason = exhausted;
+          return error;
+        }
         let payload;
         try {
           payload = stringify(values);
@@ -40,8 +45,9 @@
           reason = name + ": expected plain values, got some that JSON cannot carry";
           return error;
         }
-        const [succeeded, value, why] = ask(name, payload);
+        const [succeeded, value, why, last] = ask(name, payload);
         reason = why;
+        if (last) exhausted = why;
         return succeeded ? value : error;
       },
     }[name]);

@@ -11,7 +11,11 @@ import subprocess
 import sys
 from typing import Protocol
 
+from raqib.actions.victims import has_exited
 from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
+
+WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
+"""For the interpreter: isolated from environment and working directory."""
 
 _KEPT_OUTPUT = 2048
 
@@ -35,7 +39,7 @@ def start_process(connection: socket.socket, directory: int, stderr: int) -> sub
     Must be called from a thread that lives as long as the daemon: the worker dies with the thread that started it.
     """
     return subprocess.Popen(
-        [sys.executable, "-I", "-m", "raqib.reactions.worker", str(connection.fileno()), str(directory)],
+        [sys.executable, *WORKER_ARGUMENTS, str(connection.fileno()), str(directory)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
@@ -77,6 +81,11 @@ class WorkerProcess(asyncio.Protocol):
     def exit_status(self) -> int | None:
         """The exit status, negative for a signal; None while it lives."""
         return self._process.returncode if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended, even if that was not dealt with yet."""
+        return self._pidfd >= 0 and not has_exited(self._pidfd)
 
     async def start(self, setup: Setup, directory: int) -> None:
         """Start the process; its owner hears of it when it is ready. Raises OSError."""

@@ -40,7 +40,8 @@ class Setup(msgspec.Struct, frozen=True, array_like=True, tag="setup"):
     helpers: tuple[HelperStub, ...]
     heap_bytes: int
     data_bytes: int
-    """RLIMIT_DATA."""
+    max_data_bytes: int
+    """RLIMIT_DATA, soft and hard: the worker raises the former for recipes with a larger heap."""
     parent_pid: int
     uid: int | None
     """To become; None keeps the one that it has."""
@@ -55,6 +56,10 @@ class Execute(msgspec.Struct, frozen=True, array_like=True, tag="execute"):
     uuid: str
     data: str
     """The event as JSON."""
+    heap_bytes: int
+    """The limit of V8's heap; another one than in Setup costs a new isolate."""
+    data_bytes: int
+    """The soft limit of memory for it."""
 
 
 class Check(msgspec.Struct, frozen=True, array_like=True, tag="check"):
@@ -64,7 +69,7 @@ class Check(msgspec.Struct, frozen=True, array_like=True, tag="check"):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, tag="reply"):
-    """To the worker: the answer to a call, as the JSON text of [succeeded, value, reason]."""
+    """To the worker: the answer to a call, as the JSON text of [succeeded, value, reason, whether it was the last]."""
 
     text: str
 

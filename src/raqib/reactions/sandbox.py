@@ -46,23 +46,26 @@ _MAX_FILES = 64
 _MAX_THREADS = 64
 
 
-def enter(*, root: int, keep: tuple[int, ...], uid: int | None, data_bytes: int, parent_pid: int) -> tuple[str, ...]:
+def enter(
+    *, root: int, keep: tuple[int, ...], uid: int | None, data_bytes: int, max_data_bytes: int, parent_pid: int
+) -> tuple[str, ...]:
     """Drop identity, file system, network and capabilities; return the parts that this host does not permit.
 
     `root` is a descriptor of an empty directory and is closed, `keep` are the descriptors that stay open. `uid` is the
-    user and group to become; None, for a process that is not root, keeps its own.
+    user and group to become; None, for a process that is not root, keeps its own. The limits of memory are RLIMIT_DATA,
+    soft and hard.
 
     Raises NotPermittedError if a part failed that there must be.
     """
     missing: list[str] = []
     _close_all_but(root, *keep)
-    for limit, value in (
-        (resource.RLIMIT_NOFILE, _MAX_FILES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_DATA, data_bytes),
+    for limit, soft, hard in (
+        (resource.RLIMIT_NOFILE, _MAX_FILES, _MAX_FILES),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_DATA, data_bytes, max_data_bytes),
     ):
-        resource.setrlimit(limit, (value, value))
+        resource.setrlimit(limit, (soft, hard))
     if uid is not None:
         _become(uid)
     missing += _unshare()
@@ -84,6 +87,11 @@ def enter(*, root: int, keep: tuple[int, ...], uid: int | None, data_bytes: int,
     if os.getppid() != parent_pid:
         raise NotPermittedError(f"expected to be started by process {parent_pid}, which is gone")
     return tuple(missing)
+
+
+def limit_memory(size: int, hard: int) -> None:
+    """Change the soft limit of memory, in bytes, within the hard one. Works in the closed sandbox, too."""
+    resource.setrlimit(resource.RLIMIT_DATA, (min(size, hard), hard))
 
 
 def close() -> None:

@@ -80,6 +80,8 @@ PRCTL = (157, 167)
 FCNTL = (72, 25)
 TGKILL = (234, 131)
 """Allowed at the worker itself: abort(3)."""
+PRLIMIT = (302, 261)
+"""Allowed for its own limit of memory, which a hard limit bounds."""
 
 FATAL: dict[str, tuple[int, int]] = {
     "execve": (59, 221),
@@ -102,6 +104,7 @@ _CLONE_NEW = 0x7E02_0000 | 0x0000_0080
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET and NEWTIME."""
 _PR_SET_NAME = 15
 _PR_SET_VMA = 0x53564D41
+_RLIMIT_DATA = 2
 _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
 """F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC: none of those that make the kernel send signals."""
 
@@ -161,7 +164,15 @@ def instructions(machine: str, pid: int) -> list[_Instruction]:
     program += _when_one_of(PRCTL[which], 0, (_PR_SET_NAME, _PR_SET_VMA))
     program += _when_one_of(FCNTL[which], 1, _FCNTL_COMMANDS)
     program += _when_one_of(TGKILL[which], 0, (pid,))
-    program.append(_returns(_ERRNO | errno.EPERM))
+    program += [
+        (_JUMP_EQUAL, 0, 5, PRLIMIT[which]),
+        _argument(0),
+        (_JUMP_EQUAL, 0, 3, 0),
+        _argument(1),
+        (_JUMP_EQUAL, 0, 1, _RLIMIT_DATA),
+        _returns(_ALLOW),
+        _returns(_ERRNO | errno.EPERM),
+    ]
     return program
 
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import TypeVar
 
-from raqib.actions.budgets import Budgets
-from raqib.actions.context import ActionContext, Services
-from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head, Ledger
+from raqib.actions.context import ActionContext
+from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.actions.perform import Door
-from raqib.actions.store import Store
 from raqib.errors import NotPermittedError
 from raqib.model.detection import Detection
 from raqib.reactions.broker import STUBS, Broker, escape
-from raqib.reactions.config import Finished, LogLine, Outcome, ReactionsConfig
+from raqib.reactions.config import Finished, LogLine, Outcome, ReactionsConfig, memory_limit
 from raqib.reactions.execution import Execution, boottime_ns
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
-from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, Setup, ToDaemon
+from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, ToDaemon
+from raqib.reactions.resources import open_empty_directory, open_services
 from raqib.reactions.waiting import WaitingLine
 
+_T = TypeVar("_T")
+
 _SPARE_WORKERS = 1
+
+_LONGEST_ERROR = 4096
+
+_LAST_CALLS_S = 2.0
+"""How long stopping waits for actions that have begun: a file may hang."""
 
 _DECISIONS: dict[Outcome, Decision] = {"ok": "done", "refused": "refused", "dropped": "refused"}
 """How the ledger calls the outcome of an execution; all others are errors."""
@@ -41,14 +46,15 @@ class Reactions:
     ) -> None:
         """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block."""
         self._config = config
-        self._on_log = on_log
-        self._on_finished = on_finished
+        self._on_log = _walled(on_log)
+        self._on_finished = _walled(on_finished)
+        self._heap_bytes = config.heap_bytes(None)
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
         self._running: dict[WorkerProcess, Execution] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._open = False
+        self._open = self._accepting = False
         self._resources = contextlib.ExitStack()
 
     @property
@@ -96,14 +102,20 @@ class Reactions:
             raise NotPermittedError(f"no worker for reactions comes up: {problem}")
 
     def submit(self, detection: Detection) -> None:
-        """Start all reactions of a detection's recipe, as soon as workers are free. Never blocks."""
+        """Start all reactions of a detection's recipe, as soon as workers are free. Never blocks.
+
+        Raises RuntimeError before `start` and after `close`.
+        """
+        if not self._accepting:
+            raise RuntimeError("reactions are not running")
         recipe = detection.recipe
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
-        timeout_s = min(recipe.limits.timeout_s or config.timeout_s, config.max_timeout_s)
+        timeout_s = config.timeout(recipe.limits.timeout_s)
+        heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
-            execution = Execution(context, timeout_s)
+            execution = Execution(context, timeout_s, heap_bytes)
             if reaction.format != "js":
                 self._finish(execution, "refused", f"{execution.place()}: {self._why_no_shell()}")
                 continue
@@ -128,13 +140,14 @@ class Reactions:
         """End everything at once: what runs or waits is dropped (drain first to let it finish)."""
         if not self._open:
             return
+        self._accepting = False
         while (execution := self._waiting.take()) is not None:
             self._finish(execution, "dropped", f"{execution.place()}: dropped, raqib is stopping")
         for worker, execution in list(self._running.items()):
             self._end(worker, execution, "dropped", "ended, raqib is stopping")
         await self._pool.close()
         if self._calls:
-            await asyncio.wait(self._calls)
+            await asyncio.wait(self._calls, timeout=_LAST_CALLS_S)
         self._syncing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._syncing
@@ -157,7 +170,7 @@ class Reactions:
                 self._broker.call(execution, worker, message)
                 if execution.call is not None:
                     self._calls.add(execution.call)
-                    execution.call.add_done_callback(self._calls.discard)
+                    execution.call.add_done_callback(self._call_done)
             case Log():
                 self._broker.log(execution, worker, message)
             case Ended():
@@ -183,36 +196,20 @@ class Reactions:
         self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
 
     def _open_resources(self) -> None:
-        config = self._config
-        for directory in (config.data_dir, config.evidence):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ledger = Ledger(config.data_dir / "ledger.jsonl")
-        self._resources.callback(ledger.close)
-        store = Store(config.data_dir / "store.db")
-        self._resources.callback(store.close)
-        dry_store = Store(None)
-        self._resources.callback(dry_store.close)
+        config, stack = self._config, self._resources
+        self._services = open_services(config, stack, lambda: self.worker_pids)
+        self._ledger = self._services.ledger
         door = Door()
-        self._resources.callback(door.close)
-        directory_fd = open_empty_directory(config.data_dir / "empty")
-        self._resources.callback(os.close, directory_fd)
-        self._ledger = ledger
-        self._services = Services(
-            settings=config.action_settings(),
-            ledger=ledger,
-            store=store,
-            dry_store=dry_store,
-            budgets=Budgets(),
-            worker_pids=lambda: self.worker_pids,
-        )
+        stack.callback(door.close)
+        directory = open_empty_directory(config.data_dir / "empty", stack)
         self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
-        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, self._setup, directory_fd)
-        self._open = True
+        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
+        self._open = self._accepting = True
 
     def _dispatch(self) -> None:
-        while len(self._running) < self._config.workers and self._waiting and self._pool.idle:
-            worker, execution = self._pool.take(), self._waiting.take()
-            if worker is None or execution is None:
+        while len(self._running) < self._config.workers and self._waiting:
+            worker = self._pool.take()
+            if worker is None or (execution := self._waiting.take()) is None:
                 return
             self._running[worker] = execution
             detection = execution.detection
@@ -228,8 +225,16 @@ class Reactions:
                     name=detection.recipe.name,
                     uuid=detection.event.uuid,
                     data=detection.event_json.decode("utf-8", "replace"),
+                    heap_bytes=execution.heap_bytes,
+                    data_bytes=memory_limit(execution.heap_bytes),
                 )
             )
+
+    def _call_done(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled() and (error := call.exception()) is not None:
+            problem = escape(f"{type(error).__name__}: {error}")
+            self._on_log(LogLine("error", f"a helper call failed inside raqib: {problem}", "", "", "", 0))
 
     def _ended(self, worker: WorkerProcess, execution: Execution, message: Ended) -> None:
         if execution.call is not None:
@@ -243,10 +248,15 @@ class Reactions:
                 outcome = "out_of_memory"
             case other:
                 raise ProtocolError(f"expected an outcome, got {other!r}")
-        error = f"{execution.place(message.line, message.column)}: {escape(message.error)}" if outcome != "ok" else ""
+        error = (
+            f"{execution.place(message.line, message.column)}: {escape(message.error[:_LONGEST_ERROR])}"
+            if outcome != "ok"
+            else ""
+        )
         del self._running[worker]
         self._finish(execution, outcome, error)
-        if outcome == "out_of_memory":
+        if outcome == "out_of_memory" or execution.heap_bytes > self._heap_bytes:
+            # Not fit for another one, or allowed more than the others.
             worker.kill()
         else:
             self._pool.expect_ready(worker)
@@ -292,16 +302,6 @@ class Reactions:
             return "shell reactions are not available in this version"
         return "shell reactions are switched off (reactions.shell)"
 
-    def _setup(self) -> Setup:
-        config = self._config
-        return Setup(
-            helpers=STUBS,
-            heap_bytes=config.heap_bytes,
-            data_bytes=config.data_bytes,
-            parent_pid=os.getpid(),
-            uid=config.worker_uid if os.geteuid() == 0 else None,
-        )
-
     async def _sync_ledger(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -312,9 +312,14 @@ class Reactions:
                 self._on_log(LogLine("error", f"the ledger cannot be synced: {error}", "", "", "", 0))
 
 
-def open_empty_directory(path: Path) -> int:
-    """Make the directory that workers live in, empty and read-only, and return a descriptor of it."""
-    path.mkdir(parents=True, exist_ok=True)
-    # Whatever the umask is: the workers' user must be able to step into it.
-    path.chmod(0o555)
-    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+def _walled(callback: Callable[[_T], None]) -> Callable[[_T], None]:
+    """Return a callback whose exceptions go to the event loop's handler instead of into the middle of the work here."""
+
+    def call(value: _T) -> None:
+        try:
+            callback(value)
+        except Exception as error:
+            context = {"message": "a listener of the reactions failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    return call

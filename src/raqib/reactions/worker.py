@@ -46,6 +46,7 @@ class Worker:
             keep=(connection,),
             uid=setup.uid,
             data_bytes=setup.data_bytes,
+            max_data_bytes=setup.max_data_bytes,
             parent_pid=setup.parent_pid,
         )
         engine = Engine(setup.helpers, setup.heap_bytes, self._host)
@@ -57,6 +58,10 @@ class Worker:
             self._channel.send(Ready(missing))
             match self._channel.receive():
                 case Execute() as job:
+                    if job.heap_bytes != setup.heap_bytes:
+                        isolate.close()
+                        sandbox.limit_memory(job.data_bytes, setup.max_data_bytes)
+                        isolate = engine.isolate(job.heap_bytes)
                     ended = isolate.execute(job)
                 case Check() as job:
                     ended = isolate.check(job)

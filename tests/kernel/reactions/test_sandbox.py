@@ -79,6 +79,10 @@ def test_ends_the_process(what: str, bystander: int, tmp_path: Path) -> None:
     assert run_captive(what, bystander, tmp_path).returncode == -31
 
 
+def test_memory_beyond_the_engines_is_limited_too(bystander: int, tmp_path: Path) -> None:
+    assert outcome("allocate", bystander, tmp_path)["outcome"] == "no memory"
+
+
 def test_threads_still_start(bystander: int, tmp_path: Path) -> None:
     assert outcome("threads_work", bystander, tmp_path)["outcome"] == "result 0"
 

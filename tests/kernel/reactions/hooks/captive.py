@@ -40,6 +40,13 @@ def in_other_thread(work: Callable[[], str]) -> str:
     return results[0]
 
 
+def allocate() -> str:
+    try:
+        return f"result {len(bytearray(1 << 30))}"
+    except MemoryError:
+        return "no memory"
+
+
 TARGET = int(sys.argv[2])
 
 ATTEMPTS: dict[str, Callable[[], str]] = {
@@ -63,6 +70,7 @@ ATTEMPTS: dict[str, Callable[[], str]] = {
     "dumpable": lambda: attempt(lambda: libc_check(libc.prctl(4, 1, 0, 0, 0))),
     "execve": lambda: attempt(lambda: os.execv("/bin/true", ["true"])),
     "ptrace": lambda: system_call(101, ctypes.c_long(16), ctypes.c_long(TARGET), None, None),
+    "allocate": allocate,
     "threads_work": lambda: in_other_thread(lambda: "result 0"),
 }
 
@@ -76,7 +84,9 @@ def libc_check(result: int) -> int:
 def main() -> None:
     what, directory = sys.argv[1], os.open(sys.argv[3], os.O_PATH | os.O_DIRECTORY)
     os.dup2(directory, 20)
-    missing = sandbox.enter(root=20, keep=(), uid=WORKER_UID, data_bytes=256 << 20, parent_pid=os.getppid())
+    missing = sandbox.enter(
+        root=20, keep=(), uid=WORKER_UID, data_bytes=256 << 20, max_data_bytes=256 << 20, parent_pid=os.getppid()
+    )
     engine = Engine((HelperStub("Test", "-1"),), 64 << 20, lambda name, payload: "[true,true,'']")
     engine.warm_up()
     sandbox.close()

@@ -1,0 +1,52 @@
+"""Opens what the actions work with, and the directory that the workers live in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from raqib.actions.budgets import Budgets
+from raqib.actions.context import Services
+from raqib.actions.ledger import Ledger
+from raqib.actions.store import Store
+from raqib.reactions.config import ReactionsConfig
+
+
+def open_services(
+    config: ReactionsConfig, stack: contextlib.ExitStack, worker_pids: Callable[[], tuple[int, ...]]
+) -> Services:
+    """Open ledger and data store, making their directory; the stack closes them.
+
+    Raises OSError or RaqibError if they cannot be used.
+    """
+    for directory in (config.data_dir, config.evidence):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ledger = Ledger(config.data_dir / "ledger.jsonl")
+    stack.callback(ledger.close)
+    store = Store(config.data_dir / "store.db")
+    stack.callback(store.close)
+    dry_store = Store(None)
+    stack.callback(dry_store.close)
+    return Services(
+        settings=config.action_settings(),
+        ledger=ledger,
+        store=store,
+        dry_store=dry_store,
+        budgets=Budgets(),
+        worker_pids=worker_pids,
+    )
+
+
+def open_empty_directory(path: Path, stack: contextlib.ExitStack) -> int:
+    """Make the directory that workers live in, empty and read-only, and return a descriptor of it; the stack closes it.
+
+    Raises OSError.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    # Whatever the umask is: the workers' user must be able to step into it.
+    path.chmod(0o555)
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    stack.callback(os.close, descriptor)
+    return descriptor

@@ -1,0 +1,82 @@
+"""A worker that breaks the protocol, or dies, costs one execution and nothing else."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from pathlib import Path
+
+import pytest
+
+from raqib.reactions import process
+
+from .conftest import Host, RunScenario
+
+
+@pytest.fixture
+def rogue_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Path(__file__).parent / "hooks" / "rogue.py"
+    wrapper = f"import runpy, sys; runpy.run_path({str(script)!r}, run_name='__main__')"
+    monkeypatch.setattr(process, "WORKER_ARGUMENTS", ("-I", "-c", wrapper))
+
+
+@pytest.mark.usefixtures("rogue_workers")
+@pytest.mark.parametrize(
+    ("trick", "violation"),
+    [
+        ("garbage", "expected a message, got"),
+        ("huge frame", "expected a frame of at most"),
+        ("unknown helper", "a known helper, got '__import__'"),
+        ("unknown level", "a known level between two calls, got 'critical'"),
+        ("unknown outcome", "expected an outcome, got 'perfect'"),
+        ("ready while busy", "ready while it had something to do"),
+        ("setup", "expected a message, got"),
+        ("two calls at once", "one call at a time"),
+        ("end during a call", "expected no end during a call"),
+    ],
+)
+def test_violations_end_the_worker(run_scenario: RunScenario, trick: str, violation: str) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        before = set(host.reactions.worker_pids)
+        for _ in range(2):
+            finished = await host.run(trick)
+            assert finished.outcome == "crashed"
+            assert violation in finished.error
+        await host.warm(3)
+        assert len(before & set(host.reactions.worker_pids)) == 1
+
+    run_scenario(scenario)
+
+
+def test_a_worker_that_dies_is_reported_and_replaced(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+
+        def kill_worker(line: object) -> None:
+            for worker in host.reactions._running:
+                os.kill(worker.pid, signal.SIGSEGV)
+
+        host.on_log = kill_worker
+        finished = await host.run("function process() { Info('now'); for (;;) ; }")
+        host.on_log = host.lines.append
+        assert finished.outcome == "crashed"
+        assert "signal 11" in finished.error
+        assert (await host.run("function process() {}")).outcome == "ok"
+        await host.warm(3)
+
+    run_scenario(scenario, timeout_s=10)
+
+
+def test_an_idle_worker_that_was_killed_takes_no_reaction_with_it(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        for pid in host.reactions.worker_pids[:2]:
+            pidfd = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGKILL)
+            select.select([pidfd], [], [], 5)
+            os.close(pidfd)
+        assert (await host.run("function process() {}")).outcome == "ok"
+
+    run_scenario(scenario)
