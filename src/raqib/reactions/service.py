@@ -224,7 +224,7 @@ class Reactions:
                     kind=detection.recipe.kind,
                     name=detection.recipe.name,
                     uuid=detection.event.uuid,
-                    data=detection.event_json.decode("utf-8", "replace"),
+                    data=detection.data_json.decode("utf-8", "replace"),
                     heap_bytes=execution.heap_bytes,
                     data_bytes=memory_limit(execution.heap_bytes),
                 )
