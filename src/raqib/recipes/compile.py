@@ -125,12 +125,13 @@ class CompiledSet:
         """Actions for which only `interest` can tell."""
         self.residual_sets: tuple[FileAction, ...] = tuple(FileAction(one) for one in sorted(residual_sets))
         """The same more narrowly: only once a process has done all of one of these sets to a file can it matter."""
+        alone = reduce(or_, (one for one in residual_sets if one.bit_count() == 1), 0)
         self.literals: tuple[Literal, ...] = tuple(
             Literal(kind, value, FileAction(actions))
             for (kind, value), actions in sorted(literals.items())
-            if actions & ~residual
+            if actions & ~alone
         )
-        """For the kernel: together with `residual` they cover every name that `interest` is not empty for."""
+        """For the kernel: with `residual`, or `residual_sets`, they cover every name that `interest` is not empty for."""
         self.wants_envs = any(_asks_for_envs(spec) for spec in self.recipes)
         """Whether any recipe tests the environment of a process."""
 

@@ -234,3 +234,10 @@ def test_sets_that_are_needed_whole_are_residual_as_a_whole() -> None:
     one = load_text(text % ("file_access", "[read, write]", "any"), "").recipes
     assert compile_set(every).residual_sets == (EXECVE | FileAction.UNLINK,)
     assert compile_set(one).residual_sets == (READ, WRITE)
+
+
+def test_a_set_does_not_hide_a_literal() -> None:
+    text = HEAD + "mechanism: file_access, file_actions: [execve, unlink], file_actions_how: all}"
+    (every,) = load_text(text, "").recipes
+    compiled = compile_set([every, recipe(Pattern(b"log"), name="m", actions=FileAction.UNLINK)])
+    assert [tuple(one) for one in compiled.literals] == [("base", b"log", FileAction.UNLINK)]
