@@ -131,7 +131,7 @@ class CompiledSet:
             for (kind, value), actions in sorted(literals.items())
             if actions & ~alone
         )
-        """For the kernel: with `residual`, or `residual_sets`, they cover every name that `interest` is not empty for."""
+        """For the kernel: with `residual` or `residual_sets` they cover every name that `interest` is not empty for."""
         self.wants_envs = any(_asks_for_envs(spec) for spec in self.recipes)
         """Whether any recipe tests the environment of a process."""
 
