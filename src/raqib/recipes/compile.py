@@ -54,6 +54,12 @@ class Rule:
             return int(FileAction.EXECVE)
         return others | int(FileAction.EXECVE)
 
+    def completing_sets(self) -> list[int]:
+        """Return sets of actions: unless all of one of them were done, the recipe does not match."""
+        if self._all:
+            return [self.wanted]
+        return [1 << bit for bit in range(self.wanted.bit_length()) if self.wanted >> bit & 1]
+
     def satisfied_by(self, actions: int) -> bool:
         """Tell whether all that a process did to a file is enough."""
         if self._needs_execve and not actions & FileAction.EXECVE:
@@ -100,12 +106,14 @@ class CompiledSet:
         anywhere: list[tuple[str, bytes | None, int]] = []
         literals: dict[tuple[LiteralKind, bytes], int] = defaultdict(int)
         residual = 0
+        residual_sets: set[int] = set()
         for rule in self.rules:
             for pattern in _patterns(rule.spec):
                 self._index(rule.index, pattern, below, named, anywhere)
                 found = pattern_literals(pattern)
                 if found is None:
                     residual |= rule.wanted
+                    residual_sets.update(rule.completing_sets())
                 for literal in found or ():
                     literals[literal] |= rule.wanted
         self._below = {directory: _Expressions(entries) for directory, entries in below.items()}
@@ -115,12 +123,15 @@ class CompiledSet:
         """All that any recipe could need."""
         self.residual = FileAction(residual)
         """Actions for which only `interest` can tell."""
+        self.residual_sets: tuple[FileAction, ...] = tuple(FileAction(one) for one in sorted(residual_sets))
+        """The same more narrowly: only once a process has done all of one of these sets to a file can it matter."""
+        alone = reduce(or_, (one for one in residual_sets if one.bit_count() == 1), 0)
         self.literals: tuple[Literal, ...] = tuple(
             Literal(kind, value, FileAction(actions))
             for (kind, value), actions in sorted(literals.items())
-            if actions & ~residual
+            if actions & ~alone
         )
-        """For the kernel: together with `residual` they cover every name that `interest` is not empty for."""
+        """For the kernel: with `residual` or `residual_sets` they cover every name that `interest` is not empty for."""
         self.wants_envs = any(_asks_for_envs(spec) for spec in self.recipes)
         """Whether any recipe tests the environment of a process."""
 

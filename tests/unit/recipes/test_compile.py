@@ -226,3 +226,18 @@ def test_environment_is_asked_for_only_where_a_recipe_tests_it() -> None:
     text = HEAD + "mechanism: env_vars, arbitrary: [{items: [{what: %s, pattern: x}]}]}"
     assert compile_set(load_text(text % "parent_envs", "").recipes).wants_envs
     assert not compile_set(load_text(text % "exe", "").recipes).wants_envs
+
+
+def test_sets_that_are_needed_whole_are_residual_as_a_whole() -> None:
+    text = HEAD + "mechanism: %s, file_actions: %s, file_actions_how: %s}"
+    every = load_text(text % ("file_access", "[execve, unlink]", "all"), "").recipes
+    one = load_text(text % ("file_access", "[read, write]", "any"), "").recipes
+    assert compile_set(every).residual_sets == (EXECVE | FileAction.UNLINK,)
+    assert compile_set(one).residual_sets == (READ, WRITE)
+
+
+def test_a_set_does_not_hide_a_literal() -> None:
+    text = HEAD + "mechanism: file_access, file_actions: [execve, unlink], file_actions_how: all}"
+    (every,) = load_text(text, "").recipes
+    compiled = compile_set([every, recipe(Pattern(b"log"), name="m", actions=FileAction.UNLINK)])
+    assert [tuple(one) for one in compiled.literals] == [("base", b"log", FileAction.UNLINK)]
