@@ -13,6 +13,9 @@ from raqib.actions.declare import Argument, Arguments, Failed, Helper
 LARGEST_SAFE_INTEGER = 2**53 - 1
 """Beyond it a JavaScript number is no longer exact."""
 
+MAX_LENGTH = 4096
+"""Of strings that are not contents, in characters: the ledger carries them whole."""
+
 _DECODER = msgspec.json.Decoder(list[Any])
 _NAMES = {str: "a string", bool: "a boolean", list: "an array", dict: "an object", type(None): "nothing (null)"}
 
@@ -21,7 +24,7 @@ def decode_arguments(helper: Helper, text: str) -> Arguments | Failed:
     """Return the arguments of a call, or what is wrong with them. `text` is a JSON array."""
     try:
         values = _DECODER.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return Failed(f"{helper.name}: expected arguments that are valid text, got something else")
     if not helper.required <= len(values) <= len(helper.arguments):
         return Failed(f"{helper.name}: expected {_count(helper)}, got {len(values)}")
@@ -63,6 +66,8 @@ def _check(argument: Argument, value: Any) -> tuple[Any] | Failed:
         case "string" if isinstance(value, str):
             if not value and not argument.may_be_empty:
                 return Failed(f"{argument.name}: expected a string that is not empty")
+            if len(value) > MAX_LENGTH and not argument.content:
+                return Failed(f"{argument.name}: expected at most {MAX_LENGTH} characters, got {len(value)}")
             if "\0" in value and not argument.content:
                 return Failed(f"{argument.name}: expected a string without NUL characters")
             return (value,)
@@ -80,4 +85,4 @@ def _check(argument: Argument, value: Any) -> tuple[Any] | Failed:
 
 
 def _name(value: Any) -> str:
-    return _NAMES.get(type(value), repr(value))
+    return _NAMES.get(type(value)) or f"{value:.17g}"

@@ -16,6 +16,8 @@ _KEY = Argument("key", "string")
 _VALUE = Argument("value", "string", may_be_empty=True, content=True)
 _TTL = Argument("ttlSeconds", "number", optional=True)
 
+_MAX_LISTED = 1 << 20
+
 _Work = Callable[[ActionContext, Arguments], "Value | Done"]
 
 
@@ -79,7 +81,10 @@ def _has_key(context: ActionContext, arguments: Arguments) -> Value:
 
 
 def _keys(context: ActionContext, arguments: Arguments) -> Value:
-    return msgspec.json.encode(context.store.keys(context.recipe)).decode()
+    listed = msgspec.json.encode(context.store.keys(context.recipe)).decode()
+    if len(listed) > _MAX_LISTED:
+        raise StoreError(f"expected keys that take at most {_MAX_LISTED} characters together, there are more")
+    return listed
 
 
 def _size(context: ActionContext, arguments: Arguments) -> Value:

@@ -138,6 +138,9 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return Failed("expected a regular file or none")
+        if os.fstat(directory).st_mode & stat.S_IWOTH and status.st_uid != os.geteuid():
+            # Somebody laid it there to read what will be written.
+            return Failed("expected a file of one's own in a directory that everybody can write")
         if status.st_nlink > 1:
             # A second name may be that of a file that must not be written.
             return Failed("expected a file with one name, this one has several (hard links)")

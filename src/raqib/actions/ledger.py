@@ -99,6 +99,12 @@ class Ledger:
         """Write an entry; number, time and chain are filled in. False if it had to be kept for later."""
         if not entry.time:
             entry.time = _format(time.time_ns())
+        try:
+            self._encoder.encode(entry)
+        except (TypeError, ValueError) as error:
+            # Better a line that says less than one that stops all that follow.
+            note = f"the entry's details cannot be written: {error}"
+            entry = Entry(time=entry.time, action=ascii(entry.action), decision=entry.decision, reason=ascii(note))
         with self._lock:
             if len(self._backlog) >= MAX_BACKLOG:
                 self._lost += 1

@@ -39,7 +39,7 @@ _LATER = (
     Helper("SharedGet", (_KEY,), error='""'),
     Helper("SharedIncr", (_KEY, Argument("by", "number", optional=True), _TTL), error="NaN"),
     Helper("SharedDelete", (_KEY,)),
-    Helper("Notify", (Argument("title", "string"), Argument("fields", "object", optional=True))),
+    Helper("Notify", (Argument("title", "string"), Argument("fields", "object", optional=True, content=True))),
     Helper("PowerOff"),
     Helper("Panic"),
 )

@@ -6,6 +6,7 @@ import os
 import select
 import stat
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def refusal(context: ActionContext, pid: int, found: ProcessStat) -> Refused | N
         return Refused(f"pid {pid} is raqib itself")
     if pid in services.worker_pids():
         return Refused(f"pid {pid} is a worker of raqib")
-    if pid in _ancestors(services.daemon_pid):
+    if (pid, found.start_ticks) in _ancestors(services.daemon_pid):
         return Refused(f"pid {pid} is an ancestor of raqib")
     program = protected_program(pid, services.settings.protected_programs)
     return Refused(f"pid {pid} runs the protected program {program}") if program else None
@@ -80,8 +81,8 @@ def protected_program(pid: int, programs: Iterable[str]) -> str | None:
     """
     exe = f"/proc/{pid}/exe"
     try:
-        running = Path(exe).stat()
-        link = str(Path(exe).readlink())
+        running = os.stat(exe)  # noqa: PTH116 -- a kill waits for this: no path objects
+        link = os.readlink(exe)  # noqa: PTH115 -- as above
     except OSError:
         return None
     if running.st_uid != 0 or running.st_mode & stat.S_IWOTH:
@@ -91,7 +92,7 @@ def protected_program(pid: int, programs: Iterable[str]) -> str | None:
         if program == replaced:
             return program
         try:
-            status = Path(program).stat()
+            status = os.stat(program)  # noqa: PTH116 -- as above
         except OSError:
             continue
         if (status.st_dev, status.st_ino) == (running.st_dev, running.st_ino):
@@ -106,9 +107,17 @@ def _same_mounts(pid: int) -> bool:
         return False
 
 
-def _ancestors(pid: int) -> set[int]:
-    found: set[int] = set()
-    while (status := read_stat(pid)) is not None and status.ppid not in found and status.ppid > 0:
+@cache
+def _ancestors(pid: int) -> frozenset[tuple[int, int]]:
+    """Return pid and start of all ancestors of the daemon.
+
+    Once is enough: a process whose parent ends gets one of its other ancestors for it, or pid 1.
+    """
+    found: dict[int, int] = {}
+    status = read_stat(pid)
+    while status is not None and status.ppid > 0 and status.ppid not in found:
         pid = status.ppid
-        found.add(pid)
-    return found
+        status = read_stat(pid)
+        if status is not None:
+            found[pid] = status.start_ticks
+    return frozenset(found.items())

@@ -24,6 +24,9 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u
 STUBS = tuple(HelperStub(helper.name, helper.error) for helper in HELPERS.values())
 """What a worker is told of the helpers."""
 
+_MAX_REFUSALS_LOGGED = 20
+"""Different ones of one execution; the ledger has them all."""
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -76,10 +79,15 @@ class Broker:
     async def _perform(self, execution: Execution, worker: WorkerProcess, helper: Helper, arguments: str) -> None:
         record = await self._door.perform(helper, execution.context, arguments)
         execution.call = None
-        execution.records.append(record)
+        execution.keep(record)
         worker.send(_reply(record))
-        if record.decision == "refused" and (record.action, record.reason) not in execution.refusals:
-            execution.refusals.add((record.action, record.reason))
+        if record.decision == "refused":
+            self._log_refusal(execution, record)
+
+    def _log_refusal(self, execution: Execution, record: ActionRecord) -> None:
+        known = execution.refusals
+        if record.reason not in known and len(known) < _MAX_REFUSALS_LOGGED:
+            known.add(record.reason)
             self._on_log(execution.line("warn", f"{record.action} was refused: {escape(record.reason)}"))
 
     def _refuse(self, execution: Execution, worker: WorkerProcess, helper: Helper) -> None:
@@ -88,7 +96,7 @@ class Broker:
         if execution.calls > 2 * self._max_calls + 1000:
             raise ProtocolError("expected no more calls once the limit was reached")
         if execution.calls == self._max_calls + 1:
-            execution.records.append(refuse(helper.name, execution.context, f"{reason}; later calls are not listed"))
+            execution.keep(refuse(helper.name, execution.context, f"{reason}; later calls are not listed"))
             self._on_log(execution.line("warn", reason))
         worker.send(Reply(_ENCODER.encode((False, None, reason, True)).decode()))
 

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsrun
 
@@ -15,6 +15,8 @@ from raqib.reactions.protocol import Check, Ended, Execute, HelperStub
 
 Host = Callable[[str, str], str]
 """Gets a helper's name and a payload, returns the answer as JSON."""
+
+T = TypeVar("T")
 
 _PRELUDE = Path(__file__).with_name("prelude.js").read_text()
 """Read at import: there are no files any more when it is used."""
@@ -57,7 +59,9 @@ class Isolate:
             max_heap_size=heap_bytes, enable_console=False, max_serialization_bytes=_MAX_SERIALIZED
         )
         self._runtime = jsrun.Runtime(config)
-        operation = self._runtime.register_op("raqib", host, mode="sync")
+        self._host = host
+        self._wait: Callable[[], None] | None = None
+        operation = self._runtime.register_op("raqib", self._handle, mode="sync")
         # Not to be met by chance; code that looks for it can harm its own execution only.
         self._entry = f"__raqib_{secrets.token_hex(8)}"
         self._runtime.eval("\n" * _PRELUDE_LINE + f"{_PRELUDE}({operation},{stubs},{json.dumps(self._entry)})")
@@ -66,6 +70,26 @@ class Isolate:
     def close(self) -> None:
         """Throw the isolate away."""
         self._runtime.close()
+
+    def wait(self, receive: Callable[[], T]) -> T:
+        """Return what `receive` returns, having called it on the engine's own thread.
+
+        The engine's event loop turns without pause, at the cost of a whole processor, whenever that thread has nothing
+        to do: so an isolate that waits for a job must wait inside a call.
+        """
+        received: list[T] = []
+        self._wait = lambda: received.append(receive())
+        try:
+            self._runtime.eval(f"{self._entry}.idle()")
+        finally:
+            self._wait = None
+        return received[0]
+
+    def _handle(self, name: str, payload: str) -> str:
+        if self._wait is not None:
+            self._wait()
+            return ""
+        return self._host(name, payload)
 
     def execute(self, job: Execute) -> Ended:
         """Run a reaction to its end, pending microtasks included."""

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from raqib.actions.context import ActionContext
 from raqib.actions.perform import ActionRecord
 from raqib.model.detection import Detection
@@ -14,6 +16,9 @@ from raqib.reactions.config import Finished, LogLevel, LogLine, Outcome, Timings
 
 if TYPE_CHECKING:
     from raqib.reactions.process import WorkerProcess
+
+
+_LONGEST_VALUE = 256
 
 
 def boottime_ns() -> int:
@@ -37,8 +42,8 @@ class Execution:
         self.calls = 0
         self.log_bytes = 0
         self.log_full = False
-        self.refusals: set[tuple[str, str]] = set()
-        """What was refused and why, as far as it has been logged."""
+        self.refusals: set[str] = set()
+        """Why calls were refused, as far as it has been logged."""
         self.records: list[ActionRecord] = []
 
     @property
@@ -60,6 +65,12 @@ class Execution:
     def recipe(self) -> str:
         """The recipe's name."""
         return self.detection.recipe.name
+
+    def keep(self, record: ActionRecord) -> None:
+        """Note what became of a call; contents that it returned are not kept."""
+        if isinstance(record.value, str) and len(record.value) > _LONGEST_VALUE:
+            record = msgspec.structs.replace(record, value=f"{len(record.value)} characters")
+        self.records.append(record)
 
     def line(self, level: LogLevel, text: str) -> LogLine:
         """Return a line for the log that names this execution."""

@@ -148,6 +148,9 @@
         for (const [name] of stubs.slice(0, 1)) global[name]();
         inert = false;
       },
+      idle() {
+        host(operation, "idle", "");
+      },
       beginInert() {
         inert = true;
         this.begin("kind", "name", "00000000-0000-7000-8000-000000000000", "{}");

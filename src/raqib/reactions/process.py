@@ -17,7 +17,11 @@ from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, T
 WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
 """For the interpreter: isolated from environment and working directory."""
 
+MAX_UNREAD = 32 << 20
+"""How much may wait for a worker to read it, in bytes; more is not sent."""
+
 _KEPT_OUTPUT = 2048
+_LONGEST_VIOLATION = 500
 
 
 class Owner(Protocol):
@@ -109,8 +113,12 @@ class WorkerProcess(asyncio.Protocol):
 
     def send(self, message: ToWorker) -> None:
         """Send a message; what a worker that is gone would have got is dropped."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(pack(message))
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() > MAX_UNREAD:
+            self.break_off("does not read the answers that it asks for")
+            return
+        self._transport.write(pack(message))
 
     def kill(self) -> None:
         """End the process at once."""
@@ -140,7 +148,7 @@ class WorkerProcess(asyncio.Protocol):
 
     def break_off(self, violation: str) -> None:
         """Note that the worker broke the protocol, and end it."""
-        self.violation = self.violation or violation
+        self.violation = self.violation or violation[:_LONGEST_VIOLATION]
         self.kill()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -56,7 +56,7 @@ class Worker:
         while True:
             isolate = engine.isolate()
             self._channel.send(Ready(missing))
-            match self._channel.receive():
+            match isolate.wait(self._channel.receive):
                 case Execute() as job:
                     if job.heap_bytes != setup.heap_bytes:
                         isolate.close()

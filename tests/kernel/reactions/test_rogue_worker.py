@@ -50,6 +50,22 @@ def test_violations_end_the_worker(run_scenario: RunScenario, trick: str, violat
     run_scenario(scenario)
 
 
+@pytest.mark.usefixtures("rogue_workers")
+def test_a_worker_that_does_not_read(
+    run_scenario: RunScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "MAX_UNREAD", 2 << 20)
+    (tmp_path / "large").write_bytes(b"x" * (1 << 20))
+
+    async def scenario(host: Host) -> None:
+        finished = await host.run(str(tmp_path / "large"))
+        assert finished.outcome == "crashed"
+        assert "does not read the answers" in finished.error
+        assert finished.actions[0].value == "1048576 characters"
+
+    run_scenario(scenario, timeout_s=30)
+
+
 def test_a_worker_that_dies_is_reported_and_replaced(run_scenario: RunScenario) -> None:
     async def scenario(host: Host) -> None:
         await host.warm(3)

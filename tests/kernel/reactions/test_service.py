@@ -90,6 +90,22 @@ def test_a_listener_that_fails_stops_nothing(run_scenario: RunScenario) -> None:
     assert problems == ["a listener of the reactions failed"] * 2
 
 
+def test_waiting_workers_use_no_processor_time(run_scenario: RunScenario) -> None:
+    def ticks(pid: int) -> int:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    async def scenario(host: Host) -> None:
+        await host.run("function process() {}")
+        await host.warm(3)
+        before = sum(map(ticks, host.reactions.worker_pids))
+        await asyncio.sleep(1)
+        used = sum(map(ticks, host.reactions.worker_pids)) - before
+        assert used <= os.sysconf("SC_CLK_TCK") // 20
+
+    run_scenario(scenario)
+
+
 def test_timings_are_in_order(run_scenario: RunScenario) -> None:
     async def scenario(host: Host) -> None:
         finished: Finished = await host.run("function process() { DataIncr('a') }")

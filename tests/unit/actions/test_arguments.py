@@ -39,6 +39,8 @@ def test_good_arguments(text: str, expected: tuple[Any, ...]) -> None:
     [
         ("[]", "Test: expected 2 to 5 arguments, got 0"),
         ('["a","b",1,1,{},1]', "expected 2 to 5 arguments, got 6"),
+        (f'["{"k" * 4097}","b"]', "key: expected at most 4096 characters, got 4097"),
+        ('["a","b",' + "1" * 5000 + "]", "expected"),
         ('["","b"]', "key: expected a string that is not empty"),
         ('[null,"b"]', "key: expected a string, got nothing (null)"),
         ('["a\\u0000","b"]', "key: expected a string without NUL"),

@@ -86,6 +86,18 @@ def test_append_does_not_reach_through_a_hard_link(act: Acting, tmp_path: Path) 
     assert precious.read_text() == "precious"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the file must be another user's")
+def test_append_does_not_take_what_others_laid_out(act: Acting) -> None:
+    path = act.writable / "laid-out"
+    path.touch()
+    os.chown(path, 65534, 65534)
+    assert act("AppendFile", str(path), "x").value == 0
+    act.writable.chmod(0o1777)
+    record = act("AppendFile", str(path), "y")
+    assert record.decision == "error"
+    assert path.read_text() == "x"
+
+
 def test_append_file(act: Acting, configure: Change) -> None:
     path = act.writable / "file"
     assert [act("AppendFile", str(path), text).value for text in ("one", "two")] == [0, 0]

@@ -166,6 +166,16 @@ def test_what_cannot_be_written_is_kept(path: Path) -> None:
     assert verify(path).intact
 
 
+def test_what_cannot_be_encoded_stops_nothing(path: Path) -> None:
+    ledger = Ledger(path)
+    assert ledger.append(Entry(action="a", decision="done", reason="\ud800"))
+    assert ledger.append(Entry(action="b", decision="done", result=object()))
+    assert ledger.append(Entry(action="c", decision="done"))
+    ledger.close()
+    assert [msgspec.json.decode(line)["action"] for line in lines_of(path)] == ["'a'", "'b'", "c"]
+    assert verify(path).intact
+
+
 def test_link_is_not_followed(tmp_path: Path, path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
