@@ -91,7 +91,7 @@ static __always_inline void sight_used(struct scratch *scratch, struct sighting 
 	if (scratch->name[0] == '/' && len == scratch->path.len &&
 	    same_text(scratch->name, scratch->path.bytes, len))
 		return;
-	span = split_name(scratch, name_base(scratch, seen->task, dir), len);
+	span = split_name(scratch, name_base(scratch, seen->task, dir), len, false);
 	emit_text(scratch, &scratch->used, &span);
 	seen->has_used = scratch->used.hash != scratch->path.hash;
 }
@@ -112,7 +112,7 @@ static long find_slash_step(__u64 index, struct find *find)
  * component below a known directory is exact, anything else may pass through links, which the
  * daemon resolves.
  */
-static __always_inline bool sight_name(struct scratch *scratch, struct sighting *seen, int dir,
+static __always_inline void sight_name(struct scratch *scratch, struct sighting *seen, int dir,
 				       __u32 len, bool follow)
 {
 	struct find find = {.bytes = scratch->name};
@@ -124,9 +124,19 @@ static __always_inline bool sight_name(struct scratch *scratch, struct sighting 
 		seen->flags |= RECORD_AS_GIVEN;
 	if (follow)
 		seen->flags |= RECORD_FOLLOW;
-	span = split_name(scratch, span, len);
+	span = split_name(scratch, span, len, seen->flags & RECORD_AS_GIVEN);
 	emit_text(scratch, &scratch->path, &span);
-	return true;
+	sight_end(scratch, seen, &span);
+}
+
+static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,
+				   struct process *process, __u32 fd, __u32 actions)
+{
+	struct sighting seen = {.task = task, .process = process, .actions = actions};
+	struct file *file = file_of_fd(task, fd);
+
+	if (file && sight_file(scratch, &seen, file))
+		access_note(scratch, &seen);
 }
 
 #endif

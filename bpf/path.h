@@ -93,7 +93,8 @@ struct split {
 	struct scratch *scratch;
 	struct span span;
 	__u32 start;
-	__u32 len;
+	__u32 floor; /* what an absolute name cannot climb above */
+	bool keep_dots;
 };
 
 static __always_inline void split_component(struct split *split, __u32 end)
@@ -105,8 +106,9 @@ static __always_inline void split_component(struct split *split, __u32 end)
 
 	if (len == 0 || (len == 1 && name[0] == '.'))
 		return;
-	if (len == 2 && name[0] == '.' && name[1] == '.') {
-		if (split->span.last > split->span.first)
+	if (len == 2 && name[0] == '.' && name[1] == '.' &&
+	    !(split->keep_dots && split->span.last > split->floor)) {
+		if (split->span.last > split->span.first && split->span.last > split->floor)
 			split->span.last--;
 		return;
 	}
@@ -130,11 +132,20 @@ static long split_step(__u64 index, struct split *split)
 	return 0;
 }
 
-/* Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their
- * letters. */
-static __always_inline struct span split_name(struct scratch *scratch, struct span base, __u32 len)
+/*
+ * Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their
+ * letters, or kept behind a component that may be a link, where letters do not tell.
+ */
+static __always_inline struct span split_name(struct scratch *scratch, struct span base, __u32 len,
+					      bool keep_dots)
 {
-	struct split split = {.scratch = scratch, .span = base, .start = OPAQUE(0), .len = len};
+	struct split split = {
+		.scratch = scratch,
+		.span = base,
+		.start = OPAQUE(0),
+		.floor = scratch->name[0] == '/' ? base.last : base.first,
+		.keep_dots = keep_dots,
+	};
 
 	bpf_loop(len & (PATH_BYTES - 1), split_step, &split, 0);
 	split_component(&split, len);

@@ -123,6 +123,36 @@ static __always_inline void image_set_args(struct image *image, struct scratch *
 	keep_text(image->args, ARGS_BYTES, scratch->args, len, image->args_hash);
 }
 
+/* Where a program's arguments lie, at most PATH_BYTES - 1 bytes of them. */
+struct args_span {
+	unsigned long start;
+	__u64 len;
+	bool cut;
+};
+
+static __always_inline struct args_span args_span_of(struct task_struct *task)
+{
+	struct args_span span = {.start = BPF_CORE_READ(task, mm, arg_start)};
+
+	span.len = BPF_CORE_READ(task, mm, arg_end) - span.start;
+	span.cut = span.len > PATH_BYTES - 1;
+	if (span.cut)
+		span.len = PATH_BYTES - 1;
+	CLAMP(span.len, PATH_BYTES - 1);
+	return span;
+}
+
+/* Of the current process. */
+static __always_inline void image_read_args(struct image *image, struct scratch *scratch,
+					    struct args_span args)
+{
+	if (bpf_probe_read_user(scratch->args, args.len, (void *)args.start)) {
+		args.len = 0;
+		args.cut = true;
+	}
+	image_set_args(image, scratch, args.len, args.cut);
+}
+
 static __always_inline void image_set_exe(struct image *image, struct text *exe)
 {
 	__u32 len = exe->len;
@@ -177,11 +207,14 @@ static __always_inline struct process *process_current(struct scratch *scratch,
 {
 	struct process_key key = process_key_of(task);
 	struct process *process = bpf_map_lookup_elem(&processes, &key);
+	long code;
 
 	if (process)
 		return process;
 	process_read(&scratch->process, scratch, task, key);
-	if (bpf_map_update_elem(&processes, &key, &scratch->process, BPF_NOEXIST))
+	image_read_args(&scratch->process.now, scratch, args_span_of(task));
+	code = bpf_map_update_elem(&processes, &key, &scratch->process, BPF_NOEXIST);
+	if (code && code != -EEXIST)
 		COUNT(lost_process);
 	return bpf_map_lookup_elem(&processes, &key);
 }

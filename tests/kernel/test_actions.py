@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
         pytest.param(["fdatasync", "$f"], FSYNC, id="fdatasync"),
         pytest.param(["lseek", "$f", 1, 0], LLSEEK, id="lseek"),
         pytest.param(["lseek", "$f", 3 << 30, 0], LLSEEK, id="lseek beyond 2 GiB"),
-        pytest.param(["mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0], MMAP, id="mmap"),
+        pytest.param(["mmap", 0, 4096, PROT_READ, MAP_SHARED, "$f", 0], MMAP, id="mmap"),
         pytest.param(["mmap", 0x7080_9000_0000, 4096, PROT_READ, MAP_PRIVATE | 0x10, "$f", 0], MMAP, id="mmap, bit 31"),
         pytest.param(["mmap", 0x7080_7000_0000, 4096, PROT_READ, MAP_PRIVATE | 0x10, "$f", 0], MMAP, id="mmap, not 31"),
         pytest.param(["read", "$f", "buf", 9], READ, id="read"),
@@ -88,7 +88,7 @@ def test_call_that_is_nothing(watch: Watch, file: Path, call: list[Argument]) ->
 
 def test_fasync_by_ioctl(watch: Watch, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    watch.act(opened(tmp_path / "fifo"), ["ioctl", "$f", FIOASYNC, text("\1\0\0\0")])
+    watch.act(opened(tmp_path / "fifo"), ["ioctl", "$f", FIOASYNC, text("on")])
     assert {"fifo": OPEN | FASYNC} == watch.of()
 
 

@@ -33,6 +33,7 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);
 int bpf_map_get_next_key(int fd, const void *key, void *next);
+int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, __u32 *count, const void *opts);
 int bpf_iter_create(int link_fd);
 struct bpf_test_run_opts {
     size_t sz; const void *data_in; void *data_out; __u32 data_size_in; __u32 data_size_out;
