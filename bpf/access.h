@@ -196,13 +196,14 @@ static __noinline int access_note(struct scratch *scratch, struct sighting *seen
 }
 
 /* A path that is too long is told from its root on; its end is told as a further name. */
-static __always_inline void sight_end(struct scratch *scratch, struct sighting *seen,
-				      struct span *span)
+static __always_inline void sight_end(struct scratch *scratch, struct sighting *seen)
 {
+	struct span *span = &scratch->span;
+
 	if (!scratch->path.truncated || span->last - span->first < LAST_COMPONENTS)
 		return;
 	span->first = span->last - LAST_COMPONENTS;
-	emit_text(scratch, &scratch->inside, span);
+	emit_text(scratch, &scratch->inside);
 	seen->has_inside = true;
 }
 
@@ -213,22 +214,21 @@ static __noinline bool sight_file(struct scratch *scratch, struct sighting *seen
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
 	unsigned long magic = BPF_CORE_READ(sb, s_magic);
-	struct span span;
 
 	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
 		return false;
 	seen->inode = BPF_CORE_READ(file, f_inode);
-	span = walk_up(scratch, mnt, dentry, true);
-	emit_text(scratch, &scratch->path, &span);
+	walk_up(scratch, mnt, dentry, true);
+	emit_text(scratch, &scratch->path);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
 		seen->flags |= RECORD_DELETED;
 	/* A bind mount shows a part of a file system in another place: the place within counts too.
 	 */
 	if (scratch->path.truncated) {
-		sight_end(scratch, seen, &span);
+		sight_end(scratch, seen);
 	} else if (BPF_CORE_READ(mnt, mnt_root) != BPF_CORE_READ(sb, s_root)) {
-		span = walk_up(scratch, mnt, dentry, false);
-		emit_text(scratch, &scratch->inside, &span);
+		walk_up(scratch, mnt, dentry, false);
+		emit_text(scratch, &scratch->inside);
 		seen->has_inside = scratch->inside.hash != scratch->path.hash;
 	}
 	return true;

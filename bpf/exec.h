@@ -92,13 +92,21 @@ static __always_inline struct exec_name exec_name(struct scratch *scratch, const
 	return found;
 }
 
+/* One after the other in the same memory: the stack is short. */
+static __always_inline void sighting_renew(struct sighting *seen, __u32 actions)
+{
+	seen->inode = NULL;
+	seen->actions = actions;
+	seen->flags = 0;
+	seen->has_used = false;
+	seen->has_inside = false;
+}
+
 static __always_inline void see_exec(struct scratch *scratch, struct task_struct *task,
 				     struct process *process, struct linux_binprm *bprm)
 {
-	struct sighting seen = {.task = task, .process = process, .actions = EXEC_ACTIONS};
-	struct sighting loader = {.task = task, .process = process, .actions = LOADER_ACTIONS};
-	struct sighting script = {.task = task, .process = process, .actions = EXEC_ACTIONS};
-	struct file *file = BPF_CORE_READ(bprm, file);
+	struct sighting seen = {.task = task, .process = process};
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
 	struct exec_name name;
 
 	process->before = process->now;
@@ -106,43 +114,45 @@ static __always_inline void see_exec(struct scratch *scratch, struct task_struct
 	process->now.exec_ns = bpf_ktime_get_boot_ns();
 	process_read_ids(process, task);
 	image_read_args(&process->now, scratch, args_span_of(task));
-
-	file = file ? file : BPF_CORE_READ(task, mm, exe_file);
 	if (!file)
 		return;
-	sight_file(scratch, &seen, file);
+	walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), true);
+	emit_text(scratch, &scratch->path);
 	image_set_exe(&process->now, &scratch->path);
 
 	/* The loader first, since its path is part of what is told of the program. */
 	file = loader_of(task);
-	if (file && sight_file(scratch, &loader, file)) {
+	sighting_renew(&seen, LOADER_ACTIONS);
+	if (file && sight_file(scratch, &seen, file)) {
 		__u32 loader_len = scratch->path.len;
 
 		if (loader_len > LOADER_BYTES)
 			loader_len = LOADER_BYTES;
 		process->now.loader_len = loader_len;
 		bpf_probe_read_kernel(process->now.loader, loader_len, scratch->path.bytes);
-		access_note(scratch, &loader);
+		access_note(scratch, &seen);
 	}
 
-	file = BPF_CORE_READ(bprm, file);
-	file = file ? file : BPF_CORE_READ(task, mm, exe_file);
-	seen.has_inside = false;
-	sight_file(scratch, &seen, file);
-	name = exec_name(scratch, BPF_CORE_READ(bprm, interp));
-	if (name.len > 0)
-		sight_used(scratch, &seen, name.dir, name.len);
-	access_note(scratch, &seen);
+	sighting_renew(&seen, EXEC_ACTIONS);
+	if (sight_file(scratch, &seen, BPF_CORE_READ(task, mm, exe_file))) {
+		name = exec_name(scratch, BPF_CORE_READ(bprm, interp));
+		if (name.len > 0)
+			sight_used(scratch, &seen, name.dir, name.len);
+		access_note(scratch, &seen);
+	}
 
 	/* The kernel has let go of the script's own file. */
 	if (BPF_CORE_READ(bprm, filename) == BPF_CORE_READ(bprm, interp))
 		return;
+	sighting_renew(&seen, EXEC_ACTIONS);
 	name = exec_name(scratch, BPF_CORE_READ(bprm, filename));
 	if (name.len > 0) {
-		sight_name(scratch, &script, name.dir, name.len, true);
-		access_note(scratch, &script);
+		sight_name(scratch, &seen, name.dir, name.len, true);
+		access_note(scratch, &seen);
 	} else if (name.dir >= 0) {
-		see_fd(scratch, task, process, name.dir, EXEC_ACTIONS);
+		file = file_of_fd(task, name.dir);
+		if (file && sight_file(scratch, &seen, file))
+			access_note(scratch, &seen);
 	}
 }
 

@@ -32,21 +32,25 @@ static __always_inline int name_read(struct scratch *scratch, const char *addres
 }
 
 /* The parts of the directory that the name in scratch->name starts from. */
-static __always_inline struct span name_base(struct scratch *scratch, struct task_struct *task,
-					     int dir)
+static __always_inline void name_base(struct scratch *scratch, struct task_struct *task, int dir)
 {
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct file *file;
+	struct vfsmount *mnt;
+	struct dentry *dentry;
 
-	if (scratch->name[0] == '/')
-		return walk_up(scratch, BPF_CORE_READ(fs, root.mnt), BPF_CORE_READ(fs, root.dentry),
-			       true);
-	if (dir == AT_FDCWD)
-		return walk_up(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry),
-			       true);
-	file = file_of_fd(task, dir);
-	return walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-		       true);
+	if (scratch->name[0] == '/') {
+		mnt = BPF_CORE_READ(fs, root.mnt);
+		dentry = BPF_CORE_READ(fs, root.dentry);
+	} else if (dir == AT_FDCWD) {
+		mnt = BPF_CORE_READ(fs, pwd.mnt);
+		dentry = BPF_CORE_READ(fs, pwd.dentry);
+	} else {
+		struct file *file = file_of_fd(task, dir);
+
+		mnt = BPF_CORE_READ(file, f_path.mnt);
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+	}
+	walk_up(scratch, mnt, dentry, true);
 }
 
 struct compare {
@@ -83,7 +87,6 @@ static __always_inline bool same_text(const char *a, const char *b, __u32 len)
 static __always_inline void sight_used(struct scratch *scratch, struct sighting *seen, int dir,
 				       __u32 len)
 {
-	struct span span;
 
 	if (len == 0)
 		return;
@@ -91,8 +94,9 @@ static __always_inline void sight_used(struct scratch *scratch, struct sighting 
 	if (scratch->name[0] == '/' && len == scratch->path.len &&
 	    same_text(scratch->name, scratch->path.bytes, len))
 		return;
-	span = split_name(scratch, name_base(scratch, seen->task, dir), len, false);
-	emit_text(scratch, &scratch->used, &span);
+	name_base(scratch, seen->task, dir);
+	split_name(scratch, len, false);
+	emit_text(scratch, &scratch->used);
 	seen->has_used = scratch->used.hash != scratch->path.hash;
 }
 
@@ -116,7 +120,6 @@ static __always_inline void sight_name(struct scratch *scratch, struct sighting 
 				       __u32 len, bool follow)
 {
 	struct find find = {.bytes = scratch->name};
-	struct span span = name_base(scratch, seen->task, dir);
 	char first = scratch->name[0];
 
 	bpf_loop(len & (PATH_BYTES - 1), find_slash_step, &find, 0);
@@ -124,9 +127,10 @@ static __always_inline void sight_name(struct scratch *scratch, struct sighting 
 		seen->flags |= RECORD_AS_GIVEN;
 	if (follow)
 		seen->flags |= RECORD_FOLLOW;
-	span = split_name(scratch, span, len, seen->flags & RECORD_AS_GIVEN);
-	emit_text(scratch, &scratch->path, &span);
-	sight_end(scratch, seen, &span);
+	name_base(scratch, seen->task, dir);
+	split_name(scratch, len, seen->flags & RECORD_AS_GIVEN);
+	emit_text(scratch, &scratch->path);
+	sight_end(scratch, seen);
 }
 
 static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,

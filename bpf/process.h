@@ -192,10 +192,9 @@ static __always_inline void process_read(struct process *process, struct scratch
 	image_clear(&process->before);
 	process_read_ids(process, task);
 	if (exe) {
-		struct span span = walk_up(scratch, BPF_CORE_READ(exe, f_path.mnt),
-					   BPF_CORE_READ(exe, f_path.dentry), true);
-
-		emit_text(scratch, &scratch->inside, &span);
+		walk_up(scratch, BPF_CORE_READ(exe, f_path.mnt), BPF_CORE_READ(exe, f_path.dentry),
+			true);
+		emit_text(scratch, &scratch->inside);
 		image_set_exe(&process->now, &scratch->inside);
 	}
 }

@@ -238,12 +238,11 @@ int identify(struct process_key *key)
 
 static __always_inline bool path_from_user(struct scratch *scratch, __u64 address, __u32 len)
 {
-	struct span span = {.first = OPAQUE(PARTS_MIDDLE), .last = OPAQUE(PARTS_MIDDLE)};
-
 	if (len >= PATH_BYTES || bpf_copy_from_user(scratch->name, len, (void *)address))
 		return false;
-	span = split_name(scratch, span, len, false);
-	emit_text(scratch, &scratch->path, &span);
+	span_clear(scratch);
+	split_name(scratch, len, false);
+	emit_text(scratch, &scratch->path);
 	return true;
 }
 
