@@ -54,7 +54,7 @@ class Map:
             raise self._library.error(f"map {self.name}: delete", code)
         return not code
 
-    def items(self) -> Iterator[tuple[Any, Any]]:
+    def entries(self) -> Iterator[tuple[Any, Any]]:
         """Yield a copy of each key and value of a hash; what stays there meanwhile is yielded exactly once.
 
         Keys are walked bucket by bucket: going from key to key would begin anew whenever one has gone.

@@ -90,7 +90,7 @@ class FileSensor:
 
     def living(self) -> Iterator[ProcessKey]:
         """Yield the processes that live."""
-        for key, _ in self._processes.items():
+        for key, _ in self._processes.entries():
             yield ProcessKey(key.pid, key.start_ns)
 
     def accessed(self, key: ProcessKey, most: int = 1000) -> list[Accessed]:
@@ -122,7 +122,7 @@ class FileSensor:
             return 0
         self._swept = pending
         count = 0
-        for key, entry in list(self._watched.items()):
+        for key, entry in list(self._watched.entries()):
             fresh = FileAction(entry.actions & entry.interest & ~entry.reported)
             if fresh:
                 count += 1

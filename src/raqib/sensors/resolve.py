@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import posixpath
+import re
 import threading
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _UNTOLD = (
     errno.ENOTCONN,
     errno.EXDEV,
 )
+_THROUGH_ROOT = re.compile(rb"/proc/\d+(?:/task/\d+)?/root(/.+)", re.DOTALL)
 _PATIENCE_S = 0.2
 _MOST_STUCK = 8
 
@@ -90,6 +92,13 @@ class Resolver:
         for itself in (b"/proc/self/", b"/proc/thread-self/"):
             if name.startswith(itself):
                 name = b"/proc/%d/" % pid + name.removeprefix(itself)
+        found = self._follow(name, pid, mnt_ns, follow=follow)
+        if found is None and mnt_ns == self._own and (through := _THROUGH_ROOT.match(name)):
+            # The process behind that link has ended, but most share one root.
+            found = self._follow(through[1], pid, mnt_ns, follow=follow)
+        return found
+
+    def _follow(self, name: bytes, pid: int, mnt_ns: int, *, follow: bool) -> bytes | None:
         try:
             if follow:
                 return self._open(name, pid, mnt_ns)
