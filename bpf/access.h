@@ -38,8 +38,7 @@ static __always_inline void access_remember(struct scratch *scratch, struct proc
 		return;
 	len = scratch->path.len;
 	scratch->context.len = len;
-	bpf_probe_read_kernel(scratch->context.path,
-			      len < CONTEXT_PATH_BYTES ? len : CONTEXT_PATH_BYTES,
+	bpf_probe_read_kernel(scratch->context.path, AT_MOST(len, CONTEXT_PATH_BYTES),
 			      scratch->path.bytes);
 	bpf_map_update_elem(&paths, &key.file, &scratch->context, BPF_NOEXIST);
 }

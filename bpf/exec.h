@@ -124,10 +124,8 @@ static __always_inline void see_exec(struct scratch *scratch, struct task_struct
 	file = loader_of(task);
 	sighting_renew(&seen, LOADER_ACTIONS);
 	if (file && sight_file(scratch, &seen, file)) {
-		__u32 loader_len = scratch->path.len;
+		__u64 loader_len = AT_MOST(scratch->path.len, LOADER_BYTES);
 
-		if (loader_len > LOADER_BYTES)
-			loader_len = LOADER_BYTES;
 		process->now.loader_len = loader_len;
 		bpf_probe_read_kernel(process->now.loader, loader_len, scratch->path.bytes);
 		access_note(scratch, &seen);

@@ -5,7 +5,8 @@
 
 #include "access.h"
 
-#define AT_FDCWD -100
+#define AT_FDCWD   -100
+#define FMODE_PATH (1 << 14)
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
@@ -139,7 +140,10 @@ static __always_inline void see_fd(struct scratch *scratch, struct task_struct *
 	struct sighting seen = {.task = task, .process = process, .actions = actions};
 	struct file *file = file_of_fd(task, fd);
 
-	if (file && sight_file(scratch, &seen, file))
+	/* A descriptor of a location only: it was no open, so it is no close. */
+	if (!file || (actions == ACTION_CLOSE && BPF_CORE_READ(file, f_mode) & FMODE_PATH))
+		return;
+	if (sight_file(scratch, &seen, file))
 		access_note(scratch, &seen);
 }
 

@@ -65,7 +65,7 @@ static __always_inline void keep_text(char *field, __u32 field_bytes, const char
 	struct long_text *slot;
 	static const struct long_text empty;
 
-	bpf_probe_read_kernel(field, len < field_bytes ? len : field_bytes, text);
+	bpf_probe_read_kernel(field, AT_MOST(len, field_bytes), text);
 	if (len <= field_bytes)
 		return;
 	slot = bpf_map_lookup_elem(&texts, &hash);
@@ -76,7 +76,7 @@ static __always_inline void keep_text(char *field, __u32 field_bytes, const char
 	}
 	if (slot) {
 		slot->len = len;
-		bpf_probe_read_kernel(slot->text, len < PATH_BYTES ? len : PATH_BYTES, text);
+		bpf_probe_read_kernel(slot->text, AT_MOST(len, PATH_BYTES), text);
 	}
 }
 

@@ -21,12 +21,12 @@ struct append {
 	__u32 at;
 };
 
-static __always_inline __u16 append_text(struct append *append, const char *bytes, __u32 len)
+static __always_inline __u16 append_text(struct append *append, const char *bytes, __u64 len)
 {
-	__u32 at = append->at;
+	__u64 at = append->at;
 
-	if (at > RECORD_TEXT_BYTES - PATH_BYTES - 1 || len > PATH_BYTES)
-		return 0;
+	len = AT_MOST(len, PATH_BYTES);
+	at = AT_MOST(at, RECORD_TEXT_BYTES - PATH_BYTES);
 	bpf_probe_read_kernel(&append->record->text[at], len, bytes);
 	append->at = at + len;
 	return len;

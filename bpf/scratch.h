@@ -15,6 +15,15 @@
 /* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
 #define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))
 
+/* A length that the verifier can follow: compilers test one register and use another, which kernels
+ * before 6.3 do not connect. */
+#define AT_MOST(x, most)                                                                  \
+	({                                                                                \
+		__u64 bounded = (x);                                                      \
+		asm volatile("if %0 <= %1 goto +1; %0 = %1" : "+r"(bounded) : "i"(most)); \
+		bounded;                                                                  \
+	})
+
 struct part {
 	__u64 name; /* kernel address */
 	__u32 len;

@@ -5,7 +5,6 @@
 
 #include "names.h"
 
-#define FMODE_PATH	  (1 << 14)
 #define FMODE_CREATED	  (1 << 20)
 #define O_TRUNC		  01000
 #define S_IFMT		  0170000

@@ -68,6 +68,7 @@ class Watch:
 
     def look(self, directory: Path, policy: Policy | None = None) -> None:
         """Be interested in one directory, and forget what was seen."""
+        self.sensor.consume()
         self.sensor.set_policy(policy or below(directory))
         self.sensor.consume()
         self.seen.clear()

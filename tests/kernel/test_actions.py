@@ -214,8 +214,8 @@ def test_unnamed_file(watch: Watch, tmp_path: Path) -> None:
     assert watch.seen[-1].deleted
 
 
-def test_location_only_is_no_open(watch: Watch, file: Path) -> None:
-    watch.act(opened(file, os.O_PATH))
+def test_location_only_is_no_open_and_no_close(watch: Watch, file: Path) -> None:
+    watch.act(opened(file, os.O_PATH), ["close", "$f"])
     assert {} == watch.of()
 
 

@@ -76,7 +76,7 @@ class Map:
             if code not in (0, -errno.ENOENT):
                 raise self._library.error(f"map {self.name}: look-up of many", code)
             for index in range(count[0]):
-                yield keys[index], values[index]
+                yield ffi.new(self._key, keys[index]), ffi.new(self._value, values[index])
             if code:
                 return
             place[0] = place[1]

@@ -213,7 +213,7 @@ class FileSensor:
         if any(seen.actions & self._interest(name) for name in seen.names):
             self._observe(seen)
         request: Any = ffi.new("struct settle_request *")
-        request.key, request.reported = key, int(fresh)
+        request.key, request.reported = key[0], int(fresh)
         self._bpf.run("settle", request, ffi.sizeof("struct settle_request"))
         self._settled.append(key)
 
