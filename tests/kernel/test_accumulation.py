@@ -15,7 +15,7 @@ from raqib.model.actions import FileAction
 from raqib.recipes.compile import compile_set
 from raqib.recipes.load import load_text
 from raqib.sensors.files import Hint, Policy
-from tests.kernel.acting import AT_FDCWD, Argument, Call, Watch, argv, arguments_of, text
+from tests.kernel.acting import AT_FDCWD, Argument, Call, Watch, arguments_of, argv, text
 from tests.kernel.test_actions import AT_EMPTY_PATH, EXECUTED, MAP_PRIVATE, MMAP, OPEN, PROT_READ, READ, UNLINK, opened
 
 RECIPE = """

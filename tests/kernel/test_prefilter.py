@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
 from raqib.sensors.files import Hint, Policy
-from tests.kernel.acting import AT_FDCWD, Watch, below
+from tests.kernel.acting import AT_FDCWD, Watch, arguments_of, below
 from tests.kernel.test_actions import OPEN, READ, opened
 
 NAMES = ("a/b/one", "a/b/two", "a/one", "a/bb/one", "a/b/c/d/one", "one")
@@ -111,10 +112,6 @@ def test_next_policy_forgets_verdicts_and_reports(watch: Watch, tree: Path) -> N
 
 
 def test_living_process_reports_again_under_the_next_policy(watch: Watch, tree: Path) -> None:
-    import subprocess
-
-    from tests.kernel.acting import arguments_of
-
     watch.look(tree, below(tree, OPEN))
     path = tree / "one"
     child = subprocess.Popen(
