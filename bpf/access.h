@@ -66,13 +66,18 @@ static __always_inline void name_set(struct name *name, const struct text *text)
 	keep_text(name->text, CONTEXT_PATH_BYTES, text->bytes, text->len, text->hash);
 }
 
-/* The entry of a (process, file) pair that some recipe may care about. Null if the map is full:
- * counted. */
-static __always_inline struct watched *
-watched_get(struct scratch *scratch, const struct sighting *seen, const struct access_key *key)
+/*
+ * The entry of a (process, file) pair that some recipe may care about. Null if the map is full:
+ * counted. A new one knows what was done before, and is in the chain by which the process's end
+ * finds it, unless it is only there to wait.
+ */
+static __always_inline struct watched *watched_get(struct scratch *scratch,
+						   const struct sighting *seen,
+						   const struct access_key *key, bool chained)
 {
 	struct watched *entry = bpf_map_lookup_elem(&watched, key);
 	struct watched *fresh = &scratch->watched;
+	struct access *before;
 	long code;
 
 	if (entry)
@@ -91,28 +96,16 @@ watched_get(struct scratch *scratch, const struct sighting *seen, const struct a
 	fresh->inside.hash = 0;
 	if (seen->has_inside)
 		name_set(&fresh->inside, &scratch->inside);
+	before = chained ? bpf_map_lookup_elem(&accesses, key) : NULL;
+	if (before)
+		fresh->actions = before->actions;
 	code = bpf_map_update_elem(&watched, key, fresh, BPF_NOEXIST);
 	if (code && code != -EEXIST)
 		COUNT(lost_watched);
-	return bpf_map_lookup_elem(&watched, key);
-}
-
-/* What was done to the file before it was watched, and the chain by which its end finds it. */
-static __always_inline struct watched *
-watched_join(struct scratch *scratch, const struct sighting *seen, const struct access_key *key)
-{
-	struct watched *entry = bpf_map_lookup_elem(&watched, key);
-	struct access *before;
-
-	if (entry)
-		return entry;
-	entry = watched_get(scratch, seen, key);
-	if (!entry)
-		return NULL;
-	before = bpf_map_lookup_elem(&accesses, key);
-	if (before)
-		__sync_fetch_and_or(&entry->actions, before->actions);
-	entry->next = __sync_lock_test_and_set(&seen->process->last_watched, key->file);
+	entry = bpf_map_lookup_elem(&watched, key);
+	/* Another thread may have been first: in the chain twice, it would be a ring. */
+	if (entry && !code && chained)
+		entry->next = __sync_lock_test_and_set(&seen->process->last_watched, key->file);
 	return entry;
 }
 
@@ -129,7 +122,7 @@ static __noinline int access_note_as_given(struct scratch *scratch, struct sight
 	    record_send(scratch, seen, NULL, seen->actions, seen->actions))
 		return 0;
 	key.file = ~scratch->path.hash ^ (seen->flags & RECORD_FOLLOW);
-	entry = watched_get(scratch, seen, &key);
+	entry = watched_get(scratch, seen, &key, false);
 	if (!entry)
 		return 0;
 	entry->interest = policy.wanted;
@@ -172,7 +165,7 @@ static __noinline int access_note(struct scratch *scratch, struct sighting *seen
 	 * descriptor, which does not know the alias. */
 	if (!(interest & seen->actions) && !(seen->has_used && used))
 		return 0;
-	entry = watched_join(scratch, seen, &key);
+	entry = watched_get(scratch, seen, &key, true);
 	if (!entry)
 		return 0;
 	if (seen->has_used && used && entry->used.hash != scratch->used.hash)

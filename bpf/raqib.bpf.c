@@ -209,7 +209,7 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 	if (process->last_watched) {
 		struct forget forget = {.process = key, .file = process->last_watched};
 
-		bpf_loop(1 << 16, forget_step, &forget, 0);
+		bpf_loop(1 << 20, forget_step, &forget, 0);
 	}
 	bpf_map_update_elem(&exited, &key, process, BPF_ANY);
 	bpf_map_delete_elem(&processes, &key);
@@ -283,7 +283,7 @@ int merge(struct merge_request *request)
 	process = bpf_map_lookup_elem(&processes, &key.process);
 	if (!entry && process && request->interest) {
 		seen.process = process;
-		entry = watched_join(scratch, &seen, &key);
+		entry = watched_get(scratch, &seen, &key, true);
 		if (entry)
 			entry->interest = request->interest;
 		/* Its end may have passed by meanwhile. */

@@ -5,6 +5,8 @@
  *
  * Arguments: a number, s:TEXT, buf (64 KiB of zeros), iov (one vector over it), how:FLAGS,MODE,RESOLVE,
  * argv:N (the N texts that follow the call's own arguments), $name (a result kept by `as name`).
+ * flood DIR FILES COUNT NEEDLE_AT, crowd DIR FILES THREADS, descend NAME COUNT and int80 NUMBER … are calls
+ * too; fork [ … ] and thread [ … ] wait for what they start, leave [ … ] ends at once.
  * `!` expects a failure. Anything that goes otherwise ends the program with status 99.
  */
 #define _GNU_SOURCE
@@ -132,6 +134,31 @@ static void flood(const char *dir, long files, long count, long needle_at)
 	syscall(SYS_close, directory);
 }
 
+struct crowd {
+	const char *dir;
+	long files;
+};
+
+static void *crowd_member(void *at)
+{
+	struct crowd *crowd = at;
+
+	flood(crowd->dir, crowd->files, crowd->files, -1);
+	return NULL;
+}
+
+/* THREADS threads flood one directory at the same time. */
+static void gather(const char *dir, long files, long threads)
+{
+	struct crowd crowd = {dir, files};
+	pthread_t members[16];
+
+	for (long i = 0; i < threads && i < 16; i++)
+		pthread_create(&members[i], NULL, crowd_member, &crowd);
+	for (long i = 0; i < threads && i < 16; i++)
+		pthread_join(members[i], NULL);
+}
+
 /* Makes COUNT directories of NAME, each in the one before, and goes there. */
 static void descend(const char *name, long count)
 {
@@ -205,7 +232,7 @@ static char **run_call(char **at)
 	if (!strcmp(name, "int80")) {
 		narrow = 1;
 		number = value_of(*at++);
-	} else if (strcmp(name, "flood") && strcmp(name, "descend")) {
+	} else if (strcmp(name, "flood") && strcmp(name, "crowd") && strcmp(name, "descend")) {
 		number = number_of(name);
 	}
 	while (*at && strcmp(*at, ",") && strcmp(*at, "]") && strcmp(*at, "as")) {
@@ -222,6 +249,9 @@ static char **run_call(char **at)
 	}
 	if (!strcmp(name, "flood")) {
 		flood((char *)arguments[0], arguments[1], arguments[2], arguments[3]);
+		result = 0;
+	} else if (!strcmp(name, "crowd")) {
+		gather((char *)arguments[0], arguments[1], arguments[2]);
 		result = 0;
 	} else if (!strcmp(name, "descend")) {
 		descend((char *)arguments[0], arguments[1]);

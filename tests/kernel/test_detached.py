@@ -38,9 +38,9 @@ def programs() -> dict[int, str]:
 def held_by(pid: int) -> set[int]:
     """Return the ids of the programs that a process has descriptors of."""
     found = set()
-    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the descriptor that listed them
-            lines = Path(f"/proc/{pid}/fdinfo/{name}").read_text().splitlines()
+            lines = info.read_text().splitlines()
             found.update(int(line.split()[1]) for line in lines if line.startswith("prog_id:"))
     return found
 

@@ -78,7 +78,7 @@ def test_path_with_too_many_components(watch: Watch, tmp_path: Path) -> None:
     base = Policy(OPEN, NO_ACTIONS, [Hint("base", b"needle", OPEN)],
                   lambda name: OPEN if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip
     watch.look(tmp_path, base)
-    watch.act(["chdir", tmp_path], ["descend", text("d"), 1500], opened_here("needle"))
+    watch.act(["chdir", tmp_path], ["descend", text("d"), 1100], opened_here("needle"))
     assert [OPEN] == [one.new for one in watch.seen if one.process.pid == watch.pid]
 
 

@@ -53,7 +53,7 @@ def main() -> int:
             print("expected the processes that were there before, found some missing", file=sys.stderr)
             return 1
         lost = {key: value for key, value in sensor.counters().items() if key.startswith("lost_") and value}
-        print(f"kernel {platform.release()}: exec and unlink seen, loader {executed.process.image.loader!r}, lost {lost}")
+        print(f"kernel {platform.release()}: exec and unlink seen, lost {lost}")
         return 0
     finally:
         sensor.close()

@@ -85,7 +85,8 @@ class Libbpf:
             if level == _WARN:
                 text = ffi.new("char[]", _WARNING_BYTES)
                 libc.vsnprintf(text, _WARNING_BYTES, form, arguments)
-                self._warnings.append(_shorten(ffi.string(text).decode(errors="replace").strip()))
+                said = bytes(ffi.buffer(text)).partition(b"\0")[0]
+                self._warnings.append(_shorten(said.decode(errors="replace").strip()))
                 del self._warnings[:-100]
             return 0
 

@@ -36,7 +36,10 @@ class Accessed(NamedTuple):
 
 
 class FileSensor:
-    """Hooks, maps and records. `observe` gets every observation in which some recipe may be interested."""
+    """Hooks, maps and records. `observe` gets every observation in which some recipe may be interested.
+
+    Belongs to one thread: what the daemon asks the kernel for is worked out in memory that is there once.
+    """
 
     def __init__(self, observe: Callable[[FileObservation], None], sizes: Mapping[str, int] | None = None) -> None:
         """Load the programs; nothing is seen before `start`."""
@@ -55,6 +58,7 @@ class FileSensor:
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
         self._swept = 0
         self._settled: list[Any] = []
+        self._lost_texts = 0
         self.agent = self._identify()
         self._teacher = Teacher(self._bpf, self.agent)
 
@@ -110,9 +114,10 @@ class FileSensor:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Return the kernel side's counters by name."""
+        """Return the kernel side's counters by name, and how many long names were no longer whole when delivered."""
         raw = self._counters.get(self._zero)
-        return {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
+        counters = {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
+        return counters | {"lost_text": self._lost_texts}
 
     def sweep(self) -> int:
         """Deliver what did not fit into the ring buffer when it happened; return the number of files."""
@@ -220,6 +225,10 @@ class FileSensor:
     def _name(self, name: Any) -> bytes | None:
         if not name.hash:
             return None
-        if name.len > len(name.text):
-            return self._text(name.hash) or bytes(ffi.buffer(name.text))
-        return bytes(ffi.buffer(name.text, name.len))
+        if name.len <= len(name.text):
+            return bytes(ffi.buffer(name.text, name.len))
+        whole = self._text(name.hash)
+        if whole is None:
+            self._lost_texts += 1
+            return bytes(ffi.buffer(name.text))
+        return whole
