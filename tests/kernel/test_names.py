@@ -74,6 +74,20 @@ def test_path_that_is_too_long_is_told_from_its_root_and_its_end(watch: Watch, t
     assert UNLINK in {action for one in watch.seen for action in one.new}
 
 
+def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
+    """A name with a slash is resolved later; where it cannot be, its end still counts."""
+    needle = Policy(UNLINK, NO_ACTIONS, [Hint("base", b"needle", UNLINK)],
+                    lambda name: UNLINK if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip
+    watch.look(tmp_path, needle)
+    watch.act(
+        ["chdir", tmp_path], ["descend", text("c" * 200), 25], opened_here("needle"),
+        ["unlinkat", AT_FDCWD, text("./needle"), 0],
+    )  # fmt: skip
+    seen = [one for one in watch.seen if one.process.pid == watch.pid]
+    assert [UNLINK] == [one.new for one in seen]
+    assert seen[0].as_given
+
+
 def test_path_with_too_many_components(watch: Watch, tmp_path: Path) -> None:
     base = Policy(OPEN, NO_ACTIONS, [Hint("base", b"needle", OPEN)],
                   lambda name: OPEN if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
 from operator import or_
 from typing import Any, NamedTuple
@@ -33,6 +33,19 @@ class Accessed(NamedTuple):
 
     path: bytes
     actions: FileAction
+
+
+class _Followed(NamedTuple):
+    """Where a name led."""
+
+    path: bytes
+    aliases: tuple[bytes, ...]
+    as_given: bool
+    """It cannot be told; the path is the name."""
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        return (self.path, *self.aliases)
 
 
 class FileSensor:
@@ -156,7 +169,10 @@ class FileSensor:
     def _receive(self, raw: Any) -> None:
         record = Record(raw, self._text)
         if record.flags & _AS_GIVEN:
-            self._observe_as_given(record.observation(), follow=bool(record.flags & _FOLLOW))
+            others = (record.inside,) if record.inside else ()
+            names = self._follow(record.path, others, raw.process.key.pid, raw.process.mnt_ns, record.flags)
+            if FileAction(raw.fresh) & self._interest_of(names.all):
+                self._observe_followed(record.observation(), names)
             return
         interest = NO_ACTIONS
         teach = record.flags & _UNDECIDED and not record.flags & _TRUNCATED
@@ -168,21 +184,30 @@ class FileSensor:
         if FileAction(raw.actions) & interest:
             self._observe(record.observation())
 
-    def _observe_as_given(self, seen: FileObservation, *, follow: bool) -> None:
-        """Find out where the name led, and join what the process has done to that file before."""
-        actor = seen.process
-        named = by_letters(seen.path)
-        path = self._resolver.resolve(
-            seen.path, pid=actor.pid, mnt_ns=actor.namespaces.mnt_ns, follow=follow and not seen.new & FileAction.UNLINK
+    def _follow(self, given: bytes, others: tuple[bytes, ...], pid: int, mnt_ns: int, flags: int) -> _Followed:
+        """Find out where a name led; `others` are further names of the same."""
+        named = by_letters(given)
+        path = None
+        if not flags & _TRUNCATED:
+            path = self._resolver.resolve(given, pid=pid, mnt_ns=mnt_ns, follow=bool(flags & _FOLLOW))
+        aliases = others if path in (None, named) else (named, *others)
+        return _Followed(path or named, aliases, as_given=path is None)
+
+    def _observe_followed(self, seen: FileObservation, names: _Followed) -> None:
+        """Join what the process has done to that file before, and what it will do."""
+        total = self._merge(seen.process.key, names.path, seen.new, self._interest_of(names.all))
+        self._observe(
+            replace(
+                seen,
+                path=names.path,
+                aliases=names.aliases,
+                as_given=names.as_given,
+                actions=seen.actions | total,
+            )
         )
-        aliases = seen.aliases
-        if path is not None and path != named:
-            aliases = (named, *aliases)
-        found = replace(seen, path=named if path is None else path, aliases=aliases, as_given=path is None)
-        interest = reduce(or_, (self._interest(name) for name in found.names), NO_ACTIONS)
-        if found.new & interest:
-            total = found.actions | self._merge(actor.key, found.path, found.new, interest)
-            self._observe(replace(found, actions=total))
+
+    def _interest_of(self, names: Iterable[bytes]) -> FileAction:
+        return reduce(or_, map(self._interest, names), NO_ACTIONS)
 
     def _merge(self, key: ProcessKey, path: bytes, actions: FileAction, interest: FileAction) -> FileAction:
         """Add to what the kernel knows of a process and a file; return all of it."""
@@ -213,9 +238,12 @@ class FileSensor:
         )
         if as_given:
             self._watched.delete(key)
-            self._observe_as_given(seen, follow=bool(entry.flags & _FOLLOW))
+            mnt_ns = seen.process.namespaces.mnt_ns
+            names = self._follow(seen.path, seen.aliases, identity.pid, mnt_ns, entry.flags)
+            if fresh & self._interest_of(names.all):
+                self._observe_followed(seen, names)
             return
-        if any(seen.actions & self._interest(name) for name in seen.names):
+        if seen.actions & self._interest_of(seen.names):
             self._observe(seen)
         request: Any = ffi.new("struct settle_request *")
         request.key, request.reported = key[0], int(fresh)
