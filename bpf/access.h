@@ -152,10 +152,9 @@ static __noinline int access_note(struct scratch *scratch, struct sighting *seen
 	interest = interest_of(&scratch->path, &seen->flags);
 	if (seen->has_inside)
 		interest |= interest_of(&scratch->inside, &seen->flags);
-	entry = bpf_map_lookup_elem(&watched, &key);
 	if (seen->has_used)
 		used = interest_of(&scratch->used, &seen->flags) & policy.wanted;
-	else if (entry && entry->used.hash)
+	else if ((entry = bpf_map_lookup_elem(&watched, &key)) && entry->used.hash)
 		used = interest_by(entry->used.hash,
 				   entry->generation == policy.generation ? entry->used.guess
 									  : policy.wanted,
