@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 UV := .tools/bin/uv
 COMPILE := $(UV) pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url -q
 C_SOURCES = $(wildcard bpf/*.c bpf/*.h)
-SHELL_SCRIPTS := scripts/run scripts/setup scripts/test .ci/run
+SHELL_SCRIPTS := scripts/run scripts/setup scripts/test .ci/run tests/vm/run
 PYTHON_SOURCES = src tests hatch_build.py $(wildcard bench)
 
 help: ## this list
@@ -34,6 +34,9 @@ format: setup ## rewrite Python and C in the project's style
 bench: setup ## the workloads behind the numbers in README
 	$(PYTHON) -m bench
 
+vm: setup ## load, attach and see a program start on other kernels, in virtual machines
+	@tests/vm/run
+
 wheel: setup ## dist/raqib-*.whl, objects for every processor included
 	$(PYTHON) -m build --wheel --no-isolation
 
@@ -50,4 +53,4 @@ setup:
 	@scripts/setup test
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench wheel lock clean setup
+.PHONY: help run demo test lint format bench vm wheel lock clean setup

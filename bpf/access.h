@@ -6,123 +6,13 @@
 #ifndef RAQIB_ACCESS_H
 #define RAQIB_ACCESS_H
 
-#include "process.h"
+#include "record.h"
 
-#define S_IFMT		    0170000
-#define S_IFREG		    0100000
 #define PIPEFS_MAGIC	    0x50495045
 #define SOCKFS_MAGIC	    0x534f434b
 #define ANON_INODE_FS_MAGIC 0x09041934
-
-/* What a hook found out of one access; the names lie in the scratch. */
-struct sighting {
-	struct task_struct *task;
-	struct process *process;
-	struct inode *inode; /* null if only a name is known */
-	__u32 actions;
-	__u32 flags;
-	bool has_used;
-	bool has_inside;
-};
-
-struct append {
-	struct record *record;
-	__u32 at;
-};
-
-static __always_inline __u16 append_text(struct append *append, const char *bytes, __u32 len)
-{
-	__u32 at = append->at;
-
-	if (at > RECORD_TEXT_BYTES - PATH_BYTES - 1 || len > PATH_BYTES)
-		return 0;
-	bpf_probe_read_kernel(&append->record->text[at], len, bytes);
-	append->at = at + len;
-	return len;
-}
-
-static __always_inline __u16 append_long(struct append *append, __u64 hash, __u32 len)
-{
-	struct long_text *slot = bpf_map_lookup_elem(&texts, &hash);
-
-	return slot ? append_text(append, slot->text, len) : 0;
-}
-
-static __always_inline void record_inode(struct record *record, struct inode *inode)
-{
-	struct inode___split *split = (void *)inode;
-	struct inode___renamed *renamed = (void *)inode;
-	struct inode___plain *plain = (void *)inode;
-
-	record->inode = BPF_CORE_READ(inode, i_ino);
-	record->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	record->mode = BPF_CORE_READ(inode, i_mode);
-	record->uid = BPF_CORE_READ(inode, i_uid.val);
-	record->gid = BPF_CORE_READ(inode, i_gid.val);
-	record->file_size = BPF_CORE_READ(inode, i_size);
-	if (bpf_core_field_exists(split->i_mtime_sec))
-		record->mtime_ns = BPF_CORE_READ(split, i_mtime_sec) * 1000000000ULL +
-				   BPF_CORE_READ(split, i_mtime_nsec);
-	else if (bpf_core_field_exists(renamed->__i_mtime))
-		record->mtime_ns = BPF_CORE_READ(renamed, __i_mtime.tv_sec) * 1000000000ULL +
-				   BPF_CORE_READ(renamed, __i_mtime.tv_nsec);
-	else
-		record->mtime_ns = BPF_CORE_READ(plain, i_mtime.tv_sec) * 1000000000ULL +
-				   BPF_CORE_READ(plain, i_mtime.tv_nsec);
-}
-
-/* Send one record; false if the ring buffer was full. */
-static __noinline bool record_send(struct scratch *scratch, const struct sighting *seen,
-				   __u32 actions, __u32 fresh)
-{
-	struct process *process = seen->process;
-	struct record *record = &scratch->record;
-	struct append append = {.record = record};
-	struct process *shot = &record->process;
-	__u32 size;
-
-	record->flags = seen->flags;
-	record->timestamp_ns = bpf_ktime_get_boot_ns();
-	record->path_hash = scratch->path.hash;
-	record->used_hash = seen->has_used ? scratch->used.hash : 0;
-	record->inside_hash = seen->has_inside ? scratch->inside.hash : 0;
-	record->actions = actions;
-	record->fresh = fresh;
-	record->generation = policy.generation;
-	record->inode = 0;
-	record->file_size = 0;
-	record->mtime_ns = 0;
-	record->device = 0;
-	record->mode = 0;
-	record->uid = 0;
-	record->gid = 0;
-	record->zero = 0;
-	if (seen->inode)
-		record_inode(record, seen->inode);
-	bpf_probe_read_kernel(shot, sizeof(*shot), process);
-	process_read_ids(shot, seen->task);
-	record->lost = lost_total() - process->lost_before;
-	record->path_len = append_text(&append, scratch->path.bytes, scratch->path.len);
-	record->used_len =
-		seen->has_used ? append_text(&append, scratch->used.bytes, scratch->used.len) : 0;
-	record->inside_len =
-		seen->has_inside ? append_text(&append, scratch->inside.bytes, scratch->inside.len)
-				 : 0;
-	record->exe_len = shot->now.exe_len > EXE_BYTES
-				  ? append_long(&append, shot->now.exe_hash, shot->now.exe_len)
-				  : 0;
-	record->args_len = shot->now.args_len > ARGS_BYTES
-				   ? append_long(&append, shot->now.args_hash, shot->now.args_len)
-				   : 0;
-	size = sizeof(*record) - RECORD_TEXT_BYTES + append.at;
-	if (size > sizeof(*record))
-		return false;
-	record->size = size;
-	if (bpf_ringbuf_output(&records, record, size, 0))
-		return false;
-	COUNT(records);
-	return true;
-}
+/* So many of the last components are told of a path that is too long to be told. */
+#define LAST_COMPONENTS 8
 
 /* The best effort memory behind `background.files`. */
 static __always_inline void access_remember(struct scratch *scratch, struct process *process,
@@ -148,55 +38,98 @@ static __always_inline void access_remember(struct scratch *scratch, struct proc
 		return;
 	len = scratch->path.len;
 	scratch->context.len = len;
-	bpf_probe_read_kernel(scratch->context.path,
-			      len < CONTEXT_PATH_BYTES ? len : CONTEXT_PATH_BYTES,
+	bpf_probe_read_kernel(scratch->context.path, AT_MOST(len, CONTEXT_PATH_BYTES),
 			      scratch->path.bytes);
 	bpf_map_update_elem(&paths, &key.file, &scratch->context, BPF_NOEXIST);
 }
 
-static __always_inline __u32 interest_of(const struct text *text, __u32 *flags)
+static __always_inline __u32 interest_by(__u64 hash, __u32 guess, bool whole, __u32 *flags)
 {
-	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &text->hash);
+	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &hash);
 
-	if (verdict && verdict->generation == policy.generation && !text->truncated)
+	if (verdict && verdict->generation == policy.generation && whole)
 		return verdict->interest;
 	*flags |= RECORD_UNDECIDED;
-	return text->interest;
+	return guess;
 }
 
-/* The entry of a (process, file) pair that some recipe may care about. Null if the map is full:
- * counted. */
+static __always_inline __u32 interest_of(const struct text *text, __u32 *flags)
+{
+	return interest_by(text->hash, text->interest, !text->truncated, flags);
+}
+
+static __always_inline void name_set(struct name *name, const struct text *text)
+{
+	name->hash = text->hash;
+	name->len = text->len;
+	name->guess = text->interest;
+	keep_text(name->text, CONTEXT_PATH_BYTES, text->bytes, text->len, text->hash);
+}
+
+/*
+ * The entry of a (process, file) pair that some recipe may care about. Null if the map is full:
+ * counted. A new one knows what was done before, and is in the chain by which the process's end
+ * finds it, unless it is only there to wait.
+ */
 static __always_inline struct watched *watched_get(struct scratch *scratch,
 						   const struct sighting *seen,
-						   struct process *process,
-						   const struct access_key *key)
+						   const struct access_key *key, bool chained)
 {
 	struct watched *entry = bpf_map_lookup_elem(&watched, key);
-	struct access *before;
 	struct watched *fresh = &scratch->watched;
+	struct access *before;
+	long code;
 
 	if (entry)
 		return entry;
-	fresh->actions = 0;
-	before = bpf_map_lookup_elem(&accesses, key);
-	if (before)
-		fresh->actions = before->actions;
 	fresh->next = 0;
 	fresh->timestamp_ns = 0;
+	fresh->actions = 0;
 	fresh->reported = 0;
 	fresh->interest = 0;
 	fresh->generation = policy.generation;
-	fresh->alias = seen->has_used ? scratch->used.hash : 0;
 	fresh->flags = seen->flags;
-	fresh->path_len = scratch->path.len;
-	keep_text(fresh->path, CONTEXT_PATH_BYTES, scratch->path.bytes, scratch->path.len,
-		  key->file);
-	if (bpf_map_update_elem(&watched, key, fresh, BPF_NOEXIST) == -E2BIG)
+	name_set(&fresh->path, &scratch->path);
+	fresh->used.hash = 0;
+	if (seen->has_used)
+		name_set(&fresh->used, &scratch->used);
+	fresh->inside.hash = 0;
+	if (seen->has_inside)
+		name_set(&fresh->inside, &scratch->inside);
+	before = chained ? bpf_map_lookup_elem(&accesses, key) : NULL;
+	if (before)
+		fresh->actions = before->actions;
+	code = bpf_map_update_elem(&watched, key, fresh, BPF_NOEXIST);
+	if (code && code != -EEXIST)
 		COUNT(lost_watched);
 	entry = bpf_map_lookup_elem(&watched, key);
-	if (entry)
-		entry->next = __sync_lock_test_and_set(&process->last_watched, key->file);
+	/* Another thread may have been first: in the chain twice, it would be a ring. */
+	if (entry && !code && chained)
+		entry->next = __sync_lock_test_and_set(&seen->process->last_watched, key->file);
 	return entry;
+}
+
+/*
+ * A name whose links are not resolved: no literal and no verdict can tell where it leads, and the
+ * next time it may lead elsewhere. So it is always news, and needs no memory but while it waits.
+ */
+static __noinline int access_note_as_given(struct scratch *scratch, struct sighting *seen)
+{
+	struct access_key key = {.process = seen->process->key};
+	struct watched *entry;
+
+	if (!(seen->actions & policy.wanted) ||
+	    record_send(scratch, seen, NULL, seen->actions, seen->actions))
+		return 0;
+	key.file = ~scratch->path.hash ^ (seen->flags & RECORD_FOLLOW);
+	entry = watched_get(scratch, seen, &key, false);
+	if (!entry)
+		return 0;
+	entry->interest = policy.wanted;
+	entry->timestamp_ns = bpf_ktime_get_boot_ns();
+	__sync_fetch_and_or(&entry->actions, seen->actions);
+	COUNT(pending);
+	return 0;
 }
 
 /*
@@ -206,49 +139,63 @@ static __always_inline struct watched *watched_get(struct scratch *scratch,
  */
 static __noinline int access_note(struct scratch *scratch, struct sighting *seen)
 {
-	struct process *process = seen->process;
 	struct access_key key = {.file = scratch->path.hash};
 	struct watched *entry;
-	__u32 interest, actions, fresh;
+	__u32 interest, actions, fresh, used = 0;
 
-	key.process = process->key;
-	access_remember(scratch, process, seen->actions);
+	key.process = seen->process->key;
+	access_remember(scratch, seen->process, seen->actions);
 	if (scratch->path.truncated)
 		seen->flags |= RECORD_PATH_TRUNCATED;
-	if (seen->flags & RECORD_AS_GIVEN) {
-		/* Where it leads is not known here, so no literal and no verdict can tell. */
-		interest = policy.wanted;
-	} else {
-		interest = interest_of(&scratch->path, &seen->flags);
-		if (seen->has_used)
-			interest |= interest_of(&scratch->used, &seen->flags);
-		if (seen->has_inside)
-			interest |= interest_of(&scratch->inside, &seen->flags);
-		interest &= policy.wanted;
-	}
-	if (!(interest & seen->actions))
+	if (seen->flags & RECORD_AS_GIVEN)
+		return access_note_as_given(scratch, seen);
+	interest = interest_of(&scratch->path, &seen->flags);
+	if (seen->has_inside)
+		interest |= interest_of(&scratch->inside, &seen->flags);
+	if (seen->has_used)
+		used = interest_of(&scratch->used, &seen->flags) & policy.wanted;
+	else if ((entry = bpf_map_lookup_elem(&watched, &key)) && entry->used.hash)
+		used = interest_by(entry->used.hash,
+				   entry->generation == policy.generation ? entry->used.guess
+									  : policy.wanted,
+				   true, &seen->flags);
+	interest = (interest | used) & policy.wanted;
+	/* An alias that matters is kept even if this action does not: the next one may come by a
+	 * descriptor, which does not know the alias. */
+	if (!(interest & seen->actions) && !(seen->has_used && used))
 		return 0;
-	entry = watched_get(scratch, seen, process, &key);
+	entry = watched_get(scratch, seen, &key, true);
 	if (!entry)
 		return 0;
+	if (seen->has_used && used && entry->used.hash != scratch->used.hash)
+		name_set(&entry->used, &scratch->used);
 	if (entry->generation != policy.generation) {
 		entry->generation = policy.generation;
 		entry->reported = 0;
 	}
 	entry->interest = interest;
 	actions = __sync_fetch_and_or(&entry->actions, seen->actions) | seen->actions;
-	/* The same name may lead elsewhere the next time: what is as given is always news. */
-	if (seen->flags & RECORD_AS_GIVEN)
-		__sync_fetch_and_and(&entry->reported, ~seen->actions);
 	fresh = actions & interest & ~entry->reported;
 	if (!fresh)
 		return 0;
 	entry->timestamp_ns = bpf_ktime_get_boot_ns();
-	if (record_send(scratch, seen, actions, fresh))
+	if (record_send(scratch, seen, entry, actions, fresh))
 		__sync_fetch_and_or(&entry->reported, fresh);
 	else
 		COUNT(pending);
 	return 0;
+}
+
+/* A path that is too long is told from its root on; its end is told as a further name. */
+static __always_inline void sight_end(struct scratch *scratch, struct sighting *seen)
+{
+	struct span *span = &scratch->span;
+
+	if (!scratch->path.truncated || span->last - span->first < LAST_COMPONENTS)
+		return;
+	span->first = span->last - LAST_COMPONENTS;
+	emit_text(scratch, &scratch->inside);
+	seen->has_inside = true;
 }
 
 /* Find the names of an open file; false for what has none (pipes, sockets, anonymous inodes). */
@@ -258,20 +205,21 @@ static __noinline bool sight_file(struct scratch *scratch, struct sighting *seen
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
 	unsigned long magic = BPF_CORE_READ(sb, s_magic);
-	struct span span;
 
 	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
 		return false;
 	seen->inode = BPF_CORE_READ(file, f_inode);
-	span = walk_up(scratch, mnt, dentry, true);
-	emit_text(scratch, &scratch->path, &span);
+	walk_up(scratch, mnt, dentry, true);
+	emit_text(scratch, &scratch->path);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
 		seen->flags |= RECORD_DELETED;
 	/* A bind mount shows a part of a file system in another place: the place within counts too.
 	 */
-	if (BPF_CORE_READ(mnt, mnt_root) != BPF_CORE_READ(sb, s_root)) {
-		span = walk_up(scratch, mnt, dentry, false);
-		emit_text(scratch, &scratch->inside, &span);
+	if (scratch->path.truncated) {
+		sight_end(scratch, seen);
+	} else if (BPF_CORE_READ(mnt, mnt_root) != BPF_CORE_READ(sb, s_root)) {
+		walk_up(scratch, mnt, dentry, false);
+		emit_text(scratch, &scratch->inside);
 		seen->has_inside = scratch->inside.hash != scratch->path.hash;
 	}
 	return true;

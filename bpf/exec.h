@@ -48,78 +48,109 @@ static __always_inline struct file *loader_of(struct task_struct *task)
 	return loader.file;
 }
 
-/* Where a program's arguments lie, at most PATH_BYTES - 1 bytes of them. */
-struct args_span {
-	unsigned long start;
-	__u64 len;
-	bool cut;
+#define DEV_FD	      "/dev/fd/"
+#define DEV_FD_BYTES  8
+#define FD_MOST_DIGIT 7
+
+struct exec_name {
+	int dir;
+	int len;
 };
 
-static __always_inline struct args_span args_span_of(struct task_struct *task)
+/*
+ * A program's name as the kernel has it, now in scratch->name. For execveat(2) the kernel writes
+ * /dev/fd/N or /dev/fd/N/NAME: then the descriptor and the name, which may be empty.
+ */
+static __always_inline struct exec_name exec_name(struct scratch *scratch, const char *address)
 {
-	struct args_span span = {.start = BPF_CORE_READ(task, mm, arg_start)};
+	struct exec_name found = {.dir = AT_FDCWD};
+	char start[DEV_FD_BYTES + FD_MOST_DIGIT + 1] = {};
+	int digits = 0, fd = 0, i;
+	__u64 head, dev_fd;
 
-	span.len = BPF_CORE_READ(task, mm, arg_end) - span.start;
-	span.cut = span.len > PATH_BYTES - 1;
-	if (span.cut)
-		span.len = PATH_BYTES - 1;
-	CLAMP(span.len, PATH_BYTES - 1);
-	return span;
+	bpf_probe_read_kernel_str(start, sizeof(start), address);
+	__builtin_memcpy(&head, start, DEV_FD_BYTES);
+	__builtin_memcpy(&dev_fd, DEV_FD, DEV_FD_BYTES);
+	if (head == dev_fd) {
+		for (i = 0; i < FD_MOST_DIGIT; i++) {
+			char one = start[DEV_FD_BYTES + i];
+
+			if (one < '0' || one > '9')
+				break;
+			fd = fd * 10 + one - '0';
+			digits++;
+		}
+		if (digits &&
+		    (start[DEV_FD_BYTES + digits] == '/' || !start[DEV_FD_BYTES + digits])) {
+			found.dir = fd;
+			address += DEV_FD_BYTES + digits;
+			if (start[DEV_FD_BYTES + digits])
+				address++;
+		}
+	}
+	found.len = bpf_probe_read_kernel_str(scratch->name, PATH_BYTES, address) - 1;
+	return found;
+}
+
+/* One after the other in the same memory: the stack is short. */
+static __always_inline void sighting_renew(struct sighting *seen, __u32 actions)
+{
+	seen->inode = NULL;
+	seen->actions = actions;
+	seen->flags = 0;
+	seen->has_used = false;
+	seen->has_inside = false;
 }
 
 static __always_inline void see_exec(struct scratch *scratch, struct task_struct *task,
 				     struct process *process, struct linux_binprm *bprm)
 {
-	struct sighting seen = {.task = task, .process = process, .actions = EXEC_ACTIONS};
-	struct sighting loader = {.task = task, .process = process, .actions = LOADER_ACTIONS};
-	struct file *file = BPF_CORE_READ(bprm, file);
-	const char *filename = BPF_CORE_READ(bprm, filename);
-	const char *interp = BPF_CORE_READ(bprm, interp);
-	struct args_span args = args_span_of(task);
-	bool script = filename != interp;
-	long len;
+	struct sighting seen = {.task = task, .process = process};
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	struct exec_name name;
 
 	process->before = process->now;
 	image_clear(&process->now);
 	process->now.exec_ns = bpf_ktime_get_boot_ns();
 	process_read_ids(process, task);
-	if (bpf_probe_read_user(scratch->args, args.len, (void *)args.start)) {
-		args.len = 0;
-		args.cut = true;
-	}
-	image_set_args(&process->now, scratch, args.len, args.cut);
-
-	file = file ? file : BPF_CORE_READ(task, mm, exe_file);
+	image_read_args(&process->now, scratch, args_span_of(task));
 	if (!file)
 		return;
-	sight_file(scratch, &seen, file);
+	walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), true);
+	emit_text(scratch, &scratch->path);
 	image_set_exe(&process->now, &scratch->path);
 
 	/* The loader first, since its path is part of what is told of the program. */
 	file = loader_of(task);
-	if (file && sight_file(scratch, &loader, file)) {
-		__u32 loader_len = scratch->path.len;
+	sighting_renew(&seen, LOADER_ACTIONS);
+	if (file && sight_file(scratch, &seen, file)) {
+		__u64 loader_len = AT_MOST(scratch->path.len, LOADER_BYTES);
 
-		if (loader_len > LOADER_BYTES)
-			loader_len = LOADER_BYTES;
 		process->now.loader_len = loader_len;
 		bpf_probe_read_kernel(process->now.loader, loader_len, scratch->path.bytes);
-		access_note(scratch, &loader);
+		access_note(scratch, &seen);
 	}
 
-	file = BPF_CORE_READ(bprm, file);
-	file = file ? file : BPF_CORE_READ(task, mm, exe_file);
-	seen.has_inside = false;
-	sight_file(scratch, &seen, file);
-	len = bpf_probe_read_kernel_str(scratch->name, PATH_BYTES, filename);
-	if (len > 1 && !script)
-		sight_used(scratch, &seen, AT_FDCWD, len - 1);
-	access_note(scratch, &seen);
-	if (script && len > 1) {
-		struct sighting named = {.task = task, .process = process, .actions = EXEC_ACTIONS};
+	sighting_renew(&seen, EXEC_ACTIONS);
+	if (sight_file(scratch, &seen, BPF_CORE_READ(task, mm, exe_file))) {
+		name = exec_name(scratch, BPF_CORE_READ(bprm, interp));
+		if (name.len > 0)
+			sight_used(scratch, &seen, name.dir, name.len);
+		access_note(scratch, &seen);
+	}
 
-		if (sight_name(scratch, &named, AT_FDCWD, len - 1, true))
-			access_note(scratch, &named);
+	/* The kernel has let go of the script's own file. */
+	if (BPF_CORE_READ(bprm, filename) == BPF_CORE_READ(bprm, interp))
+		return;
+	sighting_renew(&seen, EXEC_ACTIONS);
+	name = exec_name(scratch, BPF_CORE_READ(bprm, filename));
+	if (name.len > 0) {
+		sight_name(scratch, &seen, name.dir, name.len, true);
+		access_note(scratch, &seen);
+	} else if (name.dir >= 0) {
+		file = file_of_fd(task, name.dir);
+		if (file && sight_file(scratch, &seen, file))
+			access_note(scratch, &seen);
 	}
 }
 

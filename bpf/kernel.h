@@ -201,6 +201,7 @@ typedef struct {
 
 struct signal_struct {
 	atomic_t live;
+	unsigned int flags;
 	int group_exit_code;
 };
 

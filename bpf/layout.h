@@ -96,19 +96,30 @@ struct access {
 	__u32 zero;
 };
 
+/* A name of a file. A longer one is whole in the map `texts`, by its hash. */
+struct name {
+	__u64 hash;
+	__u32 len;
+	/* The actions that matter by the literals of the entry's generation. */
+	__u32 guess;
+	char text[CONTEXT_PATH_BYTES];
+};
+
 /* What a process did to a file that some recipe may care about: kept until it is delivered and the
- * process is gone. */
+ * process is gone. What is RECORD_AS_GIVEN is here only while it waits, under a key of its own. */
 struct watched {
 	__u64 next;
-	__u64 alias;
 	__u64 timestamp_ns;
 	__u32 actions;
 	__u32 reported;
 	__u32 interest;
 	__u32 generation;
 	__u32 flags;
-	__u32 path_len;
-	char path[CONTEXT_PATH_BYTES];
+	__u32 zero;
+	struct name path;
+	/* Aliases; without a hash there is none. */
+	struct name used;
+	struct name inside;
 };
 
 struct context_path {
@@ -170,6 +181,8 @@ enum syscall_kind {
 enum syscall_flag {
 	/* The last component of `name` is followed if it is a symbolic link. */
 	SYSCALL_FOLLOW = 1 << 0,
+	/* It is if the argument `call_flags` says so. */
+	SYSCALL_FOLLOW_IF_ASKED = 1 << 3,
 	/* The open flags are the first member of a struct that the argument points to. */
 	SYSCALL_FLAGS_INDIRECT = 1 << 1,
 	/* The file is emptied whatever the flags. */
@@ -191,7 +204,8 @@ struct syscall_row {
 	__s8 equal;
 	__s8 any;
 	__s8 none;
-	__s8 open_flags;
+	/* Those of open(2), or the AT_* of linkat(2). */
+	__s8 call_flags;
 	__u32 actions;
 	__u32 actions2;
 	__u32 equal_value;
@@ -273,10 +287,19 @@ struct hash_request {
 	__u64 base_hash;
 };
 
+/* A process did something to a path that the daemon found out. */
 struct merge_request {
-	struct access_key key;
+	struct process_key process;
+	__u64 path; /* user address */
+	__u32 path_len;
 	__u32 actions;
+	__u32 interest; /* if any, the process and the file are watched from now on */
+	__u32 total;	/* answer: all that is known of the process and the file */
+};
+
+/* What was pending has been delivered. */
+struct settle_request {
+	struct access_key key;
 	__u32 reported;
-	__u32 total; /* answer */
 	__u32 zero;
 };

@@ -5,7 +5,8 @@
 
 #include "access.h"
 
-#define AT_FDCWD -100
+#define AT_FDCWD   -100
+#define FMODE_PATH (1 << 14)
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
@@ -32,21 +33,25 @@ static __always_inline int name_read(struct scratch *scratch, const char *addres
 }
 
 /* The parts of the directory that the name in scratch->name starts from. */
-static __always_inline struct span name_base(struct scratch *scratch, struct task_struct *task,
-					     int dir)
+static __always_inline void name_base(struct scratch *scratch, struct task_struct *task, int dir)
 {
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct file *file;
+	struct vfsmount *mnt;
+	struct dentry *dentry;
 
-	if (scratch->name[0] == '/')
-		return walk_up(scratch, BPF_CORE_READ(fs, root.mnt), BPF_CORE_READ(fs, root.dentry),
-			       true);
-	if (dir == AT_FDCWD)
-		return walk_up(scratch, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry),
-			       true);
-	file = file_of_fd(task, dir);
-	return walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-		       true);
+	if (scratch->name[0] == '/') {
+		mnt = BPF_CORE_READ(fs, root.mnt);
+		dentry = BPF_CORE_READ(fs, root.dentry);
+	} else if (dir == AT_FDCWD) {
+		mnt = BPF_CORE_READ(fs, pwd.mnt);
+		dentry = BPF_CORE_READ(fs, pwd.dentry);
+	} else {
+		struct file *file = file_of_fd(task, dir);
+
+		mnt = BPF_CORE_READ(file, f_path.mnt);
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+	}
+	walk_up(scratch, mnt, dentry, true);
 }
 
 struct compare {
@@ -83,7 +88,6 @@ static __always_inline bool same_text(const char *a, const char *b, __u32 len)
 static __always_inline void sight_used(struct scratch *scratch, struct sighting *seen, int dir,
 				       __u32 len)
 {
-	struct span span;
 
 	if (len == 0)
 		return;
@@ -91,8 +95,9 @@ static __always_inline void sight_used(struct scratch *scratch, struct sighting 
 	if (scratch->name[0] == '/' && len == scratch->path.len &&
 	    same_text(scratch->name, scratch->path.bytes, len))
 		return;
-	span = split_name(scratch, name_base(scratch, seen->task, dir), len);
-	emit_text(scratch, &scratch->used, &span);
+	name_base(scratch, seen->task, dir);
+	split_name(scratch, len, false);
+	emit_text(scratch, &scratch->used);
 	seen->has_used = scratch->used.hash != scratch->path.hash;
 }
 
@@ -112,11 +117,10 @@ static long find_slash_step(__u64 index, struct find *find)
  * component below a known directory is exact, anything else may pass through links, which the
  * daemon resolves.
  */
-static __always_inline bool sight_name(struct scratch *scratch, struct sighting *seen, int dir,
+static __always_inline void sight_name(struct scratch *scratch, struct sighting *seen, int dir,
 				       __u32 len, bool follow)
 {
 	struct find find = {.bytes = scratch->name};
-	struct span span = name_base(scratch, seen->task, dir);
 	char first = scratch->name[0];
 
 	bpf_loop(len & (PATH_BYTES - 1), find_slash_step, &find, 0);
@@ -124,9 +128,23 @@ static __always_inline bool sight_name(struct scratch *scratch, struct sighting 
 		seen->flags |= RECORD_AS_GIVEN;
 	if (follow)
 		seen->flags |= RECORD_FOLLOW;
-	span = split_name(scratch, span, len);
-	emit_text(scratch, &scratch->path, &span);
-	return true;
+	name_base(scratch, seen->task, dir);
+	split_name(scratch, len, seen->flags & RECORD_AS_GIVEN);
+	emit_text(scratch, &scratch->path);
+	sight_end(scratch, seen);
+}
+
+static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,
+				   struct process *process, __u32 fd, __u32 actions)
+{
+	struct sighting seen = {.task = task, .process = process, .actions = actions};
+	struct file *file = file_of_fd(task, fd);
+
+	/* A descriptor of a location only: it was no open, so it is no close. */
+	if (!file || (actions == ACTION_CLOSE && BPF_CORE_READ(file, f_mode) & FMODE_PATH))
+		return;
+	if (sight_file(scratch, &seen, file))
+		access_note(scratch, &seen);
 }
 
 #endif

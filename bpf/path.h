@@ -5,48 +5,36 @@
 #define RAQIB_PATH_H
 
 #include "maps.h"
-#include "siphash.h"
-
-/* The parts collected so far: parts[first] to parts[last - 1], root first. */
-struct span {
-	__u32 first;
-	__u32 last;
-	__u32 overflow;
-};
 
 struct walk {
 	struct scratch *scratch;
-	struct dentry *dentry;
-	struct dentry *mnt_root;
-	struct mount *mount;
-	struct span span;
-	bool cross; /* into the parent mounts */
-	bool done;
 };
 
 static long walk_step(__u64 index, struct walk *walk)
 {
-	struct dentry *dentry = walk->dentry;
+	struct scratch *scratch = walk->scratch;
+	struct progress *progress = &scratch->progress;
+	struct dentry *dentry = (void *)progress->dentry;
 	struct dentry *parent;
 	struct part *part;
 	__u32 at;
 
-	if (walk->cross && dentry == walk->mnt_root) {
-		struct mount *mount = walk->mount;
+	if (progress->cross && progress->dentry == progress->mnt_root) {
+		struct mount *mount = (void *)progress->mount;
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
 		if (above == mount || !above)
 			goto done;
-		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mount = above;
-		walk->mnt_root = BPF_CORE_READ(above, mnt.mnt_root);
+		progress->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		progress->mount = (__u64)above;
+		progress->mnt_root = (__u64)BPF_CORE_READ(above, mnt.mnt_root);
 		return 0;
 	}
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (!parent)
 		goto done;
-	at = (walk->span.first - 1) & (PARTS - 1);
-	part = &walk->scratch->parts[at];
+	at = (scratch->span.first - 1) & (PARTS - 1);
+	part = &scratch->parts[at];
 	part->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
 	part->len = BPF_CORE_READ(dentry, d_name.hash_len) >> 32;
 	if (parent == dentry) {
@@ -56,89 +44,98 @@ static long walk_step(__u64 index, struct walk *walk)
 		 * own parent. */
 		bpf_probe_read_kernel(&first, sizeof(first), (void *)part->name);
 		if (first != '/')
-			walk->span.first = at;
+			scratch->span.first = at;
 		goto done;
 	}
-	walk->span.first = at;
-	walk->dentry = parent;
+	scratch->span.first = at;
+	progress->dentry = (__u64)parent;
 	return 0;
 done:
-	walk->done = true;
+	progress->done = 1;
 	return 1;
 }
 
 /*
- * Collect the parts of a path, leaf to root. With `cross`, up to the root of the mount namespace,
- * else within the file system. The verifier accepts the loop since bpf_loop() bounds it: it checks
- * the step once.
+ * Collect the parts of a path, leaf to root, in scratch->span. With `cross`, up to the root of the
+ * mount namespace, else within the file system. The verifier accepts the loop since bpf_loop()
+ * bounds it: it checks the step once.
  */
-static __always_inline struct span walk_up(struct scratch *scratch, struct vfsmount *vfsmount,
-					   struct dentry *dentry, bool cross)
+static __always_inline void walk_up(struct scratch *scratch, struct vfsmount *vfsmount,
+				    struct dentry *dentry, bool cross)
 {
-	struct walk walk = {
-		.scratch = scratch,
-		.dentry = dentry,
-		.mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt),
-		.mnt_root = BPF_CORE_READ(vfsmount, mnt_root),
-		.span = {.first = OPAQUE(PARTS_MIDDLE), .last = OPAQUE(PARTS_MIDDLE)},
-		.cross = cross,
-	};
+	struct progress *progress = &scratch->progress;
+	struct walk walk = {.scratch = scratch};
 
+	progress->dentry = (__u64)dentry;
+	progress->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	progress->mnt_root = (__u64)BPF_CORE_READ(vfsmount, mnt_root);
+	progress->cross = cross;
+	progress->done = 0;
+	scratch->span.first = PARTS_MIDDLE;
+	scratch->span.last = PARTS_MIDDLE;
 	bpf_loop(PARTS_MIDDLE, walk_step, &walk, 0);
-	walk.span.overflow = !walk.done;
-	return walk.span;
+	scratch->span.overflow = !progress->done;
 }
 
-struct split {
-	struct scratch *scratch;
-	struct span span;
-	__u32 start;
-	__u32 len;
-};
-
-static __always_inline void split_component(struct split *split, __u32 end)
+static __always_inline void split_component(struct scratch *scratch, __u32 end)
 {
-	struct scratch *scratch = split->scratch;
-	__u32 start = split->start & (PATH_BYTES - 1);
-	__u32 len = end - split->start;
+	struct progress *progress = &scratch->progress;
+	struct span *span = &scratch->span;
+	__u32 start = progress->start & (PATH_BYTES - 1);
+	__u32 len = end - progress->start;
 	char *name = &scratch->name[start];
 
 	if (len == 0 || (len == 1 && name[0] == '.'))
 		return;
-	if (len == 2 && name[0] == '.' && name[1] == '.') {
-		if (split->span.last > split->span.first)
-			split->span.last--;
+	if (len == 2 && name[0] == '.' && name[1] == '.' &&
+	    !(progress->keep_dots && span->last > progress->floor)) {
+		if (span->last > span->first && span->last > progress->floor)
+			span->last--;
 		return;
 	}
-	if (split->span.last >= PARTS) {
-		split->span.overflow = 1;
+	if (span->last >= PARTS) {
+		span->overflow = 1;
 		return;
 	}
-	scratch->parts[split->span.last & (PARTS - 1)].name = (__u64)name;
-	scratch->parts[split->span.last & (PARTS - 1)].len = len;
-	split->span.last++;
+	scratch->parts[span->last & (PARTS - 1)].name = (__u64)name;
+	scratch->parts[span->last & (PARTS - 1)].len = len;
+	span->last++;
 }
 
-static long split_step(__u64 index, struct split *split)
+static long split_step(__u64 index, struct walk *walk)
 {
+	struct scratch *scratch = walk->scratch;
 	__u32 at = index & (PATH_BYTES - 1);
 
-	if (split->scratch->name[at] == '/') {
-		split_component(split, at);
-		split->start = at + 1;
+	if (scratch->name[at] == '/') {
+		split_component(scratch, at);
+		scratch->progress.start = at + 1;
 	}
 	return 0;
 }
 
-/* Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their
- * letters. */
-static __always_inline struct span split_name(struct scratch *scratch, struct span base, __u32 len)
+/*
+ * Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their
+ * letters, or kept behind a component that may be a link, where letters do not tell.
+ */
+static __always_inline void split_name(struct scratch *scratch, __u32 len, bool keep_dots)
 {
-	struct split split = {.scratch = scratch, .span = base, .start = OPAQUE(0), .len = len};
+	struct progress *progress = &scratch->progress;
+	struct walk walk = {.scratch = scratch};
 
-	bpf_loop(len & (PATH_BYTES - 1), split_step, &split, 0);
-	split_component(&split, len);
-	return split.span;
+	progress->start = 0;
+	progress->floor = scratch->name[0] == '/' ? scratch->span.last : scratch->span.first;
+	progress->keep_dots = keep_dots;
+	bpf_loop(len & (PATH_BYTES - 1), split_step, &walk, 0);
+	split_component(scratch, len);
+}
+
+/* No parts: the name in the scratch is all of the path. */
+static __always_inline void span_clear(struct scratch *scratch)
+{
+	scratch->span.first = PARTS_MIDDLE;
+	scratch->span.last = PARTS_MIDDLE;
+	scratch->span.overflow = 0;
 }
 
 static __always_inline __u32 literal(__u64 hash, enum literal_kind kind)
@@ -150,7 +147,7 @@ static __always_inline __u32 literal(__u64 hash, enum literal_kind kind)
 }
 
 struct hash {
-	struct siphash state;
+	struct siphash *state;
 	const char *bytes;
 };
 
@@ -159,7 +156,7 @@ static long hash_step(__u64 index, struct hash *hash)
 	__u64 word;
 
 	__builtin_memcpy(&word, hash->bytes + (index & (NAME_MAX / 8)) * 8, 8);
-	siphash_word(&hash->state, word);
+	siphash_word(hash->state, word);
 	return 0;
 }
 
@@ -168,31 +165,31 @@ static long hash_step(__u64 index, struct hash *hash)
  * looked at. A bounded `for` would leave the verifier with one state for each number of words, and
  * two of them with the product.
  */
-static __always_inline void hash_component(struct hash *hash, __u32 len)
+static __always_inline void hash_component(struct siphash *state, const char *bytes, __u32 len)
 {
+	struct hash hash = {.state = state, .bytes = bytes};
 	__u64 word;
 
-	bpf_loop(len / 8, hash_step, hash, 0);
-	__builtin_memcpy(&word, hash->bytes + (len & (NAME_MAX & ~7)), 8);
+	bpf_loop(len / 8, hash_step, &hash, 0);
+	__builtin_memcpy(&word, bytes + (len & (NAME_MAX & ~7)), 8);
 	word &= (1ULL << ((len & 7) * 8)) - 1;
-	siphash_word(&hash->state, word | (__u64)len << 56);
+	siphash_word(state, word | (__u64)len << 56);
 }
 
 struct emit {
 	struct scratch *scratch;
 	struct text *text;
-	struct hash hash;
-	__u32 first;
-	__u32 count;
 };
 
 static long emit_step(__u64 index, struct emit *emit)
 {
+	struct scratch *scratch = emit->scratch;
+	struct progress *progress = &scratch->progress;
 	struct text *text = emit->text;
-	struct part *part = &emit->scratch->parts[(emit->first + index) & (PARTS - 1)];
+	struct part *part = &scratch->parts[(scratch->span.first + index) & (PARTS - 1)];
 	__u32 len = part->len & NAME_MAX;
 	__u32 at = text->len;
-	__u32 left = emit->count - (__u32)index; /* components from this one on */
+	__u32 left = progress->count - (__u32)index; /* components from this one on */
 	__u32 depth = index + 1;
 
 	if (part->len > NAME_MAX)
@@ -204,49 +201,46 @@ static long emit_step(__u64 index, struct emit *emit)
 	text->bytes[at] = '/';
 	bpf_probe_read_kernel(&text->bytes[at + 1], len, (void *)part->name);
 	text->len = at + 1 + len;
+	hash_component(&progress->whole, &text->bytes[at + 1], len);
 	if (left == 1) {
-		struct hash base = {.bytes = &text->bytes[at + 1]};
-
-		siphash_begin(&base.state, policy.siphash_key, 1);
-		hash_component(&base, len);
-		text->base_hash = siphash_digest(&base.state);
-	}
-	emit->hash.bytes = &text->bytes[at + 1];
-	hash_component(&emit->hash, len);
-	if (left == 1) {
-		text->hash = siphash_digest(&emit->hash.state);
+		siphash_begin(&progress->component, policy.siphash_key, 1);
+		hash_component(&progress->component, &text->bytes[at + 1], len);
+		text->base_hash = siphash_digest(&progress->component);
+		text->hash = siphash_digest(&progress->whole);
 		return 0;
 	}
 	if (left == 2)
-		text->dir_hash = siphash_digest(&emit->hash.state);
+		text->dir_hash = siphash_digest(&progress->whole);
 	if (policy.prefix_depths >> (depth < 63 ? depth : 63) & 1)
-		text->interest |= literal(siphash_digest(&emit->hash.state), LITERAL_PREFIX);
+		text->interest |= literal(siphash_digest(&progress->whole), LITERAL_PREFIX);
 	return 0;
 }
 
-/* Write the parts as a path into `text`, with hashes and the literals' interest. */
-static __noinline int emit_text(struct scratch *scratch, struct text *text, const struct span *span)
+/* Write the parts in scratch->span as a path into `text`, with hashes and the literals' interest.
+ */
+static __noinline int emit_text(struct scratch *scratch, struct text *text)
 {
-	struct emit emit = {.scratch = scratch, .text = text, .first = span->first};
+	struct emit emit = {.scratch = scratch, .text = text};
+	__u32 count = scratch->span.last - scratch->span.first;
 	__u64 root;
 
-	emit.count = span->last - span->first;
-	siphash_begin(&emit.hash.state, policy.siphash_key, 0);
-	root = siphash_digest(&emit.hash.state);
+	siphash_begin(&scratch->progress.whole, policy.siphash_key, 0);
+	root = siphash_digest(&scratch->progress.whole);
+	scratch->progress.count = count;
 	text->len = 0;
-	text->truncated = span->overflow;
-	text->components = emit.count;
+	text->truncated = scratch->span.overflow;
+	text->components = count;
 	text->interest = policy.residual;
 	text->hash = root;
 	text->dir_hash = root;
 	text->base_hash = 0;
-	if (emit.count == 0) {
+	if (count == 0) {
 		text->bytes[0] = '/';
 		text->len = 1;
 	} else {
 		if (policy.prefix_depths & 1)
 			text->interest |= literal(root, LITERAL_PREFIX);
-		bpf_loop(emit.count & (PARTS - 1), emit_step, &emit, 0);
+		bpf_loop(count & (PARTS - 1), emit_step, &emit, 0);
 	}
 	text->interest |= literal(text->hash, LITERAL_EXACT);
 	text->interest |= literal(text->base_hash, LITERAL_BASE);

@@ -65,7 +65,7 @@ static __always_inline void keep_text(char *field, __u32 field_bytes, const char
 	struct long_text *slot;
 	static const struct long_text empty;
 
-	bpf_probe_read_kernel(field, len < field_bytes ? len : field_bytes, text);
+	bpf_probe_read_kernel(field, AT_MOST(len, field_bytes), text);
 	if (len <= field_bytes)
 		return;
 	slot = bpf_map_lookup_elem(&texts, &hash);
@@ -76,7 +76,7 @@ static __always_inline void keep_text(char *field, __u32 field_bytes, const char
 	}
 	if (slot) {
 		slot->len = len;
-		bpf_probe_read_kernel(slot->text, len < PATH_BYTES ? len : PATH_BYTES, text);
+		bpf_probe_read_kernel(slot->text, AT_MOST(len, PATH_BYTES), text);
 	}
 }
 
@@ -123,6 +123,36 @@ static __always_inline void image_set_args(struct image *image, struct scratch *
 	keep_text(image->args, ARGS_BYTES, scratch->args, len, image->args_hash);
 }
 
+/* Where a program's arguments lie, at most PATH_BYTES - 1 bytes of them. */
+struct args_span {
+	unsigned long start;
+	__u64 len;
+	bool cut;
+};
+
+static __always_inline struct args_span args_span_of(struct task_struct *task)
+{
+	struct args_span span = {.start = BPF_CORE_READ(task, mm, arg_start)};
+
+	span.len = BPF_CORE_READ(task, mm, arg_end) - span.start;
+	span.cut = span.len > PATH_BYTES - 1;
+	if (span.cut)
+		span.len = PATH_BYTES - 1;
+	CLAMP(span.len, PATH_BYTES - 1);
+	return span;
+}
+
+/* Of the current process. */
+static __always_inline void image_read_args(struct image *image, struct scratch *scratch,
+					    struct args_span args)
+{
+	if (bpf_probe_read_user(scratch->args, args.len, (void *)args.start)) {
+		args.len = 0;
+		args.cut = true;
+	}
+	image_set_args(image, scratch, args.len, args.cut);
+}
+
 static __always_inline void image_set_exe(struct image *image, struct text *exe)
 {
 	__u32 len = exe->len;
@@ -162,10 +192,9 @@ static __always_inline void process_read(struct process *process, struct scratch
 	image_clear(&process->before);
 	process_read_ids(process, task);
 	if (exe) {
-		struct span span = walk_up(scratch, BPF_CORE_READ(exe, f_path.mnt),
-					   BPF_CORE_READ(exe, f_path.dentry), true);
-
-		emit_text(scratch, &scratch->inside, &span);
+		walk_up(scratch, BPF_CORE_READ(exe, f_path.mnt), BPF_CORE_READ(exe, f_path.dentry),
+			true);
+		emit_text(scratch, &scratch->inside);
 		image_set_exe(&process->now, &scratch->inside);
 	}
 }
@@ -177,11 +206,14 @@ static __always_inline struct process *process_current(struct scratch *scratch,
 {
 	struct process_key key = process_key_of(task);
 	struct process *process = bpf_map_lookup_elem(&processes, &key);
+	long code;
 
 	if (process)
 		return process;
 	process_read(&scratch->process, scratch, task, key);
-	if (bpf_map_update_elem(&processes, &key, &scratch->process, BPF_NOEXIST))
+	image_read_args(&scratch->process.now, scratch, args_span_of(task));
+	code = bpf_map_update_elem(&processes, &key, &scratch->process, BPF_NOEXIST);
+	if (code && code != -EEXIST)
 		COUNT(lost_process);
 	return bpf_map_lookup_elem(&processes, &key);
 }

@@ -14,6 +14,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#define SIGNAL_GROUP_EXIT 0x4
+
 static __always_inline bool is_agent(void)
 {
 	return bpf_get_current_pid_tgid() >> 32 == policy.agent;
@@ -85,7 +87,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	struct process *process;
 	int dir;
 
-	if (!row || (int)ret < 0 || is_agent())
+	if (!row || is_error(&call, ret) || is_agent())
 		return 0;
 	if (row->kind == SYSCALL_FD_ENTER || row->kind == SYSCALL_FD_RANGE_ENTER)
 		return 0;
@@ -107,7 +109,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 	case SYSCALL_NAME:
 		dir = row->dir >= 0 ? (int)call_arg(&call, row->dir) : AT_FDCWD;
 		see_name(scratch, task, process, call_arg(&call, row->name), dir, row->actions,
-			 row->flags & SYSCALL_FOLLOW);
+			 row_follows(row, &call));
 		if (row->name2 >= 0) {
 			dir = row->dir2 >= 0 ? (int)call_arg(&call, row->dir2) : AT_FDCWD;
 			see_name(scratch, task, process, call_arg(&call, row->name2), dir,
@@ -196,14 +198,18 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 	if (!process)
 		return 0;
 	process->exit_ns = bpf_ktime_get_boot_ns();
-	process->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
-	if (!process->exit_code)
-		process->exit_code = task->exit_code;
-	process->exited = 1;
+	/* What wait(2) tells: group_exit_code has other uses unless the whole group was told to
+	 * exit. */
+	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		process->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
+	else
+		process->exit_code = BPF_CORE_READ(task, group_leader, exit_code);
+	/* A barrier too: merge() adds to the chain, then looks at this. */
+	__sync_lock_test_and_set(&process->exited, 1);
 	if (process->last_watched) {
 		struct forget forget = {.process = key, .file = process->last_watched};
 
-		bpf_loop(1 << 16, forget_step, &forget, 0);
+		bpf_loop(1 << 20, forget_step, &forget, 0);
 	}
 	bpf_map_update_elem(&exited, &key, process, BPF_ANY);
 	bpf_map_delete_elem(&processes, &key);
@@ -230,41 +236,77 @@ int identify(struct process_key *key)
 	return 0;
 }
 
+static __always_inline bool path_from_user(struct scratch *scratch, __u64 address, __u32 len)
+{
+	if (len >= PATH_BYTES || bpf_copy_from_user(scratch->name, len, (void *)address))
+		return false;
+	span_clear(scratch);
+	split_name(scratch, len, false);
+	emit_text(scratch, &scratch->path);
+	return true;
+}
+
 /* The daemon asks for the hash of a path: one algorithm, in one place. */
 SEC("syscall")
 int hash_path(struct hash_request *request)
 {
 	struct scratch *scratch = scratch_get_sleepable();
-	struct span span = {.first = OPAQUE(PARTS_MIDDLE), .last = OPAQUE(PARTS_MIDDLE)};
-	__u32 len = request->path_len;
 
-	if (!scratch || len >= PATH_BYTES)
+	if (!scratch || !path_from_user(scratch, request->path, request->path_len))
 		return -EINVAL;
-	if (bpf_copy_from_user(scratch->name, len, (void *)request->path))
-		return -EFAULT;
-	span = split_name(scratch, span, len);
-	emit_text(scratch, &scratch->path, &span);
 	request->hash = scratch->path.hash;
 	request->dir_hash = scratch->path.dir_hash;
 	request->base_hash = scratch->path.base_hash;
 	return 0;
 }
 
-/* The daemon found out where a name led, or delivered what was pending. Answers with all that is
- * known then. */
+/* The daemon found out where a name led. */
 SEC("syscall")
 int merge(struct merge_request *request)
 {
-	struct access_key key = request->key;
-	struct watched *entry = bpf_map_lookup_elem(&watched, &key);
-	struct access *known = bpf_map_lookup_elem(&accesses, &key);
+	struct scratch *scratch = scratch_get_sleepable();
+	struct access_key key = {};
+	struct sighting seen = {.actions = request->actions};
+	struct process *process;
+	struct watched *entry;
+	struct access *known;
 
+	key.process = request->process;
 	request->total = request->actions;
+	if (!scratch || !path_from_user(scratch, request->path, request->path_len))
+		return -EINVAL;
+	key.file = scratch->path.hash;
+	known = bpf_map_lookup_elem(&accesses, &key);
 	if (known)
 		request->total |= __sync_fetch_and_or(&known->actions, request->actions);
+	entry = bpf_map_lookup_elem(&watched, &key);
+	process = bpf_map_lookup_elem(&processes, &key.process);
+	if (!entry && process && request->interest) {
+		seen.process = process;
+		entry = watched_get(scratch, &seen, &key, true);
+		if (entry)
+			entry->interest = request->interest;
+		/* Its end may have passed by meanwhile. */
+		if (process->exited) {
+			bpf_map_delete_elem(&watched, &key);
+			return 0;
+		}
+	}
 	if (entry) {
 		request->total |= __sync_fetch_and_or(&entry->actions, request->actions);
-		__sync_fetch_and_or(&entry->reported, request->reported);
+		__sync_fetch_and_or(&entry->reported, request->actions);
 	}
+	return 0;
+}
+
+/* The daemon delivered what was pending. */
+SEC("syscall")
+int settle(struct settle_request *request)
+{
+	struct access_key key = request->key;
+	struct watched *entry = bpf_map_lookup_elem(&watched, &key);
+
+	if (entry)
+		__sync_fetch_and_or(&entry->reported, request->reported);
 	return 0;
 }

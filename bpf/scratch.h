@@ -4,6 +4,7 @@
 #define RAQIB_SCRATCH_H
 
 #include "layout.h"
+#include "siphash.h"
 
 /* A path is collected as parts around the middle: dentries from the leaf downwards, named
  * components upwards. */
@@ -14,13 +15,13 @@
 /* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
 #define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))
 
-/* A number that the verifier must take for unknown: it would follow a counter that it knows through
- * every iteration. */
-#define OPAQUE(x)                                \
-	({                                       \
-		__u32 opaque = (x);              \
-		asm volatile("" : "+r"(opaque)); \
-		opaque;                          \
+/* A length that the verifier can follow: compilers test one register and use another, which kernels
+ * before 6.3 do not connect. */
+#define AT_MOST(x, most)                                                                  \
+	({                                                                                \
+		__u64 bounded = (x);                                                      \
+		asm volatile("if %0 <= %1 goto +1; %0 = %1" : "+r"(bounded) : "i"(most)); \
+		bounded;                                                                  \
 	})
 
 struct part {
@@ -41,7 +42,33 @@ struct text {
 	char bytes[PATH_BYTES + NAME_MAX + 16];
 };
 
+/* The parts collected so far: parts[first] to parts[last - 1], root first. */
+struct span {
+	__u32 first;
+	__u32 last;
+	__u32 overflow;
+	__u32 zero;
+};
+
+/* Where a loop over a path stands. It is not on the stack, of which kernels before 6.13 give all
+ * functions together 512 bytes. */
+struct progress {
+	__u64 dentry;
+	__u64 mnt_root;
+	__u64 mount;
+	__u32 cross; /* into the parent mounts */
+	__u32 done;
+	__u32 start;
+	__u32 floor; /* what an absolute name cannot climb above */
+	__u32 keep_dots;
+	__u32 count;
+	struct siphash whole;
+	struct siphash component;
+};
+
 struct scratch {
+	struct span span;
+	struct progress progress;
 	struct part parts[PARTS];
 	struct text path;   /* as reached */
 	struct text used;   /* as used by the program, made absolute */

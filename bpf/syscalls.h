@@ -5,11 +5,13 @@
 
 #include "names.h"
 
-#define FMODE_PATH	 (1 << 14)
-#define FMODE_CREATED	 (1 << 20)
-#define FMODE_WRITE	 2
-#define O_TRUNC		 01000
-#define CLOSE_RANGE_MOST 4096
+#define FMODE_CREATED	  (1 << 20)
+#define O_TRUNC		  01000
+#define S_IFMT		  0170000
+#define S_IFREG		  0100000
+#define AT_SYMLINK_FOLLOW 0x400
+#define MAX_ERRNO	  4095
+#define CLOSE_RANGE_MOST  4096
 
 struct call {
 	struct pt_regs *regs;
@@ -108,6 +110,14 @@ static __always_inline struct syscall_row *syscall_row(struct call *call, __u64 
 	return row->kind == SYSCALL_NONE ? NULL : row;
 }
 
+/* Not every negative result is an error: addresses and offsets have that bit too. */
+static __always_inline bool is_error(const struct call *call, long ret)
+{
+	if (call->compat)
+		ret = (int)ret;
+	return ret < 0 && ret >= -MAX_ERRNO;
+}
+
 static __always_inline bool row_applies(const struct syscall_row *row, const struct call *call)
 {
 	if (row->equal >= 0 && (__u32)call_arg(call, row->equal) != row->equal_value)
@@ -117,16 +127,6 @@ static __always_inline bool row_applies(const struct syscall_row *row, const str
 	if (row->none >= 0 && ((__u32)call_arg(call, row->none) & row->no_bits))
 		return false;
 	return true;
-}
-
-static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,
-				   struct process *process, __u32 fd, __u32 actions)
-{
-	struct sighting seen = {.task = task, .process = process, .actions = actions};
-	struct file *file = file_of_fd(task, fd);
-
-	if (file && sight_file(scratch, &seen, file))
-		access_note(scratch, &seen);
 }
 
 static __always_inline void see_open(struct scratch *scratch, struct task_struct *task,
@@ -147,8 +147,8 @@ static __always_inline void see_open(struct scratch *scratch, struct task_struct
 		return;
 	if (row->flags & SYSCALL_TRUNCATES) {
 		flags = O_TRUNC;
-	} else if (row->open_flags >= 0) {
-		__u64 value = call_arg(call, row->open_flags);
+	} else if (row->call_flags >= 0) {
+		__u64 value = call_arg(call, row->call_flags);
 
 		flags = value;
 		if (row->flags & SYSCALL_FLAGS_INDIRECT)
@@ -167,6 +167,13 @@ static __always_inline void see_open(struct scratch *scratch, struct task_struct
 	access_note(scratch, &seen);
 }
 
+static __always_inline bool row_follows(const struct syscall_row *row, const struct call *call)
+{
+	if (row->flags & SYSCALL_FOLLOW_IF_ASKED)
+		return call_arg(call, row->call_flags) & AT_SYMLINK_FOLLOW;
+	return row->flags & SYSCALL_FOLLOW;
+}
+
 static __always_inline void see_name(struct scratch *scratch, struct task_struct *task,
 				     struct process *process, __u64 address, int dir, __u32 actions,
 				     bool follow)
@@ -181,8 +188,8 @@ static __always_inline void see_name(struct scratch *scratch, struct task_struct
 		see_fd(scratch, task, process, dir, actions);
 		return;
 	}
-	if (sight_name(scratch, &seen, dir, len, follow))
-		access_note(scratch, &seen);
+	sight_name(scratch, &seen, dir, len, follow);
+	access_note(scratch, &seen);
 }
 
 #endif

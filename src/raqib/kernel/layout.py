@@ -35,24 +35,25 @@ def _declarations(header: str) -> str:
     return _DIRECTIVE.sub("", header)
 
 
+_HEADER = files("raqib.kernel").joinpath("objects/layout.h").read_text()
 ffi = cffi.FFI()
-ffi.cdef(_TYPES + _declarations(files("raqib.kernel").joinpath("objects/layout.h").read_text()))
+ffi.cdef(_TYPES + _declarations(_HEADER))
 
 
 def constant(name: str) -> int:
-    """Return an enumerator of the layout by its name.
+    """Return an enumerator or a #define of the layout by its name.
 
     Raises:
         KeyError: there is none of that name.
     """
-    return _ENUMERATORS[name]
+    return _CONSTANTS[name]
 
 
-def _enumerators() -> dict[str, int]:
-    found: dict[str, int] = {}
+def _all_constants() -> dict[str, int]:
+    found = _constants(_HEADER)
     for tag in ("action", "image_flag", "literal_kind", "syscall_kind", "syscall_flag", "record_flag"):
         found.update(ffi.typeof(f"enum {tag}").relements)
     return found
 
 
-_ENUMERATORS = _enumerators()
+_CONSTANTS = _all_constants()

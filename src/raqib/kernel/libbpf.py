@@ -33,6 +33,7 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);
 int bpf_map_get_next_key(int fd, const void *key, void *next);
+int bpf_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values, __u32 *count, const void *opts);
 int bpf_iter_create(int link_fd);
 struct bpf_test_run_opts {
     size_t sz; const void *data_in; void *data_out; __u32 data_size_in; __u32 data_size_out;
@@ -53,6 +54,8 @@ int vsnprintf(char *text, size_t size, const char *format, void *arguments);
 
 _SONAME = "libbpf.so.1"
 _WARN = 0
+_WARNING_BYTES = 1 << 20
+_HEAD, _TAIL = 300, 1500
 
 
 def _open(soname: str) -> Any:
@@ -62,6 +65,11 @@ def _open(soname: str) -> Any:
         raise NotPermittedError(
             f"expected the library {soname}, found none ({error}); install it: apt-get install libbpf1"
         ) from error
+
+
+def _shorten(text: str) -> str:
+    """Leave out the middle of a long text: the verifier's log says at its end what is wrong."""
+    return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]} […] {text[-_TAIL:]}"
 
 
 class Libbpf:
@@ -75,9 +83,10 @@ class Libbpf:
         @ffi.callback("libbpf_print_fn_t")
         def keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
             if level == _WARN:
-                text = ffi.new("char[]", 2048)
-                libc.vsnprintf(text, 2048, form, arguments)
-                self._warnings.append(bytes(ffi.buffer(text)).split(b"\0")[0].decode(errors="replace").strip())
+                text = ffi.new("char[]", _WARNING_BYTES)
+                libc.vsnprintf(text, _WARNING_BYTES, form, arguments)
+                said = bytes(ffi.buffer(text)).partition(b"\0")[0]
+                self._warnings.append(_shorten(said.decode(errors="replace").strip()))
                 del self._warnings[:-100]
             return 0
 

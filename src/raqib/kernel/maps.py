@@ -10,6 +10,7 @@ from raqib.kernel.layout import ffi
 from raqib.kernel.libbpf import Libbpf
 
 NOEXIST = 1
+_BATCH = 256
 
 
 class Map:
@@ -53,15 +54,30 @@ class Map:
             raise self._library.error(f"map {self.name}: delete", code)
         return not code
 
-    def keys(self) -> Iterator[Any]:
-        """Yield a copy of each key. Entries that come and go meanwhile may be seen or not."""
+    def entries(self) -> Iterator[tuple[Any, Any]]:
+        """Yield a copy of each key and value of a hash; what stays there meanwhile is yielded exactly once.
+
+        Keys are walked bucket by bucket: going from key to key would begin anew whenever one has gone.
+        """
+        place = ffi.new("__u32[2]")
+        count = ffi.new("__u32 *")
         before: Any = ffi.NULL
+        room = _BATCH
         while True:
-            key = ffi.new(self._key)
-            code = self._library.calls.bpf_map_get_next_key(self._fd, before, key)
-            if code == -errno.ENOENT:
-                return
+            keys = ffi.new(ffi.typeof(self._key.item.cname + "[]"), room)
+            values = ffi.new(ffi.typeof(self._value.item.cname + "[]"), room)
+            count[0] = room
+            code = self._library.calls.bpf_map_lookup_batch(
+                self._fd, before, ffi.addressof(place, 1), keys, values, count, ffi.NULL
+            )
+            if code == -errno.ENOSPC:  # a bucket holds more
+                room *= 2
+                continue
+            if code not in (0, -errno.ENOENT):
+                raise self._library.error(f"map {self.name}: look-up of many", code)
+            for index in range(count[0]):
+                yield ffi.new(self._key, keys[index]), ffi.new(self._value, values[index])
             if code:
-                raise self._library.error(f"map {self.name}: next key", code)
-            yield key
-            before = key
+                return
+            place[0] = place[1]
+            before = place

@@ -43,7 +43,8 @@ class Syscall(msgspec.Struct, frozen=True):
     name_at: int = -1
     dir2: int = -1
     name2_at: int = -1
-    open_flags: int = -1
+    call_flags: int = -1
+    """Which argument has the flags of open(2) or linkat(2)."""
     flags: tuple[str, ...] = ()
     equal: tuple[int, int] | None = None
     """(argument, value): only such calls count."""
@@ -83,16 +84,17 @@ def _fasync(name: str, x86_64: int | None, aarch64: int | None, i386: int, arm: 
 
 
 SYSCALLS: tuple[Syscall, ...] = (
-    Syscall("open", "OPEN", 2, None, 5, 5, _OPEN, name_at=0, open_flags=1),
-    Syscall("openat", "OPEN", 257, 56, 295, 322, _OPEN, dir=0, name_at=1, open_flags=2),
-    Syscall("openat2", "OPEN", 437, 437, 437, 437, _OPEN, dir=0, name_at=1, open_flags=2, flags=("FLAGS_INDIRECT",)),
+    Syscall("open", "OPEN", 2, None, 5, 5, _OPEN, name_at=0, call_flags=1),
+    Syscall("openat", "OPEN", 257, 56, 295, 322, _OPEN, dir=0, name_at=1, call_flags=2),
+    Syscall("openat2", "OPEN", 437, 437, 437, 437, _OPEN, dir=0, name_at=1, call_flags=2, flags=("FLAGS_INDIRECT",)),
     Syscall("creat", "OPEN", 85, None, 8, 8, _OPEN, name_at=0, flags=("TRUNCATES",)),
-    Syscall("open_by_handle_at", "OPEN", 304, 265, 342, 371, _OPEN, open_flags=2),
+    Syscall("open_by_handle_at", "OPEN", 304, 265, 342, 371, _OPEN, call_flags=2),
     _fd("read", 0, 63, 3, 3, _READ),
     _fd("pread64", 17, 67, 180, 180, _READ),
     _fd("readv", 19, 65, 145, 145, _READ),
     _fd("preadv", 295, 69, 333, 361, _READ),
     _fd("preadv2", 327, 286, 378, 392, _READ),
+    _fd("readdir", None, None, 89, 89, _READ),
     _fd("getdents", 78, None, 141, 141, _READ),
     _fd("getdents64", 217, 61, 220, 217, _READ),
     _fd("write", 1, 64, 4, 4, _WRITE),
@@ -138,7 +140,22 @@ SYSCALLS: tuple[Syscall, ...] = (
     Syscall("renameat", "NAME", 264, 38, 302, 329, _RENAME, _RENAME, dir=0, name_at=1, dir2=2, name2_at=3),
     Syscall("renameat2", "NAME", 316, 276, 353, 382, _RENAME, _RENAME, dir=0, name_at=1, dir2=2, name2_at=3),
     Syscall("link", "NAME", 86, None, 9, 9, _LINK, _LINK, name_at=0, name2_at=1),
-    Syscall("linkat", "NAME", 265, 37, 303, 330, _LINK, _LINK, dir=0, name_at=1, dir2=2, name2_at=3),
+    Syscall(
+        "linkat",
+        "NAME",
+        265,
+        37,
+        303,
+        330,
+        _LINK,
+        _LINK,
+        dir=0,
+        name_at=1,
+        dir2=2,
+        name2_at=3,
+        call_flags=4,
+        flags=("FOLLOW_IF_ASKED",),
+    ),
     Syscall("symlink", "NAME", 88, None, 83, 83, _CREATE, name_at=1),
     Syscall("symlinkat", "NAME", 266, 36, 304, 331, _CREATE, dir=1, name_at=2),
     Syscall("mkdir", "NAME", 83, None, 39, 39, _CREATE, name_at=0),
@@ -172,7 +189,7 @@ def _fill_row(row: Any, syscall: Syscall) -> None:
     row.flags = sum(constant(f"SYSCALL_{flag}") for flag in syscall.flags)
     row.fd, row.fd2 = syscall.fd, syscall.fd2
     row.dir, row.name, row.dir2, row.name2 = syscall.dir, syscall.name_at, syscall.dir2, syscall.name2_at
-    row.open_flags = syscall.open_flags
+    row.call_flags = syscall.call_flags
     row.actions, row.actions2 = int(syscall.actions), int(syscall.actions2)
     row.equal, row.equal_value = syscall.equal or (-1, 0)
     row.any, row.any_bits = syscall.any_bits or (-1, 0)

@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from raqib.errors import RaqibError
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import BpfObject
 from raqib.kernel.ring import Ring
-from raqib.kernel.syscalls import fill
 from raqib.model.actions import NO_ACTIONS, FileAction
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.decode import Record, process
-from raqib.sensors.resolve import Resolver
+from raqib.sensors.policy import Hint, Policy, Teacher
+from raqib.sensors.resolve import Resolver, by_letters
+
+__all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
 
 _HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter", "sys_exit")
-_AS_GIVEN, _FOLLOW = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW")
+_AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
-
-
-class Hint(NamedTuple):
-    """A literal that the kernel tries on names by itself: see `raqib.recipes.compile.Literal`."""
-
-    kind: str
-    value: bytes
-    actions: FileAction
-
-
-class Policy(NamedTuple):
-    """What the recipes want, as far as the kernel can decide it."""
-
-    wanted: FileAction
-    residual: FileAction
-    hints: Iterable[Hint]
-    interest: Callable[[bytes], FileAction]
-    """What a name means to the recipes; asked once for each name that the hints let through."""
 
 
 class Accessed(NamedTuple):
@@ -48,8 +35,24 @@ class Accessed(NamedTuple):
     actions: FileAction
 
 
+class _Followed(NamedTuple):
+    """Where a name led."""
+
+    path: bytes
+    aliases: tuple[bytes, ...]
+    as_given: bool
+    """It cannot be told; the path is the name."""
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        return (self.path, *self.aliases)
+
+
 class FileSensor:
-    """Hooks, maps and records. `observe` gets every observation in which some recipe may be interested."""
+    """Hooks, maps and records. `observe` gets every observation in which some recipe may be interested.
+
+    Belongs to one thread: what the daemon asks the kernel for is worked out in memory that is there once.
+    """
 
     def __init__(self, observe: Callable[[FileObservation], None], sizes: Mapping[str, int] | None = None) -> None:
         """Load the programs; nothing is seen before `start`."""
@@ -61,63 +64,26 @@ class FileSensor:
         self._watched = self._bpf.map("watched", "struct access_key", "struct watched")
         self._paths = self._bpf.map("paths", "uint64_t", "struct context_path")
         self._texts = self._bpf.map("texts", "uint64_t", "struct long_text")
-        self._verdicts = self._bpf.map("verdicts", "uint64_t", "struct verdict")
-        self._literals = self._bpf.map("literals", "struct literal_key", "uint32_t")
-        self._policy_map = self._bpf.map(".data.policy", "uint32_t", "struct policy")
-        self._syscalls = self._bpf.map(".data.syscalls", "uint32_t", "struct syscall_table")
         self._counters = self._bpf.map(".data.counters", "uint32_t", "struct counters")
         self._zero = self._counters.key(0)
         self._resolver = Resolver()
         self._ring = Ring(self._bpf, "records", "struct record", self._receive)
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
-        self._known: list[Any] = []
         self._swept = 0
+        self._settled: list[Any] = []
+        self._lost_texts = 0
         self.agent = self._identify()
-        self._policy = self._new_policy()
-        self._policy_map.set(self._zero, self._policy)
+        self._teacher = Teacher(self._bpf, self.agent)
 
     def _identify(self) -> ProcessKey:
         key: Any = ffi.new("struct process_key *")
         self._bpf.run("identify", key, ffi.sizeof("struct process_key"))
         return ProcessKey(key.pid, key.start_ns)
 
-    def _new_policy(self) -> Any:
-        policy: Any = ffi.new("struct policy *")
-        policy.siphash_key = [int.from_bytes(os.urandom(8), "little") for _ in range(2)]
-        policy.cpus = self._bpf.cpus
-        policy.agent = self.agent.pid
-        return policy
-
     def set_policy(self, policy: Policy) -> None:
         """Teach the kernel what the recipes want; verdicts under the policy before end."""
-        generation = self._policy.generation + 1
-        depths = 0
-        fresh: dict[tuple[int, int], int] = {}
-        for hint in policy.hints:
-            kind = constant(f"LITERAL_{hint.kind.upper()}")
-            if hint.kind == "prefix":
-                components = len([part for part in hint.value.split(b"/") if part])
-                depths |= 1 << min(components, 63)
-            hash_ = self.hash(b"/" + hint.value) if hint.kind == "base" else self.hash(hint.value)
-            entry = (hash_.base_hash if hint.kind == "base" else hash_.hash, kind)
-            fresh[entry] = fresh.get(entry, 0) | int(hint.actions)
-        keys = []
-        for (hash_value, kind), actions in fresh.items():
-            key = self._literals.key({"hash": hash_value, "kind": kind, "generation": generation})
-            self._literals.set(key, self._literals.value(actions))
-            keys.append(key)
         self._interest = policy.interest
-        self._policy.generation = generation
-        self._policy.prefix_depths = depths
-        self._policy.wanted = int(policy.wanted)
-        self._policy.residual = int(policy.residual)
-        self._policy_map.set(self._zero, self._policy)
-        table = self._syscalls.value()
-        fill(table, policy.wanted)
-        self._syscalls.set(self._zero, table)
-        for key in self._known:
-            self._literals.delete(key)
-        self._known = keys
+        self._teacher.teach(policy)
 
     def start(self) -> None:
         """Attach every hook, then take in the processes that were there before."""
@@ -133,16 +99,6 @@ class FileSensor:
         """Hand over what waits; return the number of records."""
         return self._ring.consume()
 
-    def hash(self, path: bytes) -> Any:
-        """Return the kernel's hashes of a path, as a `struct hash_request`."""
-        text = ffi.from_buffer(path)
-        request: Any = ffi.new("struct hash_request *")
-        request.path, request.path_len = int(ffi.cast("uintptr_t", text)), len(path)
-        code = self._bpf.run("hash_path", request, ffi.sizeof("struct hash_request"))
-        if code:
-            raise ValueError(f"expected a path of less than 4096 bytes, found {len(path)}: {os.strerror(-code)}")
-        return request
-
     def process(self, key: ProcessKey) -> Process | None:
         """Return what the kernel knows of a process, also if it has ended."""
         raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
@@ -151,7 +107,7 @@ class FileSensor:
 
     def living(self) -> Iterator[ProcessKey]:
         """Yield the processes that live."""
-        for key in self._processes.keys():  # noqa: SIM118  # a kernel map, not a dict
+        for key, _ in self._processes.entries():
             yield ProcessKey(key.pid, key.start_ns)
 
     def accessed(self, key: ProcessKey, most: int = 1000) -> list[Accessed]:
@@ -171,26 +127,35 @@ class FileSensor:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Return the kernel side's counters by name."""
+        """Return the kernel side's counters by name, and how many long names were no longer whole when delivered."""
         raw = self._counters.get(self._zero)
-        return {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
+        counters = {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
+        return counters | {"lost_text": self._lost_texts}
 
     def sweep(self) -> int:
         """Deliver what did not fit into the ring buffer when it happened; return the number of files."""
+        self._drop_ended()
         pending = self.counters()["pending"]
         if pending == self._swept:
             return 0
         self._swept = pending
         count = 0
-        for key in self._watched.keys():  # noqa: SIM118  # a kernel map, not a dict
-            entry = self._watched.get(key)
-            if entry is None:
-                continue
-            fresh = entry.actions & entry.interest & ~entry.reported
+        for key, entry in list(self._watched.entries()):
+            fresh = FileAction(entry.actions & entry.interest & ~entry.reported)
             if fresh:
                 count += 1
-                self._deliver_pending(key, entry, FileAction(fresh))
+                self._deliver_pending(key, entry, fresh)
         return count
+
+    def _drop_ended(self) -> None:
+        """Remove what the last sweep delivered of processes that had ended, or ended while it ran.
+
+        A process drops what has been delivered when it ends, but not what still waits then.
+        """
+        settled, self._settled = self._settled, []
+        for key in settled:
+            if self._processes.get(ffi.addressof(key, "process")) is None:
+                self._watched.delete(key)
 
     def close(self) -> None:
         """Detach everything."""
@@ -204,71 +169,94 @@ class FileSensor:
     def _receive(self, raw: Any) -> None:
         record = Record(raw, self._text)
         if record.flags & _AS_GIVEN:
-            self._receive_as_given(record)
+            others = (record.inside,) if record.inside else ()
+            names = self._follow(record.path, others, raw.process.key.pid, raw.process.mnt_ns, record.flags)
+            if FileAction(raw.fresh) & self._interest_of(names.all):
+                self._observe_followed(record.observation(), names)
             return
         interest = NO_ACTIONS
+        teach = record.flags & _UNDECIDED and not record.flags & _TRUNCATED
         for hash_, name in record.names():
             meaning = self._interest(name)
             interest |= meaning
-            if (
-                record.flags & _UNDECIDED
-                and not record.flags & _TRUNCATED
-                and raw.generation == self._policy.generation
-            ):
-                verdict = self._verdicts.value({"generation": raw.generation, "interest": int(meaning)})
-                self._verdicts.set(self._verdicts.key(hash_), verdict)
+            if teach:
+                self._teacher.teach_verdict(hash_, meaning, raw.generation)
         if FileAction(raw.actions) & interest:
             self._observe(record.observation())
 
-    def _receive_as_given(self, record: Record) -> None:
-        self._observe_as_given(record.observation(), follow=bool(record.flags & _FOLLOW))
+    def _follow(self, given: bytes, others: tuple[bytes, ...], pid: int, mnt_ns: int, flags: int) -> _Followed:
+        """Find out where a name led; `others` are further names of the same."""
+        named = by_letters(given)
+        path = None
+        if not flags & _TRUNCATED:
+            path = self._resolver.resolve(given, pid=pid, mnt_ns=mnt_ns, follow=bool(flags & _FOLLOW))
+        aliases = others if path in (None, named) else (named, *others)
+        return _Followed(path or named, aliases, as_given=path is None)
 
-    def _observe_as_given(self, seen: FileObservation, *, follow: bool) -> None:
-        """Find out where the name led, and join what the process has done to that file before."""
-        actor = seen.process
-        path = self._resolver.resolve(
-            seen.path, pid=actor.pid, mnt_ns=actor.namespaces.mnt_ns, follow=follow and not seen.new & FileAction.UNLINK
+    def _observe_followed(self, seen: FileObservation, names: _Followed) -> None:
+        """Join what the process has done to that file before, and what it will do."""
+        total = self._merge(seen.process.key, names.path, seen.new, self._interest_of(names.all))
+        self._observe(
+            replace(
+                seen,
+                path=names.path,
+                aliases=names.aliases,
+                as_given=names.as_given,
+                actions=seen.actions | total,
+            )
         )
-        if path is not None and path != seen.path:
-            total = self._merge(actor.key, self.hash(path).hash, seen.new, NO_ACTIONS)
-            seen = replace(seen, path=path, aliases=(seen.path, *seen.aliases), actions=total, as_given=False)
-        elif path is not None:
-            seen = replace(seen, as_given=False)
-        if any(seen.actions & self._interest(name) for name in seen.names):
-            self._observe(seen)
 
-    def _merge(self, key: ProcessKey, file: int, actions: FileAction, reported: FileAction) -> FileAction:
+    def _interest_of(self, names: Iterable[bytes]) -> FileAction:
+        return reduce(or_, map(self._interest, names), NO_ACTIONS)
+
+    def _merge(self, key: ProcessKey, path: bytes, actions: FileAction, interest: FileAction) -> FileAction:
+        """Add to what the kernel knows of a process and a file; return all of it."""
+        if len(path) >= constant("PATH_BYTES"):
+            return actions
+        text = ffi.from_buffer(path)
         request: Any = ffi.new("struct merge_request *")
-        request.key.process.pid, request.key.process.start_ns, request.key.file = key.pid, key.start_ns, file
-        request.actions, request.reported = int(actions), int(reported)
-        self._bpf.run("merge", request, ffi.sizeof("struct merge_request"))
+        request.process.pid, request.process.start_ns = key.pid, key.start_ns
+        request.path, request.path_len = int(ffi.cast("uintptr_t", text)), len(path)
+        request.actions, request.interest = int(actions), int(interest)
+        code = self._bpf.run("merge", request, ffi.sizeof("struct merge_request"))
+        if code:
+            raise RaqibError(f"expected the kernel to take a path of {len(path)} bytes, found {os.strerror(-code)}")
         return FileAction(request.total)
 
     def _deliver_pending(self, key: Any, entry: Any, fresh: FileAction) -> None:
         identity = ProcessKey(key.process.pid, key.process.start_ns)
-        actor = self.process(identity) or Process(key=identity)
-        path = bytes(ffi.buffer(entry.path, min(entry.path_len, len(entry.path))))
-        aliases = []
-        if entry.path_len > len(entry.path):
-            path = self._text(key.file) or path
-        if entry.alias:
-            alias = self._paths.get(self._paths.key(entry.alias))
-            if alias is not None:
-                aliases.append(bytes(ffi.buffer(alias.path, min(alias.len, len(alias.path)))))
+        as_given = bool(entry.flags & _AS_GIVEN)
         seen = FileObservation(
-            process=actor,
-            path=path,
-            aliases=tuple(aliases),
+            process=self.process(identity) or Process(key=identity),
+            path=self._name(entry.path) or b"",
+            aliases=tuple(name for name in map(self._name, (entry.used, entry.inside)) if name),
             actions=FileAction(entry.actions),
             new=fresh,
             timestamp_ns=entry.timestamp_ns,
-            as_given=bool(entry.flags & _AS_GIVEN),
-            deleted=bool(entry.flags & constant("RECORD_DELETED")),
+            as_given=as_given,
+            deleted=bool(entry.flags & _DELETED),
         )
-        if seen.as_given:
-            self._observe_as_given(seen, follow=bool(entry.flags & _FOLLOW))
-        elif any(seen.actions & self._interest(name) for name in seen.names):
-            self._observe(seen)
-        self._merge(identity, key.file, NO_ACTIONS, fresh)
-        if actor.exit_ns is not None:
+        if as_given:
             self._watched.delete(key)
+            mnt_ns = seen.process.namespaces.mnt_ns
+            names = self._follow(seen.path, seen.aliases, identity.pid, mnt_ns, entry.flags)
+            if fresh & self._interest_of(names.all):
+                self._observe_followed(seen, names)
+            return
+        if seen.actions & self._interest_of(seen.names):
+            self._observe(seen)
+        request: Any = ffi.new("struct settle_request *")
+        request.key, request.reported = key[0], int(fresh)
+        self._bpf.run("settle", request, ffi.sizeof("struct settle_request"))
+        self._settled.append(key)
+
+    def _name(self, name: Any) -> bytes | None:
+        if not name.hash:
+            return None
+        if name.len <= len(name.text):
+            return bytes(ffi.buffer(name.text, name.len))
+        whole = self._text(name.hash)
+        if whole is None:
+            self._lost_texts += 1
+            return bytes(ffi.buffer(name.text))
+        return whole

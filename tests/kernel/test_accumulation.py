@@ -1,0 +1,129 @@
+"""Actions add up for a process and a file, so that a recipe that wants all of several matches once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from raqib.context.lineage import Lineage
+from raqib.matcher.matcher import Matcher
+from raqib.model.actions import FileAction
+from raqib.recipes.compile import compile_set
+from raqib.recipes.load import load_text
+from raqib.sensors.files import Hint, Policy
+from tests.kernel.acting import AT_FDCWD, Argument, Call, Watch, arguments_of, argv, text
+from tests.kernel.test_actions import AT_EMPTY_PATH, EXECUTED, MAP_PRIVATE, MMAP, OPEN, PROT_READ, READ, UNLINK, opened
+
+RECIPE = """
+- kind: test
+  name: itself
+  mechanism: file_access
+  breed: file_access
+  importance: low
+  file_actions: [open, mmap, execve, unlink]
+  file_actions_how: all
+  bases: [{{dir: "{directory}"}}]
+"""
+
+
+@pytest.fixture
+def program(act_program: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "program"
+    shutil.copy(act_program, path)
+    return path
+
+
+@pytest.fixture
+def matcher(watch: Watch, tmp_path: Path) -> Matcher:
+    loaded = load_text(RECIPE.format(directory=tmp_path), "test")
+    assert [] == [one for one in loaded.diagnostics if one.severity == "error"]
+    compiled = compile_set(loaded.recipes)
+    hints = [Hint(one.kind, one.value, one.actions) for one in compiled.literals]
+    watch.look(tmp_path, Policy(compiled.wanted, compiled.residual, hints, compiled.interest))
+    return Matcher(compiled)
+
+
+def matches(watch: Watch, matcher: Matcher) -> list[tuple[int, FileAction]]:
+    lineage = Lineage(watch.sensor.process)
+    return [(one.process.pid, one.actions) for one in watch.seen for _ in matcher.match(one, lineage)]
+
+
+UNLINKS = [
+    pytest.param(lambda program: ["unlinkat", AT_FDCWD, program, 0], id="by name"),
+    pytest.param(lambda program: ["unlinkat", "$dir", text("program"), 0], id="below a directory"),
+    pytest.param(lambda program: ["unlinkat", AT_FDCWD, program.parent / "alias/program", 0], id="through a link"),
+]
+
+
+@pytest.mark.parametrize("unlink", UNLINKS)
+def test_all_of_four_match_once(watch: Watch, matcher: Matcher, program: Path, unlink) -> None:  # type: ignore[no-untyped-def]
+    (program.parent / "alias").symlink_to(program.parent)
+    calls: list[Call] = [
+        opened(program, os.O_RDONLY),
+        ["mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0],
+        ["execve", program, *argv("program", "openat", "-100", text(program.parent), os.fsencode(str(os.O_PATH)),
+                                  "0", "as", "dir", ",", *arguments(unlink(program)))],
+    ]  # fmt: skip
+    watch.act(*calls)
+    assert [(watch.pid, EXECUTED | UNLINK)] == matches(watch, matcher)
+
+
+def arguments(call: list[Argument]) -> list[bytes]:
+    return [text(one) if isinstance(one, Path) else os.fsencode(str(one)) if not isinstance(one, bytes) else one
+            for one in call]  # fmt: skip
+
+
+def test_three_of_four_do_not_match(watch: Watch, matcher: Matcher, program: Path) -> None:
+    watch.act(
+        opened(program, os.O_RDONLY),
+        ["mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0],
+        ["unlinkat", AT_FDCWD, program, 0],
+    )
+    assert OPEN | MMAP | UNLINK == watch.of()["program"]
+    assert [] == matches(watch, matcher)
+
+
+def test_what_was_done_by_name_first_counts(watch: Watch, matcher: Matcher, program: Path) -> None:
+    """The daemon learns of the unlink, and tells the kernel, before the rest happens."""
+    go = os.pipe()
+    calls: list[Call] = [
+        opened(program, os.O_RDONLY),
+        ["unlinkat", AT_FDCWD, program, 0],
+        ["read", go[0], "buf", 1],
+        ["mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0],
+        ["execveat", "$f", text(""), *argv("program"), AT_EMPTY_PATH],
+    ]
+    child = subprocess.Popen([watch.program, *arguments_of(calls)], pass_fds=[go[0]])
+    try:
+        watch.wait(lambda: any(UNLINK in one.new for one in watch.seen))
+    finally:
+        os.close(go[1])
+        assert 0 == child.wait(20)
+        os.close(go[0])
+    watch.sensor.consume()
+    assert [(child.pid, EXECUTED | UNLINK)] == matches(watch, matcher)
+
+
+def test_forked_child_starts_empty(watch: Watch, program: Path) -> None:
+    watch.act(
+        opened(program, os.O_RDONLY),
+        ["fork", "[", "read", "$f", "buf", 1, "]"],
+        ["mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0],
+    )
+    assert {"program": OPEN | MMAP} == watch.of()
+    (child,) = watch.keys() - {one.process.key for one in watch.seen if one.process.pid == watch.pid}
+    (seen,) = (one for one in watch.seen if one.process.key == child)
+    assert (READ, READ) == (seen.new, seen.actions)
+
+
+def test_parts_of_one_match_are_told_by_threads(watch: Watch, matcher: Matcher, program: Path) -> None:
+    watch.act(
+        ["thread", "[", *opened(program, os.O_RDONLY), "]"],
+        ["thread", "[", "mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0, "]"],
+    )
+    assert {"program": OPEN | MMAP} == watch.of()
+    assert 1 == len(watch.keys())

@@ -1,0 +1,126 @@
+"""What the kernel side and the daemon exchange has one layout: the object's types are compared with the decoders'."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import raqib.kernel
+from raqib.kernel.layout import constant, ffi
+from raqib.kernel.syscalls import SYSCALLS, fill
+from raqib.model.actions import ACTION_NAMES, ALL_ACTIONS, FileAction
+
+ROOT = Path(__file__).parents[2]
+OBJECTS = Path(str(files(raqib.kernel))) / "objects"
+MACHINES = ("x86_64", "aarch64")
+STRUCTS = (
+    "process_key",
+    "image",
+    "process",
+    "access_key",
+    "access",
+    "name",
+    "watched",
+    "context_path",
+    "long_text",
+    "verdict",
+    "literal_key",
+    "policy",
+    "syscall_row",
+    "syscall_table",
+    "counters",
+    "record",
+    "hash_request",
+    "merge_request",
+    "settle_request",
+)
+
+
+@cache
+def types_of(machine: str) -> dict[str, dict[str, Any]]:
+    """Return the structs of an object's BTF by name."""
+    shown = subprocess.run(
+        ["bpftool", "-j", "btf", "dump", "file", OBJECTS / f"raqib.{machine}.bpf.o"], capture_output=True, check=True
+    )
+    types = json.loads(shown.stdout)["types"]
+    return {one["name"]: one for one in types if one["kind"] == "STRUCT" and one["name"] != "(anon)"}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", STRUCTS)
+def test_struct(name: str, machine: str) -> None:
+    known = types_of(machine)
+    assert name in known, "the object has no such type: does a program or a map use it?"
+    ours = ffi.typeof(f"struct {name}")
+    fields = {field: kind.offset * 8 for field, kind in ours.fields or ()}
+    assert {member["name"]: member["bits_offset"] for member in known[name]["members"]} == fields
+    assert known[name]["size"] == ffi.sizeof(ours)
+
+
+def test_every_struct_is_compared() -> None:
+    header = (ROOT / "bpf/layout.h").read_text()
+    assert sorted(re.findall(r"^struct (\w+) \{", header, re.MULTILINE)) == sorted(STRUCTS)
+
+
+def test_installed_header_is_the_source() -> None:
+    assert (ROOT / "bpf/layout.h").read_text() == (OBJECTS / "layout.h").read_text()
+
+
+def test_actions_are_those_of_the_model() -> None:
+    assert {name: constant(f"ACTION_{name.upper()}") for name in ACTION_NAMES} == {
+        name: int(action) for name, action in ACTION_NAMES.items()
+    }
+
+
+def numbers(*candidates: str) -> dict[str, int]:
+    """Return the numbers of a header of the kernel, or skip if there is none."""
+    for candidate in candidates:
+        path = Path("/usr/include") / candidate
+        if path.exists():
+            found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", path.read_text(), re.MULTILINE)
+            return {name: int(number) for name, number in found}
+    pytest.skip(f"none of {', '.join(candidates)} is installed below /usr/include")
+
+
+@pytest.mark.parametrize(
+    ("column", "headers"),
+    [
+        ("x86_64", ("x86_64-linux-gnu/asm/unistd_64.h", "asm/unistd_64.h")),
+        ("i386", ("x86_64-linux-gnu/asm/unistd_32.h", "asm/unistd_32.h")),
+        ("aarch64", ("asm-generic/unistd.h",)),
+    ],
+)
+def test_syscall_numbers(column: str, headers: tuple[str, ...]) -> None:
+    known = numbers(*headers)
+    # What 32-bit programs call mmap is here the call with the offset in pages.
+    names = {"mmap": "mmap2"} if column == "i386" else {}
+    if column == "aarch64":
+        names = {"sendfile64": "sendfile"}
+    ours = {names.get(one.name, one.name): getattr(one, column) for one in SYSCALLS}
+    assert {name: number for name, number in ours.items() if number is not None} == {
+        name: known.get(name) for name, number in ours.items() if number is not None
+    }
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_two_calls_share_a_number(machine: str) -> None:
+    table = ffi.new("struct syscall_table *")
+    fill(table, ALL_ACTIONS, machine)
+    column, compat = ("x86_64", "i386") if machine == "x86_64" else ("aarch64", "arm")
+    for rows, name in ((table.rows[0], column), (table.rows[1], compat)):  # type: ignore[attr-defined]
+        expected = sum(getattr(one, name) is not None for one in SYSCALLS)
+        assert expected == sum(rows[index].kind != 0 for index in range(len(rows)))
+
+
+def test_table_has_only_what_is_wanted() -> None:
+    table = ffi.new("struct syscall_table *")
+    fill(table, FileAction.FLOCK, "x86_64")
+    rows = table.rows[0]  # type: ignore[attr-defined]
+    assert [73] == [index for index in range(len(rows)) if rows[index].kind]

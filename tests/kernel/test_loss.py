@@ -1,0 +1,203 @@
+"""Nothing is lost in silence: what has no room waits, what cannot wait is counted, what has ended goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
+from tests.kernel.acting import AT_FDCWD, Call, Watch, arguments_of, below, text
+from tests.kernel.test_actions import CLOSE, CREATE, OPEN, UNLINK
+
+MakeWatch = Callable[[dict[str, int]], Watch]
+SMALLEST_RING = 4096
+FILES = 2000
+
+
+def entries(watch: Watch, name: str, key: str, value: str) -> int:
+    return sum(1 for _ in watch.sensor._bpf.map(name, key, value).entries())
+
+
+def watched(watch: Watch) -> int:
+    return entries(watch, "watched", "struct access_key", "struct watched")
+
+
+def processes(watch: Watch) -> int:
+    return entries(watch, "processes", "struct process_key", "struct process")
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Path:
+    directory = tmp_path / "crowd"
+    directory.mkdir()
+    for index in range(FILES):
+        (directory / str(index)).touch()
+    return directory
+
+
+def start(make_watch: MakeWatch, sizes: dict[str, int], directory: Path, actions: FileAction = OPEN | CLOSE) -> Watch:
+    """Start a sensor that wants no action of which only a name is known: those of all processes would be told."""
+    watch = make_watch(sizes)
+    watch.look(directory, below(directory, actions))
+    watch.sensor.start()
+    return watch
+
+
+def delivered(watch: Watch) -> dict[str, FileAction]:
+    """What was told, each action of each file exactly once."""
+    found: dict[str, FileAction] = {}
+    for one in watch.seen:
+        name = os.fsdecode(one.path).removeprefix(f"{watch.directory}/")
+        assert NO_ACTIONS == found.get(name, NO_ACTIONS) & one.new
+        found[name] = found.get(name, NO_ACTIONS) | one.new
+    return found
+
+
+@pytest.mark.parametrize("lives", [False, True], ids=["process has ended", "process lives"])
+def test_burst_without_reading(make_watch: MakeWatch, crowd: Path, lives: bool) -> None:
+    watch = start(make_watch, {"records": 4 * SMALLEST_RING}, crowd)
+    reads, writes = os.pipe()
+    calls: list[Call] = [["flood", crowd, FILES, FILES, -1], *([["read", reads, "buf", 1]] if lives else [])]
+    child = subprocess.Popen([watch.program, *arguments_of(calls)], pass_fds=[reads])
+    os.close(reads)
+    try:
+        if lives:
+            # It waits once it has blocked in read(2), after all that it had to do.
+            stat = Path(f"/proc/{child.pid}/syscall")
+            watch_until_blocked(stat)
+        else:
+            assert 0 == child.wait(60)
+        assert watch.sensor.counters()["pending"] > FILES
+        while watch.sensor.consume():
+            pass
+        in_ring = len(watch.seen)
+        assert FILES > in_ring
+        assert watch.sensor.sweep() > 0
+        while watch.sensor.consume():
+            pass
+        expected = {str(index): OPEN | CLOSE for index in range(FILES)}
+        assert expected == {name: actions for name, actions in delivered(watch).items() if name in expected}
+        assert {child.pid} == {one.process.pid for one in watch.seen}
+        told = len(watch.seen)
+        watch.sensor.sweep()
+        assert told == len(watch.seen)
+        assert {0} == {value for name, value in watch.sensor.counters().items() if name.startswith("lost_")}
+    finally:
+        os.close(writes)
+        assert 0 == child.wait(20)
+    watch.sensor.sweep()
+    assert 0 == watched(watch)
+
+
+def watch_until_blocked(syscall: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not syscall.read_text().startswith("0 "):  # read(2) on x86-64
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+def test_burst_of_names(make_watch: MakeWatch, tmp_path: Path) -> None:
+    """What is named only waits as well, with its links resolved at the end."""
+    (tmp_path / "alias").symlink_to(tmp_path)
+    watch = start(make_watch, {"records": SMALLEST_RING}, tmp_path, ALL_ACTIONS)
+    calls: list[Call] = []
+    for index in range(100):
+        calls += [["mkdirat", AT_FDCWD, tmp_path / f"alias/{index}", 0o700]]
+        calls += [["unlinkat", AT_FDCWD, tmp_path / f"alias/{index}", 0x200]]
+    watch_act_unread(watch, calls)
+    assert watch.sensor.counters()["pending"] > 0
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    assert {str(index): CREATE | UNLINK for index in range(100)} == delivered(watch)
+    assert {False} == {one.as_given for one in watch.seen}
+    assert 0 == watched(watch)
+
+
+def watch_act_unread(watch: Watch, calls: list[Call]) -> None:
+    subprocess.run([watch.program, *arguments_of(calls)], check=True)
+
+
+def test_pending_alias(make_watch: MakeWatch, crowd: Path) -> None:
+    """Only the alias matters to the recipes: it waits with the file."""
+    alias = crowd.parent / "alias"
+    alias.symlink_to(crowd)
+    watch = start(make_watch, {"records": SMALLEST_RING}, alias)
+    watch_act_unread(watch, [["openat", AT_FDCWD, alias / str(index), 0] for index in range(200)])
+    assert watch.sensor.counters()["pending"] > 0
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    assert {str(crowd / str(index)): OPEN for index in range(200)} == delivered(watch)
+    assert {(os.fsencode(alias / Path(os.fsdecode(one.path)).name),) for one in watch.seen} == {
+        one.aliases for one in watch.seen
+    }
+
+
+def test_long_pending_path(make_watch: MakeWatch, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 200) / ("e" * 200)
+    deep.mkdir(parents=True)
+    for index in range(50):
+        (deep / str(index)).touch()
+    watch = start(make_watch, {"records": SMALLEST_RING}, deep)
+    watch_act_unread(watch, [["flood", deep, 50, 50, -1]])
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    expected = {str(index): OPEN | CLOSE for index in range(50)}
+    assert expected == {name: actions for name, actions in delivered(watch).items() if name in expected}
+
+
+def test_no_room_to_watch(make_watch: MakeWatch, crowd: Path) -> None:
+    watch = start(make_watch, {"watched": 64}, crowd, ALL_ACTIONS)
+    watch_act_unread(watch, [["flood", crowd, 200, 200, -1], ["execve", watch.program, b"argv:1", b"act", "env"]])
+    watch.sensor.consume()
+    assert watch.sensor.counters()["lost_watched"] > 0
+    # The loss is told with whatever is told afterwards of a process in whose time it fell.
+    assert 0 == watched(watch)
+    assert watch.seen
+    subprocess.run([watch.program, *arguments_of([
+        ["flood", crowd, 200, 200, -1], ["unlinkat", AT_FDCWD, crowd / "7", 0],
+    ])], check=True)  # fmt: skip
+    watch.sensor.consume()
+    seen = watch.last(UNLINK)
+    assert seen.lost > 0
+
+
+def test_ended_processes_leave(make_watch: MakeWatch, crowd: Path) -> None:
+    watch = start(make_watch, {}, crowd)
+    before = processes(watch)
+    forks: list[Call] = []
+    for _ in range(200):
+        forks += [["fork", "[", "openat", str(AT_FDCWD), text(crowd / "1"), "0", "]"]]
+    for _ in range(10):
+        watch.act(*forks)
+    assert 2000 == len(watch.keys())
+    assert 0 == watched(watch)
+    assert abs(before - processes(watch)) < 50
+
+
+def test_threads_that_meet_at_one_file(make_watch: MakeWatch, crowd: Path) -> None:
+    """Whoever is first, the chain by which the end finds the entries is whole."""
+    watch = start(make_watch, {}, crowd)
+    watch.act(["crowd", crowd, FILES, 4])
+    assert {str(index) for index in range(FILES)} <= set(delivered_at_all(watch))
+    assert 0 == watched(watch)
+
+
+def delivered_at_all(watch: Watch) -> set[str]:
+    return {os.fsdecode(one.path).removeprefix(f"{watch.directory}/") for one in watch.seen}
+
+
+@pytest.mark.slow
+def test_flood_of_known_files(make_watch: MakeWatch, crowd: Path) -> None:
+    (crowd / "needle").touch()
+    watch = start(make_watch, {}, crowd)
+    watch.act(["flood", crowd, 64, 100_000, 77_777])
+    assert {str(index) for index in range(64)} | {"needle"} <= set(delivered(watch))
+    assert OPEN | CLOSE == delivered(watch)["needle"]
+    counters = watch.sensor.counters()
+    assert 200 > counters["records"]
+    assert (0, 0) == (counters["pending"], counters["lost_watched"])
