@@ -35,6 +35,8 @@ from raqib.recipes.spec import RecipeSpec
 from raqib.sensors.files import FileSensor, Hint, Policy
 
 _DRAIN_S = 3.0
+_RECORDS_AT_ONCE = 128
+"""Then the loop sees to everything else: what is left keeps the descriptor readable."""
 
 
 class Times(NamedTuple):
@@ -155,7 +157,7 @@ class Agent:
 
     def _consume(self) -> None:
         try:
-            self._sensor.consume()
+            self._sensor.consume(_RECORDS_AT_ONCE)
         except ExceptionGroup as failed:
             for one in failed.exceptions:
                 self._log.error("a record could not be handled", problem=repr(one), exc_info=one)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
 from raqib.kernel.layout import ffi
 from raqib.kernel.object import BpfObject
+
+_ENOUGH = -errno.EAGAIN
+"""Returned to libbpf, it stops after the record in hand; the rest stays in the buffer."""
 
 
 class Ring:
@@ -16,6 +20,8 @@ class Ring:
         self._library = bpf.library
         pointer = ffi.typeof(record + " *")
         self._failed: list[BaseException] = []
+        self._count = 0
+        self._most: int | None = None
 
         @ffi.callback("ring_buffer_sample_fn")
         def sample(ctx: Any, data: Any, size: int) -> int:
@@ -23,7 +29,8 @@ class Ring:
                 receive(ffi.cast(pointer, data))
             except Exception as error:  # an exception must not unwind through libbpf's frames
                 self._failed.append(error)
-            return 0
+            self._count += 1
+            return _ENOUGH if self._count == self._most else 0
 
         self._sample = sample
         self._ring = self._library.calls.ring_buffer__new(bpf.map_fd(name), sample, ffi.NULL, ffi.NULL)
@@ -35,19 +42,20 @@ class Ring:
         fd: int = self._library.calls.ring_buffer__epoll_fd(self._ring)
         return fd
 
-    def consume(self) -> int:
-        """Hand over all waiting records; return their number.
+    def consume(self, most: int | None = None) -> int:
+        """Hand over waiting records, all of them or at most so many; return their number.
 
         Raises:
             ExceptionGroup: what `receive` raised, after all records were handed over.
         """
-        count: int = self._library.calls.ring_buffer__consume(self._ring)
-        if count < 0:
-            raise self._library.error("cannot read the ring buffer", count)
+        self._count, self._most = 0, most
+        code: int = self._library.calls.ring_buffer__consume(self._ring)
+        if code < 0 and code != _ENOUGH:
+            raise self._library.error("cannot read the ring buffer", code)
         if self._failed:
             failed, self._failed = self._failed, []
             raise BaseExceptionGroup("records that could not be handled", failed)
-        return count
+        return self._count
 
     def close(self) -> None:
         """Stop reading."""

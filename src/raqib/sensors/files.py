@@ -95,9 +95,9 @@ class FileSensor:
         """Return a descriptor that is readable while records wait."""
         return self._ring.fileno()
 
-    def consume(self) -> int:
-        """Hand over what waits; return the number of records."""
-        return self._ring.consume()
+    def consume(self, most: int | None = None) -> int:
+        """Hand over what waits, but no more than `most` records; return their number."""
+        return self._ring.consume(most)
 
     def process(self, key: ProcessKey) -> Process | None:
         """Return what the kernel knows of a process, also if it has ended."""
@@ -111,12 +111,18 @@ class FileSensor:
             yield ProcessKey(key.pid, key.start_ns)
 
     def accessed(self, key: ProcessKey, most: int = 1000) -> list[Accessed]:
-        """Return what a process did to which files, the newest first, as far as the kernel remembers."""
+        """Return what a process did to which files, the newest first, as far as the kernel remembers.
+
+        At most `most` files are looked at.
+        """
         raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
         raw: Any = self._processes.get(raw_key) or self._exited.get(raw_key)
         found: list[Accessed] = []
         file = raw.last_access if raw else 0
-        while file and len(found) < most:
+        visited: set[int] = set()
+        # The map forgets: a file that comes again is put before those that follow it, and the chain leads back.
+        while file and file not in visited and len(visited) < most:
+            visited.add(file)
             access = self._accesses.get(self._accesses.key({"process": raw.key, "file": file}))
             if access is None:
                 break
