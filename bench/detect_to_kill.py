@@ -98,9 +98,7 @@ def summary(runs: list[Run]) -> dict[str, dict[str, float]]:
     steps = {
         "matched": [run.times.matched_ns - run.times.seen_ns for run in runs],
         "printed": [run.times.printed_ns - run.times.seen_ns for run in runs],
-        "reaction started": [
-            (run.finished.timings.started_ns or 0) - run.times.seen_ns for run in runs if run.finished
-        ],
+        "reaction started": [run.started_ns - run.times.seen_ns for run in runs],
         "killed": [run.exit_ns - run.times.seen_ns for run in runs],
     }
     return {name: _percentiles(values) for name, values in steps.items()}
