@@ -47,7 +47,7 @@ lock: setup ## resolve the dependencies anew: requirements/*.txt; UPGRADE=--upgr
 
 clean: ## remove what was built; keeps the environment
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -f src/raqib/kernel/objects/*.bpf.o src/raqib/kernel/objects/*.tmp
+	$(MAKE) -s -C bpf clean OUT=$(CURDIR)/src/raqib/kernel/objects
 
 setup:
 	@scripts/setup test

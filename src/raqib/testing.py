@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid as uuids
 from collections.abc import Sequence
 from pathlib import Path
 
+from raqib.actions.victims import TICK_NS
+from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, Metadata, ProcessInfo, encode
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.model.recipe import Limits, Mode, Reaction, RecipeInfo
-
-_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-
-
-def boottime_ns() -> int:
-    """Return CLOCK_BOOTTIME in nanoseconds."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def live_process(pid: int) -> Process:
@@ -35,7 +29,7 @@ def live_process(pid: int) -> Process:
     arguments = tuple((root / "cmdline").read_bytes().split(b"\0")[:-1])
     status = (root / "stat").stat()
     return Process(
-        key=ProcessKey(pid, int(fields[19]) * _TICK_NS),
+        key=ProcessKey(pid, int(fields[19]) * TICK_NS),
         ppid=int(fields[1]),
         uid=status.st_uid,
         gid=status.st_gid,

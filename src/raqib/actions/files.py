@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import errno
 import os
 import secrets
@@ -14,6 +13,7 @@ from pathlib import Path
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
 from raqib.actions.paths import open_parent, open_without_links, writable_path
+from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600
 
@@ -164,12 +164,11 @@ def _stat(context: ActionContext, arguments: Arguments) -> Checked:
         status = Path(path).stat()
     except OSError as error:
         return _problem(path, error)
-    modified = dt.datetime.fromtimestamp(status.st_mtime_ns // 1_000_000_000, dt.UTC)
     return Done(
         {
             "size": status.st_size,
             "mode": stat.filemode(status.st_mode),
-            "modTime": f"{modified:%Y-%m-%dT%H:%M:%S}.{status.st_mtime_ns % 1_000_000_000:09d}Z",
+            "modTime": rfc3339(status.st_mtime_ns),
             "isDir": stat.S_ISDIR(status.st_mode),
         }
     )

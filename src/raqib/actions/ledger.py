@@ -8,7 +8,6 @@ opened, and a line `ledger_recovered` says how long it was and what its hash was
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import fcntl
 import hashlib
 import os
@@ -21,6 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from raqib.errors import RaqibError
+from raqib.model.clock import rfc3339
 
 Decision = Literal["done", "refused", "would", "error"]
 
@@ -98,7 +98,7 @@ class Ledger:
     def append(self, entry: Entry) -> bool:
         """Write an entry; number, time and chain are filled in. False if it had to be kept for later."""
         if not entry.time:
-            entry.time = _format(time.time_ns())
+            entry.time = rfc3339(time.time_ns())
         try:
             self._encoder.encode(entry)
         except (TypeError, ValueError) as error:
@@ -189,7 +189,7 @@ class Ledger:
 
 
 def _note(action: str, reason: str, arguments: dict[str, Any]) -> Entry:
-    return Entry(action=action, decision="done", reason=reason, arguments=arguments, time=_format(time.time_ns()))
+    return Entry(action=action, decision="done", reason=reason, arguments=arguments, time=rfc3339(time.time_ns()))
 
 
 def _last_newline(fd: int, end: int) -> int:
@@ -205,9 +205,3 @@ def _last_newline(fd: int, end: int) -> int:
 
 def _count_lines(fd: int, end: int) -> int:
     return sum(os.pread(fd, min(_BLOCK, end - at), at).count(b"\n") for at in range(0, end, _BLOCK))
-
-
-def _format(realtime_ns: int) -> str:
-    """Return nanoseconds of CLOCK_REALTIME as RFC 3339 in UTC."""
-    seconds, nanoseconds = divmod(realtime_ns, 1_000_000_000)
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

@@ -13,6 +13,7 @@ from raqib.actions.arguments import decode_arguments, describe_arguments, size_a
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
+from raqib.model.clock import boottime_ns
 
 FILE_THREADS = 4
 """A file on a network filesystem that hangs takes one of them for as long."""
@@ -149,7 +150,7 @@ class _Call:
         reason = "" if isinstance(result, Plan) else result.reason
         if not (self._helper.query and decision != "refused"):
             self._write(decision, reason, value)
-        return ActionRecord(self._helper.name, decision, value, reason, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        return ActionRecord(self._helper.name, decision, value, reason, boottime_ns())
 
     def _write(self, decision: Decision, reason: str, value: Value) -> None:
         context, detection = self._context, self._context.detection

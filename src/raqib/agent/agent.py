@@ -9,7 +9,6 @@ import gc
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
 from raqib.matcher.matcher import Matcher
 from raqib.model.actions import FileAction
+from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
 from raqib.model.observation import FileObservation
@@ -32,7 +32,7 @@ from raqib.printers import Printer, Printers, StdoutPrinter, VarlogPrinter, Void
 from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.spec import RecipeSpec
-from raqib.sensors.files import FileSensor, Hint, Policy
+from raqib.sensors.files import Accessed, FileSensor, Hint, Policy
 
 _DRAIN_S = 3.0
 _RECORDS_AT_ONCE = 128
@@ -74,11 +74,6 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes = Outcomes()
         self._log = structlog.get_logger()
-
-    @property
-    def worker_pids(self) -> tuple[int, ...]:
-        """The process ids of the workers that run reactions."""
-        return self._reactions.worker_pids
 
     async def workers_ready(self) -> None:
         """Wait until a reaction would find a warm worker."""
@@ -176,16 +171,17 @@ class Agent:
 
     def _observe(self, seen: FileObservation) -> None:
         lineage = Lineage(self._sensor.process)
+        accessed: list[Accessed] | None = None  # looked up once, however many recipes match
         for match in self._matcher.match(seen, lineage):
             recipe = match.recipe.info
             if recipe.mode == "shadow":
                 continue
-            ancestors = lineage.ancestors(seen.process)
-            accessed = self._sensor.accessed(seen.process.key)
-            self._report(detect(recipe, seen, ancestors, accessed, match.note))
+            if accessed is None:
+                accessed = self._sensor.accessed(seen.process.key)
+            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note))
 
     def _report(self, detection: Detection) -> None:
-        matched_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        matched_ns = boottime_ns()
         handed = self._printers.submit(detection.event, detection.event_json)
         task = asyncio.get_running_loop().create_task(
             self._react(detection, matched_ns, self._printers.printed(handed))
@@ -195,7 +191,7 @@ class Agent:
 
     async def _react(self, detection: Detection, matched_ns: int, printed: Awaitable[None]) -> None:
         await printed
-        printed_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        printed_ns = boottime_ns()
         recipe = detection.recipe
         if recipe.reactions and recipe.mode in ("react", "dry_react"):
             self._outcomes.expect(detection.event, len(recipe.reactions))

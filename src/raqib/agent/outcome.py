@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from raqib.context.clock import rfc3339_epoch
+from raqib.model.clock import rfc3339
 from raqib.model.event import Event
 from raqib.reactions import Finished
 
@@ -37,7 +37,7 @@ class Outcomes:
         del self._open[finished.uuid]
         return Event(
             uuid=event.uuid,
-            timestamp=rfc3339_epoch(time.time_ns()),
+            timestamp=rfc3339(time.time_ns()),
             event_type="outcome",
             metadata=msgspec.structs.replace(event.metadata, format="outcome"),
             process=event.process,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 import typer
 
 from raqib import __version__
 from raqib.agent import Agent, Config, gather, load_config
+from raqib.agent.config import PrinterName
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
@@ -100,7 +101,7 @@ async def _run(settings: Config, loaded: Loaded, duration: float | None) -> None
 
 
 def _printer_names(names: list[str]) -> tuple[str, ...]:
-    known = ("stdout", "varlog", "void")
+    known = get_args(PrinterName)
     for name in names:
         if name not in known:
             raise typer.BadParameter(f"expected one of {', '.join(known)}, found {name!r}", param_hint="--printer")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from raqib.context.clock import rfc3339, rfc3339_epoch
 from raqib.model.actions import ACTION_NAMES, FileAction, action_names
+from raqib.model.clock import rfc3339, rfc3339_of_boot
 from raqib.model.event import Directory, FileInfo, FileMetadata, FileTree, ListedFile, NamespaceIds, Owner, ProcessInfo
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process
@@ -51,8 +51,8 @@ def process_info(process: Process) -> ProcessInfo:
     status = process.exit_status
     return ProcessInfo(
         uuid=str(uuid.uuid5(_boot(), f"{process.key.pid}:{process.key.start_ns}")),
-        start=rfc3339(process.key.start_ns) if process.key.start_ns else None,
-        exit=rfc3339(process.exit_ns) if process.exit_ns else None,
+        start=rfc3339_of_boot(process.key.start_ns) if process.key.start_ns else None,
+        exit=rfc3339_of_boot(process.exit_ns) if process.exit_ns else None,
         retcode=UNSET if status is None else (status >> 8 & 0xFF) if not status & 0x7F else -(status & 0x7F),
         uid=process.uid,
         pid=process.key.pid,
@@ -127,7 +127,7 @@ def file_info(seen: FileObservation) -> FileInfo:
 def _metadata(seen: FileObservation) -> FileMetadata:
     return FileMetadata(
         size=seen.size,
-        mtime=rfc3339_epoch(seen.mtime_ns),
+        mtime=rfc3339(seen.mtime_ns),
         inode=seen.inode,
         device=f"{seen.device >> _MINOR_BITS}:{seen.device & (1 << _MINOR_BITS) - 1}",
     )

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
-from raqib.context.clock import rfc3339
 from raqib.context.describe import file_info, file_list, file_tree, process_info
 from raqib.context.habitat import habitat, scenarios
 from raqib.model.actions import FileAction
+from raqib.model.clock import rfc3339_of_boot
 from raqib.model.detection import Detection
 from raqib.model.event import (
     Attack,
@@ -98,7 +98,7 @@ def detect(
         notes.append("the arguments are cut")
     event = Event(
         uuid=uuid7(),
-        timestamp=rfc3339(seen.timestamp_ns),
+        timestamp=rfc3339_of_boot(seen.timestamp_ns),
         event_type=event_type,
         note="; ".join(notes) or None,
         metadata=metadata(recipe, event_type),

@@ -9,7 +9,6 @@ from typing import Any
 from raqib.kernel.layout import ffi
 from raqib.kernel.libbpf import Libbpf
 
-NOEXIST = 1
 _BATCH = 256
 
 

@@ -15,6 +15,8 @@ from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.maps import Map
 
 ARCHITECTURES = ("x86_64", "aarch64")
+HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter", "sys_exit")
+"""The programs that are attached, in this order: a process is known before what it does."""
 
 
 class BpfObject:

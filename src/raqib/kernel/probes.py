@@ -10,12 +10,11 @@ from typing import Literal
 import msgspec
 
 from raqib.errors import RaqibError
-from raqib.kernel.object import ARCHITECTURES, BpfObject
+from raqib.kernel.object import ARCHITECTURES, HOOKS, BpfObject
 
 Verdict = Literal["yes", "no", "unknown"]
 
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
-TRACEPOINTS = ("sys_enter", "sys_exit", "sched_process_fork", "sched_process_exec", "sched_process_exit")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -69,7 +68,7 @@ def _programs() -> list[Answer]:
         return [Answer("eBPF programs load", "no", str(error))]
     try:
         answers = [Answer("eBPF programs load", "yes")]
-        for name in TRACEPOINTS:
+        for name in HOOKS:
             try:
                 bpf.attach(name)
                 answers.append(Answer(f"tracepoint {name}", "yes"))

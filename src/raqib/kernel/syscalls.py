@@ -9,6 +9,7 @@ import msgspec
 
 from raqib.errors import NotPermittedError
 from raqib.kernel.layout import constant, ffi
+from raqib.kernel.object import ARCHITECTURES
 from raqib.model.actions import NO_ACTIONS, FileAction
 
 _OPEN, _READ, _WRITE = FileAction.OPEN, FileAction.READ, FileAction.WRITE
@@ -172,8 +173,8 @@ def fill(table: Any, wanted: FileAction, machine: str | None = None) -> None:
         NotPermittedError: no numbers are known for this processor.
     """
     machine = machine or platform.machine()
-    if machine not in ("x86_64", "aarch64"):
-        raise NotPermittedError(f"expected a processor of x86_64 or aarch64, found {machine}")
+    if machine not in ARCHITECTURES:
+        raise NotPermittedError(f"expected a processor of {' or '.join(ARCHITECTURES)}, found {machine}")
     ffi.memmove(table, bytes(ffi.sizeof("struct syscall_table")), ffi.sizeof("struct syscall_table"))
     for syscall in SYSCALLS:
         if not syscall.all_actions & wanted:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from raqib.matcher.lineage import Lineage
+from raqib.model.clock import boot_offset_ns
 from raqib.model.process import Image, Process
 from raqib.recipes.regex import subject
 
 NS_PER_S = 1_000_000_000
-
-
-def boot_offset_ns() -> int:
-    """Return what must be added to CLOCK_BOOTTIME to get the time of day, in nanoseconds."""
-    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class Facts:

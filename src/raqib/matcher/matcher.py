@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from raqib.matcher.arbitrary import Arbitrary
-from raqib.matcher.facts import Facts, boot_offset_ns
+from raqib.matcher.facts import Facts
 from raqib.matcher.lineage import Lineage
 from raqib.matcher.memory import Reported
 from raqib.matcher.times import TimesCounters
 from raqib.model.actions import FileAction
+from raqib.model.clock import boot_offset_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import ProcessKey
 from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet, Rule

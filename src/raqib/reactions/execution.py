@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from raqib.actions.context import ActionContext
 from raqib.actions.perform import ActionRecord
+from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.recipe import Importance, Reaction
 from raqib.reactions.config import Finished, LogLevel, LogLine, Outcome, Timings
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 
 _LONGEST_VALUE = 256
-
-
-def boottime_ns() -> int:
-    """Return CLOCK_BOOTTIME in nanoseconds."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class Execution:

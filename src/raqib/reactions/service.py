@@ -11,10 +11,11 @@ from raqib.actions.context import ActionContext
 from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
+from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.reactions.broker import STUBS, Broker, escape
 from raqib.reactions.config import Finished, LogLine, Outcome, ReactionsConfig, memory_limit
-from raqib.reactions.execution import Execution, boottime_ns
+from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, ToDaemon

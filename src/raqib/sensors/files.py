@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import reduce
-from operator import or_
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from raqib.errors import RaqibError
 from raqib.kernel.layout import constant, ffi
-from raqib.kernel.object import BpfObject
+from raqib.kernel.object import HOOKS, BpfObject
 from raqib.kernel.ring import Ring
-from raqib.model.actions import NO_ACTIONS, FileAction
+from raqib.model.actions import NO_ACTIONS, FileAction, union
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.decode import Record, process
@@ -23,7 +21,6 @@ from raqib.sensors.resolve import Resolver, by_letters
 
 __all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
 
-_HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter", "sys_exit")
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
 
@@ -87,7 +84,7 @@ class FileSensor:
 
     def start(self) -> None:
         """Attach every hook, then take in the processes that were there before."""
-        for hook in _HOOKS:
+        for hook in HOOKS:
             self._bpf.attach(hook)
         self._bpf.iterate("existing_processes")
 
@@ -213,7 +210,7 @@ class FileSensor:
         )
 
     def _interest_of(self, names: Iterable[bytes]) -> FileAction:
-        return reduce(or_, map(self._interest, names), NO_ACTIONS)
+        return union(map(self._interest, names))
 
     def _merge(self, key: ProcessKey, path: bytes, actions: FileAction, interest: FileAction) -> FileAction:
         """Add to what the kernel knows of a process and a file; return all of it."""
