@@ -22,7 +22,6 @@ OK = "function process() { Info('still here') }"
         ("function process() { while (true) {} }", "timeout", "ended after 0.5 s"),
         ("while (true) {}", "timeout", "ended after 0.5 s"),
         ("async function process() { for (;;) await 0 }", "timeout", "ended after 0.5 s"),
-        ("function process() {\n  process() }", "error", "line 1, column 17: RangeError: Maximum call stack size"),
         ("\n\nthrow new Error('top')", "error", "line 3, column 7: Error: top"),
         ("function process() {\n  throw new TypeError('inner') }", "error", "line 2, column 9: TypeError: inner"),
         ("async function process() { await 0;\n throw new Error('late') }", "error", "line 2, column 8: Error: late"),
@@ -45,6 +44,23 @@ def test_bad_code_is_reported_and_the_pool_goes_on(
     host = run_scenario(scenario, timeout_s=0.5)
     assert "still here" in host.texts
     assert outcome == next(entry["result"] for entry in host.ledger if entry["action"] == "execution")
+
+
+def test_endless_recursion_is_reported_where_the_stack_ended(run_scenario: RunScenario) -> None:
+    """The engine looks at the stack where a function begins and where one is called: either may come first."""
+
+    async def scenario(host: Host) -> None:
+        bad = await host.run("\nfunction process() { process() }")
+        good = await host.run(OK)
+        assert bad.outcome == "error"
+        place = "recipe 'test_recipe' of kind 'test_kind', reaction 0, line 2, column"
+        problem = "RangeError: Maximum call stack size exceeded"
+        assert bad.error in (f"{place} 17: {problem}", f"{place} 22: {problem}")
+        assert good.outcome == "ok"
+
+    host = run_scenario(scenario, timeout_s=0.5)
+    assert "still here" in host.texts
+    assert "error" == next(entry["result"] for entry in host.ledger if entry["action"] == "execution")
 
 
 @pytest.mark.parametrize(
