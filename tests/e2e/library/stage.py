@@ -53,11 +53,13 @@ class Stage:
         self._directory = directory
         (directory / "stage").mkdir()
 
-    def perform(self, script: str) -> int:
+    def perform(self, script: str, patience_s: float = PATIENCE_S, **variables: str) -> int:
         """Do it to its end; return the process id at which everything that it starts begins."""
         file = self._directory / "deed.sh"
         file.write_text(PROLOGUE + script)
         environment = {
+            **os.environ,
+            **variables,
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C",
             "STAGE": str(self._directory / "stage"),
@@ -71,9 +73,15 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ) as process:
-            said, _ = process.communicate(timeout=PATIENCE_S)
+            said, _ = process.communicate(timeout=patience_s)
         assert 0 == process.returncode, f"the deed could not be done: {said.decode()}\n{script}"
         return process.pid
+
+    def seen(self, root: int) -> list[Event]:
+        """Return all that is said of a process and what it started, which must have ended."""
+        after = self.perform("blank /opt; program /opt/nmap; /opt/nmap")
+        self._agent.read(lambda events: any(is_below(event, after) for event in events[-50:]), PATIENCE_S)
+        return [event for event in self._agent.events if is_below(event, root)]
 
     def prove(self, deed: Deed) -> None:
         """Do the near miss, then the deed: the deed's event has to come, and no other one before it.
