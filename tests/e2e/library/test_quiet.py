@@ -97,9 +97,10 @@ Subsystem sftp internal-sftp
 END
 "$(which sshd)" -D -e -f "$WORK/sshd_config" &
 server=$!
+trap "kill $server" EXIT
 login() {
-    ssh -F none -i "$WORK/id" -p "$PORT" -o StrictHostKeyChecking=no -o UserKnownHostsFile="$WORK/known" "$@" \\
-        root@127.0.0.1
+    timeout 10 ssh -F none -i "$WORK/id" -p "$PORT" -o BatchMode=yes -o StrictHostKeyChecking=no \\
+        -o UserKnownHostsFile="$WORK/known" root@127.0.0.1 "$@"
 }
 tries=0
 until login true 2> "$WORK/said"; do
