@@ -97,7 +97,7 @@ Subsystem sftp internal-sftp
 END
 "$(which sshd)" -D -e -f "$WORK/sshd_config" &
 server=$!
-trap "kill $server" EXIT
+trap 'kill $server; wait $server || :' EXIT
 login() {
     timeout 10 ssh -F none -i "$WORK/id" -p "$PORT" -o BatchMode=yes -o StrictHostKeyChecking=no \\
         -o UserKnownHostsFile="$WORK/known" root@127.0.0.1 "$@"
@@ -109,8 +109,6 @@ until login true 2> "$WORK/said"; do
     sleep 0.1
 done
 echo 'id; uname; exit' | login -tt
-kill $server
-wait $server || :
 """
 
 APT = """
