@@ -63,7 +63,7 @@ class Stage:
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C",
             "STAGE": str(self._directory / "stage"),
-            "OUTSIDE": os.readlink("/proc/self/ns/mnt"),
+            "OUTSIDE": str(Path("/proc/self/ns/mnt").readlink()),
             "PYTHON": sys.executable,
         }
         with subprocess.Popen(
@@ -113,4 +113,6 @@ def is_below(event: Event, root: int) -> bool:
 
 def summary(event: Event) -> str:
     process = event.get("process", {})
-    return f"{event['metadata']['name']}: {process.get('cmd')} ({process.get('exe')}) {event.get('file', {}).get('path')}"
+    return (
+        f"{event['metadata']['name']}: {process.get('cmd')} ({process.get('exe')}) {event.get('file', {}).get('path')}"
+    )

@@ -134,8 +134,8 @@ SHELLS = [
     ),
     Deed(
         "interpreter_shell_spawn",
-        "perl -e 'system { \"/bin/sh\" } \"/bin/sh\"'",
-        "perl -e 'system \"/bin/sh\", \"-c\", \":\"'; sh -i -c :",
+        'perl -e \'system { "/bin/sh" } "/bin/sh"\'',
+        'perl -e \'system "/bin/sh", "-c", ":"\'; sh -i -c :',
     ),
     Deed(
         "net_suspicious_tool_shell",

@@ -142,7 +142,7 @@ CREDENTIALS = [
     ),
     Deed(
         "credentials_files_access_shadow",
-        "ln -s /etc/shadow \"$STAGE/harmless\"; head -c 1 \"$STAGE/harmless\"",
+        'ln -s /etc/shadow "$STAGE/harmless"; head -c 1 "$STAGE/harmless"',
         "cover /usr/sbin; program /usr/sbin/unix_chkpwd /bin/cat; /usr/sbin/unix_chkpwd /etc/shadow; cat /etc/passwd",
         "/etc/shadow",
     ),
@@ -162,12 +162,12 @@ CREDENTIALS = [
 ]
 
 DISCOVERY = [
-    Deed("cpu_fingerprint", "cat /proc/cpuinfo", "\"$PYTHON\" -c 'open(\"/proc/cpuinfo\").read()'"),
-    Deed("filesystem_fingerprint", "cat /proc/mounts", "df /; \"$PYTHON\" -c 'open(\"/proc/mounts\").read()'"),
+    Deed("cpu_fingerprint", "cat /proc/cpuinfo", '"$PYTHON" -c \'open("/proc/cpuinfo").read()\''),
+    Deed("filesystem_fingerprint", "cat /proc/mounts", 'df /; "$PYTHON" -c \'open("/proc/mounts").read()\''),
     Deed(
         "machine_fingerprint",
         "cover /etc; echo id > /etc/machine-id; cat /etc/machine-id",
-        "cover /etc; echo id > /etc/machine-id; \"$PYTHON\" -c 'open(\"/etc/machine-id\").read()'",
+        'cover /etc; echo id > /etc/machine-id; "$PYTHON" -c \'open("/etc/machine-id").read()\'',
         "/etc/machine-id",
     ),
     Deed("os_fingerprint", "cat /etc/os-release", ". /etc/os-release; cat /etc/hostname"),
@@ -177,11 +177,11 @@ DISCOVERY = [
         "blank /opt; program /opt/agent /bin/cat; /opt/agent /etc/os-release",
     ),
     Deed("os_network_fingerprint", "cat /proc/net/tcp", "getent hosts localhost"),
-    Deed("os_status_fingerprint", "cat /proc/uptime", "uptime; \"$PYTHON\" -c 'open(\"/proc/uptime\").read()'"),
+    Deed("os_status_fingerprint", "cat /proc/uptime", 'uptime; "$PYTHON" -c \'open("/proc/uptime").read()\''),
     Deed(
         "os_status_fingerprint_symbols",
         "grep -m 1 . /proc/kallsyms",
-        "\"$PYTHON\" -c 'open(\"/proc/kallsyms\").readline()'; cat /proc/filesystems",
+        '"$PYTHON" -c \'open("/proc/kallsyms").readline()\'; cat /proc/filesystems',
     ),
     Deed(
         "os_status_fingerprint_memory",
@@ -199,7 +199,12 @@ DISCOVERY = [
 
 # Nothing is ever written to the kernel: its files are opened for reading, and what is written lies in a tmpfs.
 KERNEL = [
-    Deed("sysrq_access", "stand_in /proc/sysrq-trigger; : < /proc/sysrq-trigger", ": < /proc/uptime", "/proc/sysrq-trigger"),
+    Deed(
+        "sysrq_access",
+        "stand_in /proc/sysrq-trigger; : < /proc/sysrq-trigger",
+        ": < /proc/uptime",
+        "/proc/sysrq-trigger",
+    ),
     Deed(
         "sysrq_setting_access",
         "stand_in /proc/sys/kernel/sysrq; : < /proc/sys/kernel/sysrq",
@@ -216,7 +221,7 @@ KERNEL = [
     Deed(
         "core_pattern_modification",
         "cover /usr/sbin; program /usr/sbin/sysctl /bin/sh; blank /proc/sys/kernel\n"
-        "[ tmpfs = \"$(stat -f -c %T /proc/sys/kernel)\" ]\n"
+        '[ tmpfs = "$(stat -f -c %T /proc/sys/kernel)" ]\n'
         "/usr/sbin/sysctl -c 'echo core > /proc/sys/kernel/core_pattern'",
         "cover /usr/sbin; program /usr/sbin/sysctl /bin/cat; /usr/sbin/sysctl /proc/sys/kernel/core_pattern",
         "/proc/sys/kernel/core_pattern",
@@ -229,19 +234,19 @@ KERNEL = [
     ),
     Deed(
         "code_modification_through_procfs",
-        "\"$PYTHON\" -c '\n"
+        '"$PYTHON" -c \'\n'
         "import ctypes\n"
-        "own = ctypes.create_string_buffer(b\"before\")\n"
-        "with open(\"/proc/self/mem\", \"r+b\", buffering=0) as memory:\n"
+        'own = ctypes.create_string_buffer(b"before")\n'
+        'with open("/proc/self/mem", "r+b", buffering=0) as memory:\n'
         "    memory.seek(ctypes.addressof(own))\n"
-        "    memory.write(b\"after!\")\n"
-        "assert own.value == b\"after!\"'",
-        "\"$PYTHON\" -c '\n"
+        '    memory.write(b"after!")\n'
+        'assert own.value == b"after!"\'',
+        '"$PYTHON" -c \'\n'
         "import ctypes\n"
-        "own = ctypes.create_string_buffer(b\"before\")\n"
-        "with open(\"/proc/self/mem\", \"rb\", buffering=0) as memory:\n"
+        'own = ctypes.create_string_buffer(b"before")\n'
+        'with open("/proc/self/mem", "rb", buffering=0) as memory:\n'
         "    memory.seek(ctypes.addressof(own))\n"
-        "    assert memory.read(6) == b\"before\"'",
+        '    assert memory.read(6) == b"before"\'',
         "/mem",
     ),
     Deed(

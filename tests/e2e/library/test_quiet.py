@@ -97,7 +97,6 @@ Subsystem sftp internal-sftp
 END
 "$(which sshd)" -D -e -f "$WORK/sshd_config" &
 server=$!
-trap 'kill $server; wait $server || :' EXIT
 login() {
     timeout 10 ssh -F none -i "$WORK/id" -p "$PORT" -o BatchMode=yes -o StrictHostKeyChecking=no \\
         -o UserKnownHostsFile="$WORK/known" root@127.0.0.1 "$@"
@@ -105,10 +104,12 @@ login() {
 tries=0
 until login true 2> "$WORK/said"; do
     tries=$((tries + 1))
-    [ $tries -lt 100 ] || { cat "$WORK/said"; exit 1; }
+    [ $tries -lt 100 ] || { cat "$WORK/said"; kill $server; exit 1; }
     sleep 0.1
 done
-echo 'id; uname; exit' | login -tt
+echo 'id; uname' | login
+kill $server
+wait $server || :
 """
 
 APT = """
