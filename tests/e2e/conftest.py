@@ -57,6 +57,13 @@ class AgentProcess:
                 pytest.fail(f"expected more events, got {json.dumps(self.events)[:4000]}; log: {self.logged()[-4000:]}")
         return self.events
 
+    def read_for(self, duration_s: float) -> None:
+        """Read what comes in a time."""
+        deadline = time.monotonic() + duration_s
+        while (left := deadline - time.monotonic()) > 0:
+            self._read_some(left)
+        assert self.process.poll() is None
+
     def _read_some(self, timeout_s: float) -> bool:
         assert self.process.stdout is not None
         if not select.select([self.process.stdout], [], [], timeout_s)[0]:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import raqib.recipes
 from raqib.model.actions import ACTION_MACROS, ACTION_NAMES, ALL_ACTIONS, FileAction, union
 from raqib.model.recipe import Limits, Reaction
+from raqib.recipes.compile import compile_set
 from raqib.recipes.load import Loaded, combine, load_directory, load_file, load_text
 from raqib.recipes.spec import Pattern, TimesLimit
 
@@ -331,6 +333,37 @@ def test_no_tree_is_too_strange(tree: object) -> None:
 @settings(max_examples=600, deadline=None)
 def test_no_text_is_too_strange(text: bytes | str) -> None:
     load_text(text, "r.yaml")
+
+
+PACKAGED = [path.read_text() for path in sorted((Path(raqib.recipes.__file__).parent / "builtin").glob("*.yaml"))]
+LINES = [line for text in PACKAGED for line in text.splitlines()]
+SCRAPS = st.sampled_from(
+    ["&a ", "*a ", "!!binary x", "<<: *a", "- ", "? ", "{", "]", "|", "\t", "\x00", "'", "%YAML 9"]
+)
+
+
+@given(st.sampled_from(PACKAGED), st.data())
+@settings(max_examples=60)
+def test_no_document_is_too_damaged(text: str, data: st.DataObject) -> None:
+    recipes = text.split("\n- kind:")
+    lines = ("- kind:" + data.draw(st.sampled_from(recipes[1:]))).splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.sampled_from(["drop", "indent", "insert", "scrap", "value"])):
+            case "drop" if len(lines) > 1:
+                del lines[at]
+            case "indent":
+                lines[at] = " " * data.draw(st.integers(0, 9)) + lines[at].lstrip()
+            case "insert":
+                lines.insert(at, data.draw(st.sampled_from(LINES)))
+            case "scrap":
+                cut = data.draw(st.integers(0, len(lines[at])))
+                lines[at] = lines[at][:cut] + data.draw(SCRAPS) + lines[at][cut:]
+            case _:
+                lines[at] = lines[at].partition(":")[0] + ": " + data.draw(WORDS)
+    loaded = load_text("\n".join(lines), "r.yaml")
+    assert loaded.recipes or loaded.diagnostics
+    compile_set(loaded.recipes).interest(b"/etc/shadow")
 
 
 def test_directory(tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""The built-in recipes about the environment of programs, on the live kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.library.stage import Deed, Stage
+
+DYNAMIC_LINKER = Deed(
+    "dynamic_linker_attacks",
+    "blank /dev/shm; cp \"$(ldd /bin/true | sed -n 's/.*=> \\(.*libc[^ ]*\\) .*/\\1/p')\" /dev/shm/x.so\n"
+    "LD_PRELOAD=/dev/shm/x.so /bin/true",
+    "LD_LIBRARY_PATH=/opt/lib:/usr/local/lib /bin/true",
+    "/true",
+)
+
+
+@pytest.mark.xfail(reason="the agent does not yet read the environment of programs", strict=True)
+def test_a_library_from_shared_memory_is_seen_and_one_that_is_installed_is_not(stage: Stage) -> None:
+    stage.prove(DYNAMIC_LINKER)
