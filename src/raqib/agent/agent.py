@@ -10,18 +10,22 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 import structlog
 
 from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.agent.environment import Environments
+from raqib.agent.library import Library
 from raqib.agent.log import write_line
 from raqib.agent.outcome import Outcomes
+from raqib.agent.reload import Reloader
+from raqib.agent.shadow import Shadows
 from raqib.context.event import detect
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
-from raqib.matcher.matcher import Matcher
+from raqib.matcher.matcher import Matcher, Prepared, prepare
 from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
@@ -54,15 +58,23 @@ class Agent:
         config: Config,
         recipes: Iterable[RecipeSpec],
         *,
+        library: Library | None = None,
         printers: Iterable[Printer] | None = None,
         on_log: Callable[[LogLine], None] = write_line,
         on_finished: Callable[[Finished], None] = lambda finished: None,
         on_detection: Callable[[Detection, Times], None] = lambda detection, times: None,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; nothing runs yet. `printers` replaces those of the configuration."""
+        """Prepare; nothing runs yet.
+
+        `library` is where the recipes came from, which is then watched; `printers` replaces those of the configuration.
+        """
         self._config = config
-        self._compiled: CompiledSet = compile_set(recipes)
+        self._recipes = tuple(recipes)
+        self._compiled: CompiledSet = compile_set(self._recipes)
+        self._library = library
+        self._environments = Environments()
+        self._shadows = Shadows()
         self._printer_list = list(printers) if printers is not None else make_printers(config.printers)
         self._on_log = on_log
         self._on_finished_hook = on_finished
@@ -111,6 +123,7 @@ class Agent:
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
             self._matcher = Matcher(self._compiled, window_s=self._config.recipes.times_window_s)
+            self._use(prepare(self._compiled))
             self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
             stack.callback(self._sensor.close)
             self._sensor.set_policy(policy_of(self._compiled))
@@ -120,11 +133,42 @@ class Agent:
             stack.callback(loop.remove_reader, self._sensor.fileno())
             cadence = loop.create_task(self._cadence())
             stack.callback(cadence.cancel)
+            stack.callback(self._shadows.tell)
+            if self._library is not None:
+                await stack.enter_async_context(self._reloading(self._library))
             self._on_ready()
             notify_systemd("READY=1")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
+
+    @contextlib.asynccontextmanager
+    async def _reloading(self, library: Library) -> AsyncIterator[None]:
+        """Take over what changes in the recipes' files."""
+        reloader = Reloader(library, self._recipes, self.replace_recipes)
+        task = asyncio.get_running_loop().create_task(reloader.run())
+        try:
+            yield
+        finally:
+            reloader.stop()
+            await task
+
+    def replace_recipes(self, prepared: Prepared) -> None:
+        """Put another set of recipes in force, as a whole. What was counted and reported stays."""
+        # What has happened until now is judged by the recipes of then.
+        self._consume()
+        before = self._prepared
+        self._use(prepared)
+        try:
+            self._sensor.set_policy(policy_of(prepared.compiled))
+        except Exception:
+            self._use(before)
+            raise
+
+    def _use(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._matcher.replace(prepared)
+        self._environments.replace(prepared.compiled)
 
     def _warm_up(self) -> None:
         """Go the way of a detection once, to nowhere: the first real one should not be the slowest."""
@@ -164,6 +208,7 @@ class Agent:
         lost_before = 0
         while True:
             await asyncio.sleep(self._config.sensors.cadence_s)
+            self._shadows.tell_now_and_then()
             if count := self._sensor.sweep():
                 self._log.warning("records were late: the ring buffer was full", files=count)
             counters = self._sensor.counters()
@@ -173,10 +218,12 @@ class Agent:
                 lost_before = lost
 
     def _observe(self, seen: FileObservation) -> None:
-        lineage = Lineage(self._sensor.process)
+        seen = self._environments.of_observation(seen)
+        lineage = Lineage(self._environments.finder(self._sensor.process))
         for match in self._matcher.match(seen, lineage):
             recipe = match.recipe.info
             if recipe.mode == "shadow":
+                self._shadows.count(recipe)
                 continue
             ancestors = lineage.ancestors(seen.process)
             accessed = self._sensor.accessed(seen.process.key)

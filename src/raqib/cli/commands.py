@@ -11,7 +11,8 @@ import msgspec
 import typer
 
 from raqib import __version__
-from raqib.agent import Agent, Config, gather, load_config
+from raqib.agent import Agent, Config, load_config
+from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
@@ -84,19 +85,20 @@ def run(
         log_file=log_file or settings.log_file,
     )
     configure(settings.log_file)
-    loaded = gather(chosen)
+    library = Library(chosen)
+    loaded = library.load()
     for one in loaded.diagnostics:
         print(f"raqib: {one.severity}: {one}", file=sys.stderr)
-    asyncio.run(_run(settings, loaded, duration))
+    asyncio.run(_run(settings, library, loaded, duration))
 
 
-async def _run(settings: Config, loaded: Loaded, duration: float | None) -> None:
+async def _run(settings: Config, library: Library, loaded: Loaded, duration: float | None) -> None:
     running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
 
     def ready() -> None:
         print(f"ready: {running} recipes", file=sys.stderr, flush=True)
 
-    await Agent(settings, loaded.recipes, on_ready=ready).run(duration)
+    await Agent(settings, loaded.recipes, library=library, on_ready=ready).run(duration)
 
 
 def _printer_names(names: list[str]) -> tuple[str, ...]:
