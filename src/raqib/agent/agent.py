@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 import structlog
 
-from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
 from raqib.agent.outcome import Outcomes
 from raqib.agent.reload import Reloader
+from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
 from raqib.agent.shadow import Shadows
 from raqib.context.event import detect
 from raqib.context.lineage import Lineage
@@ -32,11 +33,11 @@ from raqib.model.event import Event, encode
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
-from raqib.printers import Printer, Printers, StdoutPrinter, VarlogPrinter, VoidPrinter
-from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
+from raqib.printers import Printer, Printers
+from raqib.reactions import Finished, LogLine, Reactions
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.spec import RecipeSpec
-from raqib.sensors.files import FileSensor, Hint, Policy
+from raqib.sensors.files import FileSensor
 
 _DRAIN_S = 3.0
 
@@ -263,51 +264,6 @@ class Agent:
                 while self._tasks:
                     await asyncio.wait(set(self._tasks))
                 await self._reactions.drain()
-
-
-def make_printers(config: PrintersConfig) -> list[Printer]:
-    """Open the printers that are enabled.
-
-    Raises:
-        RaqibError: the event log cannot be written.
-    """
-    made: list[Printer] = []
-    for name in dict.fromkeys(config.enabled):
-        match name:
-            case "stdout":
-                made.append(StdoutPrinter(raw=config.raw))
-            case "varlog":
-                made.append(
-                    VarlogPrinter(config.varlog_path, max_bytes=config.varlog_max_bytes, keep=config.varlog_keep)
-                )
-            case "void":
-                made.append(VoidPrinter())
-    return made
-
-
-def reactions_config(config: Config) -> ReactionsConfig:
-    """Return the reactions' settings."""
-    section: ReactionsSection = config.reactions
-    settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
-    if section.workers is not None:
-        settings["workers"] = section.workers
-    return ReactionsConfig(data_dir=config.data_dir, **settings)
-
-
-def map_sizes(config: SensorsConfig) -> dict[str, int]:
-    """Return the number of entries for each map."""
-    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
-    return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
-
-
-def policy_of(compiled: CompiledSet) -> Policy:
-    """Return what the kernel is to know of the recipes."""
-    return Policy(
-        wanted=compiled.wanted,
-        residual=compiled.residual,
-        hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],
-        interest=compiled.interest,
-    )
 
 
 def notify_systemd(state: str) -> None:

@@ -18,6 +18,7 @@ from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
 from raqib.cli import demo as demo_command
 from raqib.cli import doctor as doctor_command
+from raqib.cli import test as test_command
 from raqib.recipes.diagnostic import Loaded
 
 app = typer.Typer(
@@ -129,3 +130,7 @@ def demo() -> None:
 def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Say what this kernel and these privileges allow, each missing thing with its remedy."""
     raise typer.Exit(doctor_command.doctor(as_json=json))
+
+
+for _module in (test_command,):
+    _module.register(app)
