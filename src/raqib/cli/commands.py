@@ -18,6 +18,8 @@ from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
 from raqib.cli import demo as demo_command
 from raqib.cli import doctor as doctor_command
+from raqib.cli import explain as explain_command
+from raqib.cli import recipes as recipes_commands
 from raqib.cli import record as record_command
 from raqib.cli import replay as replay_command
 from raqib.cli import test as test_command
@@ -134,5 +136,5 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     raise typer.Exit(doctor_command.doctor(as_json=json))
 
 
-for _module in (record_command, replay_command, test_command):
+for _module in (explain_command, recipes_commands, record_command, replay_command, test_command):
     _module.register(app)
