@@ -159,10 +159,15 @@ def _readable(node: Any) -> Any:
     if isinstance(node, bytes):
         return node.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
     if isinstance(node, dict):
-        return {key: _readable(value) for key, value in node.items() if value or (value == 0 and key == "exit_status")}
+        return {key: _readable(value) for key, value in node.items() if value or _means(key, value)}
     if isinstance(node, list | tuple):
         return [_readable(value) for value in node]
     return node
+
+
+def _means(key: str, value: Any) -> bool:
+    """Tell whether something empty has to be written all the same: it is required, or its absence means another."""
+    return key in ("path", "timestamp_ns", "actions", "new", "key") or (key == "exit_status" and value == 0)
 
 
 def _exact(node: Any) -> Any:

@@ -110,7 +110,7 @@ def _print_why(event: Event | None, recipe: RecipeSpec | None, stages: list[Find
 
 def _print_stages(stages: list[Finding]) -> None:
     for line in stage_lines(stages):
-        print(f"  {visible(line)}")
+        print(f"  {line}")
 
 
 def _print_done(events: list[Event], entries: list[Entry]) -> None:

@@ -8,14 +8,11 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from raqib.agent.library import Library
 from raqib.agent.selection import Selector
 from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
-from raqib.cli.words import count
+from raqib.cli.words import columns, count, printable
 from raqib.errors import UsageError
 from raqib.matcher.explain import describe_pattern
 from raqib.model.actions import action_names
@@ -65,22 +62,11 @@ def recipes_(
         print(msgspec.json.encode([summary(one) for one in chosen]).decode())
         return
     _complain(loaded)
-    table = Table(box=None, header_style="bold")
-    for title in ("recipe", "runs", "kind", "tactic", "importance", "mode", "source"):
-        table.add_column(title, overflow="fold")
-    for one in chosen:
-        info = one.info
-        cells = (
-            info.name,
-            "yes" if runs(one) else "no",
-            info.kind,
-            info.tactic,
-            info.importance,
-            info.mode,
-            info.source,
-        )
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    Console(soft_wrap=True).print(table)
+    infos = [(one.info, "yes" if runs(one) else "no") for one in chosen]
+    rows = [(info.name, word, info.kind, info.tactic, info.importance, info.mode, info.source) for info, word in infos]
+    title = ("recipe", "runs", "kind", "tactic", "importance", "mode", "source")
+    for line in columns(title, [list(map(visible, row)) for row in rows]):
+        print(line)
     print(f"{count(len(chosen), 'recipe')}, {sum(map(runs, chosen))} of them run")
 
 
@@ -111,7 +97,7 @@ def show(
             for entry in value:
                 _print_entry(entry)
         else:
-            print(f"{key}: {visible(_plain(value), 4000)}")
+            print(f"{key}: {printable(_plain(value))}")
 
 
 def runs(recipe: RecipeSpec) -> bool:
@@ -161,12 +147,23 @@ def description(recipe: RecipeSpec) -> dict[str, Any]:
 
 
 def _print_entry(entry: Any) -> None:
-    if isinstance(entry, dict) and "code" in entry:
+    if not isinstance(entry, dict):
+        print(f"  - {printable(_plain(entry))}")
+    elif "code" in entry:
         print(f"  - {entry['format']}")
         for line in entry["code"].splitlines():
-            print(f"      {visible(line, 1000)}")
+            print(f"      {printable(line)}")
     else:
-        print(f"  - {visible(_plain(entry), 4000)}")
+        print(f"  - how: {'AND' if entry['every'] else 'OR'}, which: {_which(entry)}")
+        for item in entry["items"]:
+            told = ", ".join(
+                f"{key}: {_plain(item[key])}" for key in ("pattern", "numbers", "time", "cidr") if item[key]
+            )
+            print(f"      {_which(item)} {item['what']} {item['when']} {printable(told)}")
+
+
+def _which(entry: dict[str, Any]) -> str:
+    return "pertinent" if entry["pertinent"] else "irrelevant"
 
 
 def _plain(value: Any) -> str:
@@ -175,5 +172,6 @@ def _plain(value: Any) -> str:
 
 def _complain(loaded: Loaded) -> None:
     for one in loaded.diagnostics:
+        # Warnings about recipes are for `raqib check`.
         if one.severity == "error" or one.source == "configuration":
             print(f"raqib: {one.severity}: {one}", file=sys.stderr)

@@ -81,7 +81,7 @@ def _print(reports: list[TrialReport], errors: list[Diagnostic], recipes: int, u
             if report.message:
                 print(f"        {visible(report.message, limit=4000)}")
             for line in stage_lines(report.stages):
-                print(f"        {visible(line)}")
+                print(f"        {line}")
     outcomes = [one.outcome for one in reports]
     told = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped"))
     print(f"{count(len(reports), 'test')} of {count(recipes, 'recipe')}: {told}; {len(untested)} without tests")
