@@ -13,10 +13,10 @@ from raqib.matcher.lineage import Lineage
 from raqib.model.actions import FileAction, action_names
 from raqib.model.observation import FileObservation
 from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet, Rule
-from raqib.recipes.diagnostic import shown
 from raqib.recipes.spec import Because, FilePart, Group, Item, Pattern, RecipeSpec
 
 _MOST_VALUES = 3
+_LONGEST_TEXT = 400
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -132,4 +132,6 @@ def _times(spec: RecipeSpec) -> Finding:
 
 
 def _text(value: bytes | str) -> str:
-    return shown(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
+    """Return text quoted, without control characters, and cut where it is very long."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return ascii(text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "...")
