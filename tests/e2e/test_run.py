@@ -113,8 +113,35 @@ def test_modes_decide_what_is_printed_and_done(run_agent: RunAgent, victim: Path
         started.communicate()
     assert 0 == agent.stop()
     assert ["would"] == [entry["decision"] for entry in agent.ledger() if entry["action"] == "KillCurrent"]
+    assert not agent.of("only_alert", "outcome")
     assert not agent.of("shadow")
     assert not agent.of("switched_off")
+    counted = [line for line in map(json.loads, agent.logged().splitlines()) if "mode shadow" in line["event"]]
+    assert [1] == [line["shadow"] for line in counted]
+    assert "switched_off" not in counted[0]
+
+
+def test_limits_of_a_recipe_hold_for_it_alone(run_agent: RunAgent, victim: Path, tmp_path: Path) -> None:
+    where = f"[{{dir: '{tmp_path}', base: victim}}]"
+    kills = "function process(data) { Info(KillCurrent()); }"
+    agent = run_agent(
+        recipe("once", patterns=where, reaction=kills, limits="{kills_per_minute: 1}")
+        + recipe("fat", patterns=where, reaction="function process(data) { for (let a = []; ; ) a.push(a.length); }")
+        + recipe(
+            "short", patterns=where, reaction="function process(data) { while (true) {} }", limits="{timeout_s: 0.3}"
+        )
+    )
+    with start_victim(victim) as first:
+        assert -signal.SIGKILL == first.wait(10)
+    with start_victim(victim) as second:
+        agent.read(lambda events: all(len(agent.of(name, "outcome")) == 2 for name in ("once", "fat", "short")))
+        assert second.poll() is None
+        second.communicate()
+    assert 0 == agent.stop()
+    decisions = [entry["decision"] for entry in agent.ledger() if entry["action"] == "KillCurrent"]
+    assert ["done", "refused"] == decisions
+    outcomes = {name: agent.of(name, "outcome")[0]["fields"]["reactions"][0]["outcome"] for name in ("fat", "short")}
+    assert {"fat": "out_of_memory", "short": "timeout"} == outcomes
 
 
 def test_what_goes_wrong_in_a_reaction_is_told_with_recipe_and_line(

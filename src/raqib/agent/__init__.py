@@ -2,6 +2,6 @@
 
 from raqib.agent.agent import Agent
 from raqib.agent.config import Config, load_config
-from raqib.agent.recipes import gather
+from raqib.agent.library import gather
 
 __all__ = ["Agent", "Config", "gather", "load_config"]

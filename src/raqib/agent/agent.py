@@ -9,18 +9,23 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 import structlog
 
-from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.agent.config import Config
+from raqib.agent.environment import Environments
+from raqib.agent.library import Library
 from raqib.agent.log import write_line
 from raqib.agent.outcome import Outcomes
+from raqib.agent.reload import Reloader
+from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
+from raqib.agent.shadow import Shadows
 from raqib.context.event import detect
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
-from raqib.matcher.matcher import Matcher
+from raqib.matcher.matcher import Matcher, Prepared, prepare
 from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
@@ -28,11 +33,11 @@ from raqib.model.event import Event, encode
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
-from raqib.printers import Printer, Printers, StdoutPrinter, VarlogPrinter, VoidPrinter
-from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
+from raqib.printers import Printer, Printers
+from raqib.reactions import Finished, LogLine, Reactions
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.spec import RecipeSpec
-from raqib.sensors.files import Accessed, FileSensor, Hint, Policy
+from raqib.sensors.files import Accessed, FileSensor
 
 _DRAIN_S = 3.0
 _RECORDS_AT_ONCE = 128
@@ -56,15 +61,23 @@ class Agent:
         config: Config,
         recipes: Iterable[RecipeSpec],
         *,
+        library: Library | None = None,
         printers: Iterable[Printer] | None = None,
         on_log: Callable[[LogLine], None] = write_line,
         on_finished: Callable[[Finished], None] = lambda finished: None,
         on_detection: Callable[[Detection, Times], None] = lambda detection, times: None,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; nothing runs yet. `printers` replaces those of the configuration."""
+        """Prepare; nothing runs yet.
+
+        `library` is where the recipes came from, which is then watched; `printers` replaces those of the configuration.
+        """
         self._config = config
-        self._compiled: CompiledSet = compile_set(recipes)
+        self._recipes = tuple(recipes)
+        self._compiled: CompiledSet = compile_set(self._recipes)
+        self._library = library
+        self._environments = Environments()
+        self._shadows = Shadows()
         self._printer_list = list(printers) if printers is not None else make_printers(config.printers)
         self._on_log = on_log
         self._on_finished_hook = on_finished
@@ -108,6 +121,7 @@ class Agent:
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
             self._matcher = Matcher(self._compiled, window_s=self._config.recipes.times_window_s)
+            self._use(prepare(self._compiled))
             self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
             stack.callback(self._sensor.close)
             self._sensor.set_policy(policy_of(self._compiled))
@@ -117,11 +131,42 @@ class Agent:
             stack.callback(loop.remove_reader, self._sensor.fileno())
             cadence = loop.create_task(self._cadence())
             stack.callback(cadence.cancel)
+            stack.callback(self._shadows.tell)
+            if self._library is not None:
+                await stack.enter_async_context(self._reloading(self._library))
             self._on_ready()
             notify_systemd("READY=1")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
+
+    @contextlib.asynccontextmanager
+    async def _reloading(self, library: Library) -> AsyncIterator[None]:
+        """Take over what changes in the recipes' files."""
+        reloader = Reloader(library, self._recipes, self.replace_recipes)
+        task = asyncio.get_running_loop().create_task(reloader.run())
+        try:
+            yield
+        finally:
+            reloader.stop()
+            await task
+
+    def replace_recipes(self, prepared: Prepared) -> None:
+        """Put another set of recipes in force, as a whole. What was counted and reported stays."""
+        # What has happened until now is judged by the recipes of then.
+        self._consume()
+        before = self._prepared
+        self._use(prepared)
+        try:
+            self._sensor.set_policy(policy_of(prepared.compiled))
+        except Exception:
+            self._use(before)
+            raise
+
+    def _use(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._matcher.replace(prepared)
+        self._environments.replace(prepared.compiled)
 
     def _warm_up(self) -> None:
         """Go the way of a detection once, to nowhere: the first real one should not be the slowest."""
@@ -150,9 +195,9 @@ class Agent:
                 f"expected no other agent on {directory}, found one that runs; stop it or give another --data-dir"
             ) from error
 
-    def _consume(self) -> None:
+    def _consume(self, most: int | None = _RECORDS_AT_ONCE) -> None:
         try:
-            self._sensor.consume(_RECORDS_AT_ONCE)
+            self._sensor.consume(most)
         except ExceptionGroup as failed:
             for one in failed.exceptions:
                 self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
@@ -161,6 +206,7 @@ class Agent:
         lost_before = 0
         while True:
             await asyncio.sleep(self._config.sensors.cadence_s)
+            self._shadows.tell_now_and_then()
             if count := self._sensor.sweep():
                 self._log.warning("records were late: the ring buffer was full", files=count)
             counters = self._sensor.counters()
@@ -170,11 +216,13 @@ class Agent:
                 lost_before = lost
 
     def _observe(self, seen: FileObservation) -> None:
-        lineage = Lineage(self._sensor.process)
+        seen = self._environments.of_observation(seen)
+        lineage = Lineage(self._environments.finder(self._sensor.process))
         accessed: list[Accessed] | None = None  # looked up once, however many recipes match
         for match in self._matcher.match(seen, lineage):
             recipe = match.recipe.info
             if recipe.mode == "shadow":
+                self._shadows.count(recipe)
                 continue
             if accessed is None:
                 accessed = self._sensor.accessed(seen.process.key)
@@ -214,51 +262,6 @@ class Agent:
                 while self._tasks:
                     await asyncio.wait(set(self._tasks))
                 await self._reactions.drain()
-
-
-def make_printers(config: PrintersConfig) -> list[Printer]:
-    """Open the printers that are enabled.
-
-    Raises:
-        RaqibError: the event log cannot be written.
-    """
-    made: list[Printer] = []
-    for name in dict.fromkeys(config.enabled):
-        match name:
-            case "stdout":
-                made.append(StdoutPrinter(raw=config.raw))
-            case "varlog":
-                made.append(
-                    VarlogPrinter(config.varlog_path, max_bytes=config.varlog_max_bytes, keep=config.varlog_keep)
-                )
-            case "void":
-                made.append(VoidPrinter())
-    return made
-
-
-def reactions_config(config: Config) -> ReactionsConfig:
-    """Return the reactions' settings."""
-    section: ReactionsSection = config.reactions
-    settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
-    if section.workers is not None:
-        settings["workers"] = section.workers
-    return ReactionsConfig(data_dir=config.data_dir, **settings)
-
-
-def map_sizes(config: SensorsConfig) -> dict[str, int]:
-    """Return the number of entries for each map."""
-    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
-    return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
-
-
-def policy_of(compiled: CompiledSet) -> Policy:
-    """Return what the kernel is to know of the recipes."""
-    return Policy(
-        wanted=compiled.wanted,
-        residual=compiled.residual,
-        hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],
-        interest=compiled.interest,
-    )
 
 
 def notify_systemd(state: str) -> None:

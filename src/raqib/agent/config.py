@@ -31,7 +31,8 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     directories: tuple[Path, ...] = ()
     builtin: bool = True
     enable: tuple[str, ...] = ()
-    """Shell patterns of names; they override what the recipes say of themselves."""
+    """Which recipes run whatever they say of themselves: shell patterns of names, or `kind:`, `tactic:`, `technique:`
+    or `importance:` and a pattern."""
     disable: tuple[str, ...] = ()
     """The same, and stronger than `enable`."""
     times_window_s: _Seconds = 86400.0

@@ -1,67 +1,68 @@
-"""Which recipes run: built-in ones and the user's, those that are enabled, with reactions that compile."""
+"""Reading recipe files as an agent does: who else could have written them, and whether their reactions compile."""
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
-
-from raqib.agent.config import RecipesConfig
-from raqib.reactions import check_reactions
+from raqib.model.recipe import Reaction
+from raqib.reactions import ReactionProblem, check_reactions
 from raqib.recipes.diagnostic import Diagnostic, Loaded
-from raqib.recipes.load import combine, load_builtin, load_directory, load_file
+from raqib.recipes.load import SUFFIXES, combine, load_file
 from raqib.recipes.spec import RecipeSpec
 
-
-def gather(config: RecipesConfig) -> Loaded:
-    """Load everything that the configuration names; whatever is wrong costs only itself and is in the diagnostics."""
-    builtin = load_builtin() if config.builtin else Loaded()
-    users = [load_path(path, allow_unsafe_owner=config.allow_unsafe_owner) for path in config.directories]
-    loaded = combine(builtin, users)
-    recipes = [_switched(recipe, config) for recipe in loaded.recipes]
-    kept, problems = with_checked_reactions(recipes)
-    return Loaded(tuple(kept), (*loaded.diagnostics, *problems))
+Fingerprint = tuple[int, ...]
 
 
 def load_path(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
     """Load a file, or the files of a directory. Recipes are root's code: what others can write is refused."""
-    if not path.exists():
-        return _refused(path, "expected a file or directory of recipes, found nothing")
-    files = sorted(one for one in path.iterdir() if one.suffix in (".yaml", ".yml")) if path.is_dir() else [path]
+    files, problem = files_of(path, allow_unsafe_owner=allow_unsafe_owner)
+    if problem is not None:
+        return Loaded((), (problem,))
+    return combine(Loaded(), [load_safely(one, allow_unsafe_owner=allow_unsafe_owner) for one in files])
+
+
+def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagnostic | None]:
+    """Return the recipe files that a path stands for, or why they are not looked at."""
+    try:
+        if not path.exists():
+            return [], problem_of(path, "expected a file or directory of recipes, found nothing")
+        if not path.is_dir():
+            return [path], None
+        if not allow_unsafe_owner and (problem := _unsafe(path)) is not None:
+            return [], problem_of(path, problem)
+        return sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and not one.name.startswith(".")), None
+    except OSError as error:
+        return [], problem_of(path, f"expected a readable directory: {error.strerror or error}")
+
+
+def load_safely(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
+    """Load one file, unless others than root can write it."""
     if not allow_unsafe_owner:
-        for one in (path, *files):
-            if (problem := _unsafe(one)) is not None:
-                return _refused(one, problem)
-    return load_directory(path) if path.is_dir() else load_file(path)
+        try:
+            problem = _unsafe(path)
+        except OSError as error:
+            problem = f"expected a readable file: {error.strerror or error}"
+        if problem is not None:
+            return Loaded((), (problem_of(path, problem),))
+    return load_file(path)
 
 
-def with_checked_reactions(recipes: Sequence[RecipeSpec]) -> tuple[list[RecipeSpec], list[Diagnostic]]:
-    """Leave out the recipes with a reaction that does not compile, and say why."""
-    reactions = [reaction for recipe in recipes if recipe.enabled for reaction in recipe.info.reactions]
-    problems = dict(zip(reactions, check_reactions(reactions), strict=True)) if reactions else {}
-    kept, diagnostics = [], []
-    for recipe in recipes:
-        wrong = [
-            (index, problem)
-            for index, reaction in enumerate(recipe.info.reactions)
-            if recipe.enabled and (problem := problems[reaction]) is not None
-        ]
-        if not wrong:
-            kept.append(recipe)
-        diagnostics += [
-            Diagnostic("error", recipe.info.source, recipe.name, f"reactions[{index}].code", str(problem))
-            for index, problem in wrong
-        ]
-    return kept, diagnostics
+def problem_of(path: Path, message: str) -> Diagnostic:
+    """Return an error about a whole file or directory."""
+    return Diagnostic("error", str(path), "", "", message)
 
 
-def _switched(recipe: RecipeSpec, config: RecipesConfig) -> RecipeSpec:
-    enabled = recipe.enabled or any(fnmatchcase(recipe.name, pattern) for pattern in config.enable)
-    enabled = enabled and not any(fnmatchcase(recipe.name, pattern) for pattern in config.disable)
-    return recipe if enabled == recipe.enabled else msgspec.structs.replace(recipe, enabled=enabled)
+def fingerprint(path: Path) -> Fingerprint | None:
+    """Return what changes whenever a file, or what its name leads to, does; None if there is nothing."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # of many files, often
+    except OSError:
+        return None
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, *times, status.st_mode, status.st_uid)
 
 
 def _unsafe(path: Path) -> str | None:
@@ -73,5 +74,38 @@ def _unsafe(path: Path) -> str | None:
     return None
 
 
-def _refused(path: Path, problem: str) -> Loaded:
-    return Loaded((), (Diagnostic("error", str(path), "", "", problem),))
+class ReactionChecks:
+    """Remembers which reactions compile: each is tried once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Reaction, ReactionProblem | None] = {}
+
+    def learn(self, reactions: Iterable[Reaction]) -> None:
+        """Check those that are new, and forget those that are gone. Raises NotPermittedError."""
+        wanted = dict.fromkeys(reactions)
+        self._known = {reaction: known for reaction, known in self._known.items() if reaction in wanted}
+        new = [reaction for reaction in wanted if reaction not in self._known]
+        if new:
+            self._known.update(zip(new, check_reactions(new), strict=True))
+
+    def filter(self, loaded: Loaded) -> Loaded:
+        """Leave out the enabled recipes with a reaction that does not compile, and say why."""
+        kept, diagnostics = [], []
+        for recipe in loaded.recipes:
+            wrong = [
+                Diagnostic("error", recipe.info.source, recipe.name, f"reactions[{index}].code", str(problem))
+                for index, reaction in enumerate(recipe.info.reactions)
+                if recipe.enabled and (problem := self._known[reaction]) is not None
+            ]
+            diagnostics += wrong
+            if not wrong:
+                kept.append(recipe)
+        return Loaded(tuple(kept), (*loaded.diagnostics, *diagnostics))
+
+
+def with_checked_reactions(recipes: Sequence[RecipeSpec]) -> tuple[list[RecipeSpec], list[Diagnostic]]:
+    """Leave out the enabled recipes with a reaction that does not compile, and say why. Raises NotPermittedError."""
+    checks = ReactionChecks()
+    checks.learn(reaction for recipe in recipes if recipe.enabled for reaction in recipe.info.reactions)
+    kept = checks.filter(Loaded(tuple(recipes)))
+    return list(kept.recipes), list(kept.diagnostics)

@@ -8,6 +8,7 @@ import msgspec
 
 from raqib.agent import load_config
 from raqib.agent.recipes import load_path, with_checked_reactions
+from raqib.cli.words import count
 from raqib.errors import UsageError
 from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine
@@ -39,8 +40,8 @@ def check(paths: list[Path], *, as_json: bool) -> int:
         for one in diagnostics:
             print(f"{one.severity}: {one}")
         print(
-            f"{_count(len(recipes), 'recipe')} and {_count(configurations, 'configuration')} checked: "
-            f"{_count(errors, 'error')}, {_count(len(diagnostics) - errors, 'warning')}"
+            f"{count(len(recipes), 'recipe')} and {count(configurations, 'configuration')} checked: "
+            f"{count(errors, 'error')}, {count(len(diagnostics) - errors, 'warning')}"
         )
     return 1 if errors else 0
 
@@ -53,7 +54,3 @@ def _is_configuration(path: Path) -> bool:
         if line.strip() and not line.lstrip().startswith((b"#", b"---")):
             return not line.lstrip().startswith((b"-", b"["))
     return False
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

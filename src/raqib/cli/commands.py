@@ -11,13 +11,19 @@ import msgspec
 import typer
 
 from raqib import __version__
-from raqib.agent import Agent, Config, gather, load_config
+from raqib.agent import Agent, Config, load_config
 from raqib.agent.config import PrinterName
+from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
 from raqib.cli import demo as demo_command
 from raqib.cli import doctor as doctor_command
+from raqib.cli import explain as explain_command
+from raqib.cli import recipes as recipes_commands
+from raqib.cli import record as record_command
+from raqib.cli import replay as replay_command
+from raqib.cli import test as test_command
 from raqib.recipes.diagnostic import Loaded
 
 app = typer.Typer(
@@ -48,8 +54,10 @@ def run(
     config: Annotated[Path | None, typer.Option(help="Default: /etc/raqib/config.yaml, if there is one.")] = None,
     recipes: Annotated[list[Path] | None, typer.Option(help="A directory or file of recipes; repeatable.")] = None,
     no_builtin: Annotated[bool, typer.Option("--no-builtin", help="Without the built-in recipes.")] = False,
-    enable: Annotated[list[str] | None, typer.Option(help="Enable recipes by shell pattern; repeatable.")] = None,
-    disable: Annotated[list[str] | None, typer.Option(help="Disable recipes by shell pattern; repeatable.")] = None,
+    enable: Annotated[
+        list[str] | None, typer.Option(help="Enable recipes: a pattern of names, or kind:…, importance:…")
+    ] = None,
+    disable: Annotated[list[str] | None, typer.Option(help="Disable recipes, the same way, and stronger.")] = None,
     printer: Annotated[list[str] | None, typer.Option(help="stdout, varlog or void; repeatable.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="JSON lines on stdout even if it is a terminal.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Reactions run, their actions are only ledgered.")] = False,
@@ -85,19 +93,20 @@ def run(
         log_file=log_file or settings.log_file,
     )
     configure(settings.log_file)
-    loaded = gather(chosen)
+    library = Library(chosen)
+    loaded = library.load()
     for one in loaded.diagnostics:
         print(f"raqib: {one.severity}: {one}", file=sys.stderr)
-    asyncio.run(_run(settings, loaded, duration))
+    asyncio.run(_run(settings, library, loaded, duration))
 
 
-async def _run(settings: Config, loaded: Loaded, duration: float | None) -> None:
+async def _run(settings: Config, library: Library, loaded: Loaded, duration: float | None) -> None:
     running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
 
     def ready() -> None:
         print(f"ready: {running} recipes", file=sys.stderr, flush=True)
 
-    await Agent(settings, loaded.recipes, on_ready=ready).run(duration)
+    await Agent(settings, loaded.recipes, library=library, on_ready=ready).run(duration)
 
 
 def _printer_names(names: list[str]) -> tuple[str, ...]:
@@ -128,3 +137,7 @@ def demo() -> None:
 def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Say what this kernel and these privileges allow, each missing thing with its remedy."""
     raise typer.Exit(doctor_command.doctor(as_json=json))
+
+
+for _module in (explain_command, recipes_commands, record_command, replay_command, test_command):
+    _module.register(app)

@@ -33,6 +33,7 @@ from raqib.model.recipe import Importance, RecipeInfo
 
 SEVERITY: dict[Importance, int] = {"none": 0, "low": 25, "medium": 50, "high": 75, "critical": 95}
 _CONFIDENCE = 0.8
+_EVENT_TYPES: dict[str, EventType] = {"execution": "execution", "env_vars": "env_vars"}
 
 
 def uuid7() -> str:
@@ -80,8 +81,11 @@ def detect(
     accessed: Sequence[tuple[bytes, FileAction]],
     note: str,
 ) -> Detection:
-    """Build the detection of a file or execution recipe; `ancestors` are nearest first, without the process."""
-    event_type: EventType = "execution" if recipe.mechanism == "execution" else "file_access"
+    """Build the detection of a recipe about files, executions or environments.
+
+    `ancestors` are nearest first, without the process.
+    """
+    event_type = _EVENT_TYPES.get(recipe.mechanism, "file_access")
     ancestry = (*reversed(ancestors), seen.process)
     described = [process_info(one) for one in ancestry]
     files = file_list(accessed)

@@ -1,6 +1,6 @@
 """An observation meets the compiled recipes: which of them match, and how often they may say so."""
 
 from raqib.matcher.lineage import KnownLineage, Lineage
-from raqib.matcher.matcher import Match, Matcher
+from raqib.matcher.matcher import Match, Matcher, Prepared, prepare
 
-__all__ = ["KnownLineage", "Lineage", "Match", "Matcher"]
+__all__ = ["KnownLineage", "Lineage", "Match", "Matcher", "Prepared", "prepare"]

@@ -27,6 +27,18 @@ class Match(NamedTuple):
     """What the event shall say: which limits are used up. Often empty."""
 
 
+class Prepared(NamedTuple):
+    """A set with everything made that matching needs."""
+
+    compiled: CompiledSet
+    arbitrary: tuple[Arbitrary, ...]
+
+
+def prepare(compiled: CompiledSet) -> Prepared:
+    """Make what takes time. May be called in another thread than the matcher's."""
+    return Prepared(compiled, tuple(Arbitrary(rule.spec) for rule in compiled.rules))
+
+
 class Matcher:
     """Matches observations. Not for use by several threads at once."""
 
@@ -42,12 +54,11 @@ class Matcher:
         self._offset_ns = offset_ns
         self._reported = Reported()
         self._times = TimesCounters(window_s, clock)
-        self.replace(compiled)
+        self.replace(prepare(compiled))
 
-    def replace(self, compiled: CompiledSet) -> None:
+    def replace(self, prepared: Prepared) -> None:
         """Take another set; counters and the memory of what was reported stay."""
-        self._arbitrary = [Arbitrary(rule.spec) for rule in compiled.rules]
-        self.compiled = compiled
+        self.compiled, self._arbitrary = prepared
 
     def forget(self, process: ProcessKey) -> None:
         """Forget what was reported of a process that has ended."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from raqib.matcher.lineage import KnownLineage
-from raqib.matcher.matcher import Matcher
+from raqib.matcher.matcher import Match, Matcher
 from raqib.model.actions import ALL_ACTIONS, FileAction
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
@@ -36,6 +36,16 @@ class TrialResult(NamedTuple):
     """The stage at which it did not match."""
 
 
+class Turn(NamedTuple):
+    """A sample event that happened once."""
+
+    observation: FileObservation
+    ancestors: Sequence[Process]
+    match: Match | None
+    because: Because | None
+    """The stage at which it did not match."""
+
+
 def run_tests(spec: RecipeSpec) -> list[TrialResult]:
     """Run all sample events of a recipe, whether it is enabled or not. The calls of its reactions are not judged."""
     return [run_test(spec, test) for test in spec.tests]
@@ -45,14 +55,8 @@ def run_test(spec: RecipeSpec, test: RecipeTest) -> TrialResult:
     """Run one sample event; with `repeat`, every time in another process, the last one being judged."""
     if spec.file is None:
         return TrialResult(spec.name, test.name, "skipped", f"there are no sample events for {spec.mechanism} yet")
-    matcher = Matcher(CompiledSet([spec]), clock=lambda: 0.0, offset_ns=lambda: 0)
-    because: Because | None = None
-    matched = False
-    for turn in range(test.repeat):
-        observation, ancestors = sample(spec, test, turn)
-        lineage = KnownLineage(ancestors)
-        because = matcher.explain(observation, lineage, spec.name)
-        matched = bool(matcher.match(observation, lineage))
+    *_, last = turns(spec, test)
+    matched, because = last.match is not None, last.because
     found = "a match" if matched else f"none, because of {because}"
     if matched != test.match:
         expected = "a match" if test.match else "no match"
@@ -61,6 +65,17 @@ def run_test(spec: RecipeSpec, test: RecipeTest) -> TrialResult:
         message = f"expected no match because of {test.because}, found {found}"
         return TrialResult(spec.name, test.name, "failed", message, matched, because)
     return TrialResult(spec.name, test.name, "passed", "", matched, because)
+
+
+def turns(spec: RecipeSpec, test: RecipeTest) -> Iterator[Turn]:
+    """Yield every time that the event happens, each in a process of its own, and what the recipe makes of it."""
+    matcher = Matcher(CompiledSet([spec]), clock=lambda: 0.0, offset_ns=lambda: 0)
+    for turn in range(test.repeat):
+        observation, ancestors = sample(spec, test, turn)
+        lineage = KnownLineage(ancestors)
+        because = matcher.explain(observation, lineage, spec.name)
+        match = next(iter(matcher.match(observation, lineage)), None)
+        yield Turn(observation, ancestors, match, because)
 
 
 def sample(spec: RecipeSpec, test: RecipeTest, turn: int = 0) -> tuple[FileObservation, Sequence[Process]]:

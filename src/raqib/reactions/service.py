@@ -44,9 +44,14 @@ class Reactions:
         *,
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
+        make_door: Callable[[], Door] = Door,
     ) -> None:
-        """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block."""
+        """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block.
+
+        `make_door` makes what performs the helper calls.
+        """
         self._config = config
+        self._make_door = make_door
         self._on_log = _walled(on_log)
         self._on_finished = _walled(on_finished)
         self._heap_bytes = config.heap_bytes(None)
@@ -200,7 +205,7 @@ class Reactions:
         config, stack = self._config, self._resources
         self._services = open_services(config, stack, lambda: self.worker_pids)
         self._ledger = self._services.ledger
-        door = Door()
+        door = self._make_door()
         stack.callback(door.close)
         directory = open_empty_directory(config.data_dir / "empty", stack)
         self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)

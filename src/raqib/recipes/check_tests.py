@@ -9,7 +9,8 @@ import msgspec
 
 from raqib.model.actions import NO_ACTIONS
 from raqib.recipes.check_files import check_actions
-from raqib.recipes.document import Mapping, Node, Scalar
+from raqib.recipes.diagnostic import Diagnostic
+from raqib.recipes.document import Mapping, Node, Scalar, parse
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import Because, Call, PlainValue, RecipeTest, SampleEvent, SampleFile, SampleProcess
 
@@ -39,6 +40,18 @@ def check_tests(reader: Reader, at: At | None) -> tuple[RecipeTest, ...]:
         repeat = reader.integer(fields.get("repeat"), 1, 10_000) or 1
         tests.append(RecipeTest(name, event, match, because, calls, repeat))
     return tuple(tests)
+
+
+def read_sample(text: bytes | str, source: str) -> tuple[SampleEvent | None, list[Diagnostic]]:
+    """Read one sample event that stands alone; None if something is wrong with it. Never raises for what it reads."""
+    root, faults = parse(text)
+    reader = Reader(source, "")
+    for fault in faults:
+        reader.diagnostics.append(Diagnostic("error", source, "", fault.path, fault.message, fault.line))
+    if root is None:
+        return None, reader.diagnostics
+    event = _event(reader, At(root, "$"))
+    return (None if reader.failed else event), reader.diagnostics
 
 
 def _event(reader: Reader, at: At) -> SampleEvent:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raqib.agent.agent import map_sizes, reactions_config
 from raqib.agent.config import Config, load_config
+from raqib.agent.settings import map_sizes, reactions_config
 from raqib.errors import UsageError
 
 

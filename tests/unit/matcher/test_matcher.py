@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raqib.matcher import KnownLineage, Match, Matcher
+from raqib.matcher import KnownLineage, Match, Matcher, prepare
 from raqib.matcher.memory import Reported
 from raqib.model.actions import ACTION_NAMES, FileAction, union
 from raqib.model.observation import FileObservation
@@ -102,7 +102,7 @@ def test_one_event_for_process_file_and_recipe() -> None:
 def test_memory_survives_a_reload_and_ends_with_the_process() -> None:
     matcher = Matcher(compiled("file_actions: open"))
     assert names(matcher.match(did("open"), NOBODY)) == ["n0"]
-    matcher.replace(compiled("file_actions: [open, write]", "file_actions: open"))
+    matcher.replace(prepare(compiled("file_actions: [open, write]", "file_actions: open")))
     assert names(matcher.match(did("open"), NOBODY)) == ["n1"]
     matcher.forget(CAT.key)
     assert names(matcher.match(did("open"), NOBODY)) == ["n0", "n1"]

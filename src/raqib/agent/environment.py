@@ -1,0 +1,135 @@
+"""Variables of a program's environment, read from procfs when it starts; only those that recipes ask for are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from raqib.actions.victims import is_same, read_stat
+from raqib.model.observation import FileObservation
+from raqib.model.process import Process, ProcessKey
+from raqib.recipes.compile import CompiledSet
+from raqib.recipes.regex import ExpressionSet, subject
+
+_PIECE: Final = 128 << 10
+"""Bytes read at once; the kernel lets no single variable be longer."""
+_MOST_BYTES: Final = 6 << 20
+"""The kernel lets arguments and environment together be no larger."""
+_MOST_OF_EACH: Final = 4
+"""Variables kept for each expression of the recipes."""
+_MOST_OTHERS: Final = 32
+_MOST_PROCESSES: Final = 8192
+_ALWAYS: Final = b"LD_"
+
+_Key = tuple[ProcessKey, int]
+
+
+class Environments:
+    """What is known of processes' environments. Nothing is read while no recipe asks for it."""
+
+    def __init__(self) -> None:
+        self._wanted = Wanted(())
+        self._active = False
+        self._known: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
+
+    def replace(self, compiled: CompiledSet) -> None:
+        """Take the recipes whose questions are to be answered."""
+        patterns = sorted(
+            {
+                item.pattern
+                for recipe in compiled.recipes
+                for group in recipe.groups
+                for item in group.items
+                if item.what.endswith("envs") and item.pattern is not None
+            }
+        )
+        if patterns != self._wanted.patterns:
+            self._wanted = Wanted(patterns)
+            self._known.clear()
+        self._active = compiled.wants_envs
+
+    def of_observation(self, seen: FileObservation) -> FileObservation:
+        """Return the observation with what its process's environment holds, if recipes ask for that."""
+        return replace(seen, process=self.of(seen.process)) if self._active else seen
+
+    def finder(self, find: Callable[[ProcessKey], Process | None]) -> Callable[[ProcessKey], Process | None]:
+        """Return a function that finds processes with their environment."""
+        if not self._active:
+            return find
+
+        def find_with_environment(key: ProcessKey) -> Process | None:
+            found = find(key)
+            return None if found is None else self.of(found)
+
+        return find_with_environment
+
+    def of(self, process: Process) -> Process:
+        """Return the process with its environment: as read at the start of its program, or now. Not known is empty."""
+        if process.envs:
+            return process
+        key = (process.key, process.image.exec_ns)
+        known = self._known.get(key)
+        if known is None:
+            if process.exit_ns is not None:
+                return process
+            known = self._known[key] = read_environment(process.key, self._wanted.select)
+            if len(self._known) > _MOST_PROCESSES:
+                self._known.popitem(last=False)
+        return replace(process, envs=known) if known else process
+
+
+class Wanted:
+    """Decides which variables are kept: those that an expression is found in, and those of the dynamic loader."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = list(patterns)
+        self._expressions = ExpressionSet(self.patterns)
+
+    def select(self, variables: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Return what is kept. However many there are, none can push out another expression's."""
+        kept: dict[bytes, None] = {}
+        counts = [0] * len(self.patterns)
+        others = 0
+        for variable in variables:
+            found = [index for index in self._expressions.found_in(subject(variable)) if counts[index] < _MOST_OF_EACH]
+            for index in found:
+                counts[index] += 1
+            if not found and variable.startswith(_ALWAYS) and others < _MOST_OTHERS:
+                others += 1
+                kept[variable] = None
+            elif found:
+                kept[variable] = None
+        return tuple(kept)
+
+
+def read_environment(key: ProcessKey, select: Callable[[Iterable[bytes]], tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """Return the selected variables of a process; none if it is gone, or its pid another process's by now."""
+    try:
+        descriptor = os.open(f"/proc/{key.pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ()
+    with contextlib.closing(os.fdopen(descriptor, "rb", buffering=0)) as file:
+        try:
+            # Looked at after it was opened: if it is the same process now, it was then.
+            found = read_stat(key.pid)
+            if found is None or not is_same(key, found):
+                return ()
+            return select(_variables(file.read))
+        except OSError:
+            return ()
+
+
+def _variables(read: Callable[[int], bytes | None]) -> Iterable[bytes]:
+    """Yield the variables of an environment, holding no more of it than one piece and one variable."""
+    rest, total = b"", 0
+    while total < _MOST_BYTES and (piece := read(_PIECE)):
+        total += len(piece)
+        *whole, rest = (rest + piece).split(b"\0")
+        yield from whole
+    if rest:
+        yield rest

@@ -1,0 +1,116 @@
+"""The recipes on disk, read as often as they change; what is broken keeps its last good version."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from raqib.agent.config import RecipesConfig
+from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, load_safely
+from raqib.agent.selection import switch
+from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.load import combine, load_builtin
+from raqib.recipes.spec import RecipeSpec
+
+_SETTLED_NS = 100_000_000
+"""A file that was changed less than this before it was read may be changed again without a new time."""
+
+Snapshot = dict[Path, Fingerprint]
+
+
+class Library:
+    """Reads what the configuration names. One call at a time, in whichever thread; calls block."""
+
+    def __init__(self, config: RecipesConfig) -> None:
+        self._config = config
+        self.paths: tuple[Path, ...] = tuple(path.absolute() for path in config.directories)
+        """The files and directories of the user's recipes; they need not exist."""
+        self.diagnostics: tuple[Diagnostic, ...] = ()
+        """What the last `load` had to say."""
+        self._builtin: Loaded | None = None
+        self._read: dict[Path, tuple[Fingerprint | None, Loaded]] = {}
+        self._good: dict[Path, dict[str, RecipeSpec]] = {}
+        self._owned: dict[Path, list[Path]] = {}
+        self._reactions = ReactionChecks()
+
+    def snapshot(self) -> Snapshot:
+        """Return what is there now, by what changes with it; directories count with their files."""
+        found: Snapshot = {}
+        for path in self.paths:
+            files, _ = files_of(path, allow_unsafe_owner=True)
+            for one in (path, *files):
+                mark = fingerprint(one)
+                if mark is not None:
+                    found[one] = mark
+        return found
+
+    def load(self) -> Loaded:
+        """Return all recipes as they are now, the enabled ones with reactions that compile.
+
+        Raises NotPermittedError if no process comes up in which reactions can be checked.
+        """
+        if self._builtin is None:
+            self._builtin = load_builtin() if self._config.builtin else Loaded()
+        files, problems = self._files()
+        fresh = {path: self._load_file(path) for path in files}
+        everything = [recipe for loaded in (self._builtin, *fresh.values()) for recipe in loaded.recipes]
+        enabled, unused = switch(everything, self._config.enable, self._config.disable)
+        self._reactions.learn(reaction for one in enabled if one.enabled for reaction in one.info.reactions)
+        users = [self._keep_good(path, loaded) for path, loaded in fresh.items()]
+        self._good = {path: good for path, good in self._good.items() if path in fresh}
+        self._read = {path: read for path, read in self._read.items() if path in fresh}
+        together = combine(self._reactions.filter(self._switched(self._builtin)), users)
+        self.diagnostics = (*problems, *together.diagnostics, *unused)
+        return Loaded(together.recipes, self.diagnostics)
+
+    def _files(self) -> tuple[list[Path], list[Diagnostic]]:
+        """Return the files to read. A directory that is there but cannot be used stands for its last files."""
+        found: dict[Path, None] = {}
+        problems = []
+        for path in self.paths:
+            files, problem = files_of(path, allow_unsafe_owner=self._config.allow_unsafe_owner)
+            if problem is not None:
+                problems.append(problem)
+                files = self._owned.get(path, []) if path.exists() else []
+            self._owned[path] = files
+            found.update(dict.fromkeys(files))
+        return list(found), problems
+
+    def _load_file(self, path: Path) -> Loaded:
+        mark = fingerprint(path)
+        before = self._read.get(path)
+        if before is not None and mark is not None and before[0] == mark:
+            return before[1]
+        loaded = load_safely(path, allow_unsafe_owner=self._config.allow_unsafe_owner)
+        self._read[path] = (None if mark is None or is_unsettled({path: mark}) else mark, loaded)
+        return loaded
+
+    def _keep_good(self, path: Path, loaded: Loaded) -> Loaded:
+        """Return what is in force of a file: what is good now, and the last good version of what is broken."""
+        before = self._good.get(path, {})
+        checked = self._reactions.filter(self._switched(loaded))
+        good = {recipe.name: recipe for recipe in checked.recipes}
+        broken = {one.recipe for one in checked.errors}
+        # Without a name it could be any of those that are not there any more.
+        nameless = "" in broken
+        kept = {name: one for name, one in before.items() if name not in good and (nameless or name in broken)}
+        self._good[path] = good | kept
+        notes = [
+            Diagnostic("warning", str(path), name, "", "its last good version stays in force") for name in sorted(kept)
+        ]
+        return Loaded((*good.values(), *kept.values()), (*checked.diagnostics, *notes))
+
+    def _switched(self, loaded: Loaded) -> Loaded:
+        recipes, _ = switch(loaded.recipes, self._config.enable, self._config.disable)
+        return Loaded(tuple(recipes), loaded.diagnostics)
+
+
+def is_unsettled(snapshot: Snapshot) -> bool:
+    """Tell whether something was changed so shortly ago that a further change might not show."""
+    now_ns = time.time_ns()
+    return any(0 <= now_ns - max(mark[3:5]) < _SETTLED_NS for mark in snapshot.values())
+
+
+def gather(config: RecipesConfig) -> Loaded:
+    """Load everything that the configuration names; whatever is wrong costs only itself and is in the diagnostics."""
+    return Library(config).load()

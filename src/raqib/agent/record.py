@@ -1,0 +1,111 @@
+"""Writes what the sensors deliver, and does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from raqib.agent.config import SensorsConfig
+from raqib.agent.environment import Environments
+from raqib.agent.recording import Recorded, create, entry_line, header_line
+from raqib.agent.settings import map_sizes, policy_of
+from raqib.context.lineage import Lineage
+from raqib.errors import RaqibError
+from raqib.model.actions import ALL_ACTIONS
+from raqib.model.observation import FileObservation
+from raqib.recipes.compile import CompiledSet
+from raqib.sensors.files import FileSensor, Policy
+
+EVERYTHING = Policy(wanted=ALL_ACTIONS, residual=ALL_ACTIONS, hints=(), interest=lambda name: ALL_ACTIONS)
+"""Whatever any process does to any file."""
+
+
+class Counts(NamedTuple):
+    """What came of it."""
+
+    observations: int
+    lost: int
+    """Accesses of which the kernel side could not keep a record."""
+
+
+class Recorder:
+    """Belongs to one event loop."""
+
+    def __init__(self, path: Path, compiled: CompiledSet, sensors: SensorsConfig, *, everything: bool) -> None:
+        """Record what the recipes may need, or `everything`. Raises RaqibError if the file cannot be written."""
+        self._path = path
+        self._file = create(path)
+        self._policy = EVERYTHING if everything else policy_of(compiled)
+        self._sensors = sensors
+        self._environments = Environments()
+        self._environments.replace(compiled)
+        self._stop = asyncio.Event()
+        self._count = 0
+        self._failure: OSError | None = None
+        self._log = structlog.get_logger()
+
+    async def run(self, duration_s: float | None, on_ready: Callable[[], None]) -> Counts:
+        """Record until a signal or the end of the time.
+
+        Raises:
+            NotPermittedError: this kernel or these privileges do not allow it.
+            RaqibError: the file could not be written to the end.
+        """
+        loop = asyncio.get_running_loop()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._file)
+            self._write(header_line())
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._stop.set)
+                stack.callback(loop.remove_signal_handler, number)
+            self._sensor = FileSensor(self._observe, map_sizes(self._sensors))
+            stack.callback(self._sensor.close)
+            self._sensor.set_policy(self._policy)
+            self._sensor.start()
+            loop.add_reader(self._sensor.fileno(), self._consume)
+            stack.callback(loop.remove_reader, self._sensor.fileno())
+            sweeping = loop.create_task(self._sweep())
+            stack.callback(sweeping.cancel)
+            on_ready()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), duration_s)
+            self._consume()
+            lost = sum(value for name, value in self._sensor.counters().items() if name.startswith("lost_"))
+            with contextlib.suppress(OSError):
+                self._file.flush()
+        if self._failure is not None:
+            raise RaqibError(f"{self._path}: expected room for the recording, found: {self._failure}")
+        return Counts(self._count, lost)
+
+    def _observe(self, seen: FileObservation) -> None:
+        seen = self._environments.of_observation(seen)
+        ancestors = Lineage(self._environments.finder(self._sensor.process)).ancestors(seen.process)
+        self._write(entry_line(Recorded(seen, tuple(ancestors))))
+        self._count += 1
+
+    def _write(self, line: bytes) -> None:
+        if self._failure is not None:
+            return
+        try:
+            self._file.write(line)
+        except OSError as error:
+            self._failure = error
+            self._stop.set()
+
+    def _consume(self) -> None:
+        try:
+            self._sensor.consume()
+        except ExceptionGroup as failed:
+            for one in failed.exceptions:
+                self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._sensors.cadence_s)
+            self._sensor.sweep()

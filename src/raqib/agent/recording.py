@@ -1,0 +1,185 @@
+r"""Recordings: what sensors delivered, as versioned JSON lines that people can read and programs can write.
+
+The first line says what it is. Each further line is one observation, with the ancestors of its process, nearest first.
+Bytes are written as text; `\xNN` stands for a byte that is no UTF-8, and a backslash is doubled. What is empty or 0 is
+left out.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from raqib import __version__
+from raqib.errors import RaqibError
+from raqib.model.actions import ACTION_NAMES, FileAction, action_names, union
+from raqib.model.clock import boot_offset_ns
+from raqib.model.observation import FileObservation
+from raqib.model.process import Process, ProcessKey
+
+FORMAT: Final = "raqib-recording"
+VERSION: Final = 1
+MAX_LINE_BYTES: Final = 32 << 20
+
+_ESCAPED = re.compile(rb"\\(\\|x[0-9a-f]{2})")
+_ENCODER = msgspec.json.Encoder()
+
+
+class Header(msgspec.Struct, kw_only=True):
+    """The first line."""
+
+    format: str
+    version: int
+    agent_version: str = ""
+    kernel: str = ""
+    recorded_ns: int = 0
+    """Time of day at which it was begun, nanoseconds since the epoch."""
+    boot_offset_ns: int = 0
+    """What added to its times (CLOCK_BOOTTIME) gives the time of day."""
+
+
+class Recorded(NamedTuple):
+    """One observation."""
+
+    seen: FileObservation
+    ancestors: tuple[Process, ...]
+    """Nearest first."""
+
+
+def header_line() -> bytes:
+    """Return the first line of a recording that begins now."""
+    header = Header(
+        format=FORMAT,
+        version=VERSION,
+        agent_version=__version__,
+        kernel=platform.release(),
+        recorded_ns=time.time_ns(),
+        boot_offset_ns=boot_offset_ns(),
+    )
+    return _ENCODER.encode(header) + b"\n"
+
+
+def entry_line(recorded: Recorded) -> bytes:
+    """Return the line of an observation."""
+    seen = msgspec.to_builtins(recorded.seen, builtin_types=(bytes,))
+    for field in ("actions", "new"):
+        seen[field] = action_names(seen[field])
+    ancestors = [msgspec.to_builtins(one, builtin_types=(bytes,)) for one in recorded.ancestors]
+    return _ENCODER.encode(_readable({"seen": seen, "ancestors": ancestors})) + b"\n"
+
+
+def read_recording(path: Path) -> Iterator[Recorded]:
+    """Yield the observations of a recording, their times moved to this host's clock.
+
+    Raises:
+        RaqibError: it cannot be read, is no recording, or of a later version; the message names the line.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _read(path, file)
+    except OSError as error:
+        raise RaqibError(f"{path}: expected a recording that can be read: {error.strerror or error}") from error
+
+
+def create(path: Path) -> BinaryIO:
+    """Open a new recording, which its owner alone can read. Raises RaqibError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.fdopen(os.open(path, flags, 0o600), "wb")
+    except OSError as error:
+        raise RaqibError(f"{path}: expected a file that can be written: {error.strerror or error}") from error
+
+
+def _read(path: Path, file: BinaryIO) -> Iterator[Recorded]:
+    first = file.readline(MAX_LINE_BYTES)
+    try:
+        header = msgspec.json.decode(first, type=Header)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RaqibError(f"{path}: expected a recording (raqib record -o FILE), found: {error}") from error
+    if header.format != FORMAT or header.version != VERSION:
+        raise RaqibError(
+            f"{path}: expected {FORMAT} of version {VERSION}, found {header.format[:60]!a} of version {header.version};"
+            " replay it with the raqib that recorded it"
+        )
+    shift_ns = header.boot_offset_ns - boot_offset_ns()
+    number = 1
+    while line := file.readline(MAX_LINE_BYTES):
+        number += 1
+        if not line.endswith(b"\n"):
+            # The recorder was ended by force in the middle of it.
+            return
+        try:
+            yield _entry(line, shift_ns)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, KeyError, TypeError, ValueError) as error:
+            raise RaqibError(f"{path}:{number}: expected a recorded observation, found: {error}") from error
+
+
+def _entry(line: bytes, shift_ns: int) -> Recorded:
+    plain = _exact(msgspec.json.decode(line, type=dict[str, Any]))
+    seen = plain["seen"]
+    for field in ("actions", "new"):
+        seen[field] = int(union(ACTION_NAMES[name.decode()] for name in seen[field]))
+    observation = msgspec.convert(seen, FileObservation, builtin_types=(bytes,))
+    ancestors = [msgspec.convert(one, Process, builtin_types=(bytes,)) for one in plain.get("ancestors", ())]
+    moved = replace(
+        observation,
+        process=_moved(observation.process, shift_ns),
+        timestamp_ns=observation.timestamp_ns + shift_ns,
+        actions=FileAction(observation.actions),
+        new=FileAction(observation.new),
+    )
+    return Recorded(moved, tuple(_moved(one, shift_ns) for one in ancestors))
+
+
+def _moved(process: Process, shift_ns: int) -> Process:
+    image = process.image
+    return replace(
+        process,
+        key=_moved_key(process.key, shift_ns),
+        parent=_moved_key(process.parent, shift_ns),
+        image=replace(image, exec_ns=image.exec_ns + shift_ns) if image.exec_ns else image,
+        exit_ns=None if process.exit_ns is None else process.exit_ns + shift_ns,
+    )
+
+
+def _moved_key(key: ProcessKey, shift_ns: int) -> ProcessKey:
+    return ProcessKey(key.pid, key.start_ns + shift_ns) if key.start_ns else key
+
+
+def _readable(node: Any) -> Any:
+    """Return plain values with bytes as text, and without what is empty."""
+    if isinstance(node, bytes):
+        return node.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    if isinstance(node, dict):
+        return {key: _readable(value) for key, value in node.items() if value or _means(key, value)}
+    if isinstance(node, list | tuple):
+        return [_readable(value) for value in node]
+    return node
+
+
+def _means(key: str, value: Any) -> bool:
+    """Tell whether something empty has to be written all the same: it is required, or its absence means another."""
+    return key in ("path", "timestamp_ns", "actions", "new", "key") or (key == "exit_status" and value == 0)
+
+
+def _exact(node: Any) -> Any:
+    """Return the same with all text as the bytes that it stands for."""
+    if isinstance(node, str):
+        return _ESCAPED.sub(_unescape, node.encode())
+    if isinstance(node, dict):
+        return {key: _exact(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_exact(value) for value in node]
+    return node
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    return b"\\" if found[1] == b"\\" else bytes([int(found[1][1:], 16)])

@@ -1,0 +1,54 @@
+"""From the configuration and the recipes to the settings of each stage."""
+
+from __future__ import annotations
+
+from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
+from raqib.reactions import ReactionsConfig
+from raqib.recipes.compile import CompiledSet
+from raqib.sensors.files import Hint, Policy
+
+
+def make_printers(config: PrintersConfig) -> list[Printer]:
+    """Open the printers that are enabled.
+
+    Raises:
+        RaqibError: the event log cannot be written.
+    """
+    made: list[Printer] = []
+    for name in dict.fromkeys(config.enabled):
+        match name:
+            case "stdout":
+                made.append(StdoutPrinter(raw=config.raw))
+            case "varlog":
+                made.append(
+                    VarlogPrinter(config.varlog_path, max_bytes=config.varlog_max_bytes, keep=config.varlog_keep)
+                )
+            case "void":
+                made.append(VoidPrinter())
+    return made
+
+
+def reactions_config(config: Config) -> ReactionsConfig:
+    """Return the reactions' settings."""
+    section: ReactionsSection = config.reactions
+    settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
+    if section.workers is not None:
+        settings["workers"] = section.workers
+    return ReactionsConfig(data_dir=config.data_dir, **settings)
+
+
+def map_sizes(config: SensorsConfig) -> dict[str, int]:
+    """Return the number of entries for each map."""
+    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
+    return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
+
+
+def policy_of(compiled: CompiledSet) -> Policy:
+    """Return what the kernel is to know of the recipes."""
+    return Policy(
+        wanted=compiled.wanted,
+        residual=compiled.residual,
+        hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],
+        interest=compiled.interest,
+    )

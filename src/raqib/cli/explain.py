@@ -1,0 +1,144 @@
+"""`raqib explain`: why an event matched and what was done, or why a recipe did not match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raqib.actions.ledger import Entry
+from raqib.agent.config import Config
+from raqib.agent.library import Library
+from raqib.agent.recall import find_events, ledger_entries, logs_of, observation_of, read_event
+from raqib.agent.recording import Recorded
+from raqib.cli.recipe_options import AsJson, ConfigFile, NoBuiltin, Recipes, settings_of
+from raqib.cli.words import stage_lines
+from raqib.errors import RaqibError, UsageError
+from raqib.matcher.explain import Finding
+from raqib.matcher.explain import explain as explain_stages
+from raqib.matcher.lineage import KnownLineage
+from raqib.model.event import Event
+from raqib.printers.escape import visible
+from raqib.printers.pretty import Pretty
+from raqib.recipes.diagnostic import nearest
+from raqib.recipes.spec import RecipeSpec
+
+_AFTERWARDS = ("outcome", "attenuation")
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command()(explain)
+
+
+def explain(
+    uuid: Annotated[str | None, typer.Argument(help="Of an event in the event log.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="With --event: the recipe's name.")] = None,
+    event: Annotated[
+        Path | None, typer.Option(help="An event as raqib prints it, or a sample as in the tests of recipes.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Events as JSON lines; default: the varlog printer's file.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the ledger is.")] = None,
+    recipes: Recipes = None,
+    no_builtin: NoBuiltin = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why an event matched, stage by stage, and what was done; or why a recipe does not match an event."""
+    settings = settings_of(config, recipes, no_builtin, None, None)
+    if uuid is not None and recipe is None and event is None:
+        _explain_uuid(settings, uuid, log, data_dir or settings.data_dir, as_json=as_json)
+    elif uuid is None and recipe is not None and event is not None:
+        _explain_event(_recipe(_load(settings), recipe), event, as_json=as_json)
+    else:
+        raise UsageError("expected either a UUID, or --recipe NAME with --event FILE")
+
+
+def _explain_event(recipe: RecipeSpec, file: Path, *, as_json: bool) -> None:
+    stages = _stages(recipe, read_event(file, recipe))
+    against = next((stage.stage for stage in stages if stage.passed is False), None)
+    if as_json:
+        answer = {"recipe": recipe.name, "match": against is None, "because": against, "stages": stages}
+        print(msgspec.json.encode(answer).decode())
+        return
+    verdict = "matches" if against is None else f"does not match, because of {against}"
+    print(f"{visible(recipe.name)} {verdict}")
+    _print_stages(stages)
+    if not recipe.enabled or recipe.info.mode == "off":
+        print("but it does not run: it is not enabled" if not recipe.enabled else "but it does not run: mode off")
+
+
+def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path, *, as_json: bool) -> None:
+    printers = settings.printers
+    files = [log] if log is not None else logs_of(printers.varlog_path, printers.varlog_keep)
+    events = find_events(files, uuid)
+    entries = ledger_entries(data_dir / "ledger.jsonl", uuid)
+    event = next((one for one in events if one.event_type not in _AFTERWARDS), None)
+    if event is None and not entries:
+        raise RaqibError(
+            f"expected an event {uuid} in {files[-1]} or in the ledger in {data_dir}, found none; "
+            "--log names another file with events, --data-dir another ledger"
+        )
+    name = event.metadata.name if event is not None else entries[0].recipe
+    recipe = next((one for one in _load(settings) if one.name == name), None)
+    stages: list[Finding] = []
+    if event is not None and recipe is not None and event.file is not None:
+        stages = _stages(recipe, observation_of(event))
+    if as_json:
+        answer: dict[str, Any] = {"uuid": uuid, "recipe": name, "stages": stages, "events": events, "ledger": entries}
+        print(msgspec.json.encode(answer).decode())
+        return
+    if event is not None:
+        print(Pretty.for_terminal().render(event), end="")
+    else:
+        print(f"{visible(name)}: the event itself is not in {files[-1]}")
+    _print_why(event, recipe, stages)
+    _print_done(events, entries)
+
+
+def _print_why(event: Event | None, recipe: RecipeSpec | None, stages: list[Finding]) -> None:
+    if recipe is None:
+        print("why: its recipe is not loaded any more, or comes from another place (--recipes)")
+        return
+    version = recipe.info.version
+    changed = event is not None and event.metadata.version != (version or None)
+    print("why:" + (f" (the recipe is now of version {visible(version)})" if changed else ""))
+    _print_stages(stages)
+
+
+def _print_stages(stages: list[Finding]) -> None:
+    for line in stage_lines(stages):
+        print(f"  {line}")
+
+
+def _print_done(events: list[Event], entries: list[Entry]) -> None:
+    if not entries:
+        reacted = any(one.event_type == "outcome" for one in events)
+        print("done: see the outcome event; the ledger has nothing of it" if reacted else "done: nothing")
+        return
+    print("done:")
+    for entry in entries:
+        arguments = msgspec.json.encode(entry.arguments).decode() if entry.arguments else ""
+        result = "" if entry.result is None else f" → {msgspec.json.encode(entry.result).decode()}"
+        reason = f" ({entry.reason})" if entry.reason else ""
+        told = f"{entry.action} {arguments}{result}{reason}"
+        print(f"  {entry.decision:<8} {visible(told, 4000)}  [ledger {entry.seq}, {entry.duration_us / 1000:.2f} ms]")
+
+
+def _stages(recipe: RecipeSpec, recorded: Recorded) -> list[Finding]:
+    return explain_stages(recipe, recorded.seen, KnownLineage(recorded.ancestors))
+
+
+def _load(settings: Config) -> tuple[RecipeSpec, ...]:
+    return Library(settings.recipes).load().recipes
+
+
+def _recipe(recipes: tuple[RecipeSpec, ...], name: str) -> RecipeSpec:
+    for one in recipes:
+        if one.name == name:
+            return one
+    raise UsageError(
+        f"--recipe: expected the name of a recipe, found {name!r}{nearest(name, [r.name for r in recipes])}"
+    )

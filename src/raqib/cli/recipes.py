@@ -1,0 +1,177 @@
+"""`raqib recipes`: what is loaded, and whether it runs."""
+
+from __future__ import annotations
+
+import sys
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raqib.agent.library import Library
+from raqib.agent.selection import Selector
+from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
+from raqib.cli.words import columns, count, printable
+from raqib.errors import UsageError
+from raqib.matcher.explain import describe_pattern
+from raqib.model.actions import action_names
+from raqib.printers.escape import visible
+from raqib.recipes.diagnostic import Loaded, nearest
+from raqib.recipes.spec import RecipeSpec
+
+app = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app, name="recipes")
+
+
+@app.callback()
+def recipes_(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="Only names that fit this shell pattern.")] = "*",
+    kind: Annotated[str | None, typer.Option(help="Only kinds that fit this shell pattern.")] = None,
+    tactic: Annotated[str | None, typer.Option(help="Only that ATT&CK tactic: a shell pattern or TA0001.")] = None,
+    importance: Annotated[str | None, typer.Option(help="Only that importance; a shell pattern.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Only those that run, or do not.")
+    ] = None,
+    recipes: Recipes = None,
+    no_builtin: NoBuiltin = False,
+    enable: Enable = None,
+    disable: Disable = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recipes that the configuration names, as an agent would load them now."""
+    if context.invoked_subcommand is not None:
+        return
+    loaded = Library(settings_of(config, recipes, no_builtin, enable, disable).recipes).load()
+    filters = [("kind", kind), ("tactic", tactic), ("importance", importance)]
+    selectors = [Selector(key, pattern) for key, pattern in filters if pattern is not None]
+    chosen = [
+        one
+        for one in sorted(loaded.recipes, key=lambda one: one.name)
+        if fnmatchcase(one.name, name)
+        and all(selector.matches(one.info) for selector in selectors)
+        and enabled in (None, runs(one))
+    ]
+    if as_json:
+        print(msgspec.json.encode([summary(one) for one in chosen]).decode())
+        return
+    _complain(loaded)
+    infos = [(one.info, "yes" if runs(one) else "no") for one in chosen]
+    rows = [(info.name, word, info.kind, info.tactic, info.importance, info.mode, info.source) for info, word in infos]
+    title = ("recipe", "runs", "kind", "tactic", "importance", "mode", "source")
+    for line in columns(title, [list(map(visible, row)) for row in rows]):
+        print(line)
+    print(f"{count(len(chosen), 'recipe')}, {sum(map(runs, chosen))} of them run")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="The recipe's name.")],
+    recipes: Recipes = None,
+    no_builtin: NoBuiltin = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one recipe as it was understood: macros expanded, defaults filled in."""
+    loaded = Library(settings_of(config, recipes, no_builtin, None, None).recipes).load()
+    found = next((one for one in loaded.recipes if one.name == name), None)
+    if found is None:
+        _complain(loaded)
+        hint = nearest(name, [one.name for one in loaded.recipes])
+        raise UsageError(f"expected the name of a recipe, found {name!r}{hint}")
+    details = description(found)
+    if as_json:
+        print(msgspec.json.encode(details).decode())
+        return
+    for key, value in details.items():
+        if value in ("", None, [], {}):
+            continue
+        if isinstance(value, list):
+            print(f"{key}:")
+            for entry in value:
+                _print_entry(entry)
+        else:
+            print(f"{key}: {printable(_plain(value))}")
+
+
+def runs(recipe: RecipeSpec) -> bool:
+    """Tell whether an agent would run the recipe."""
+    return recipe.enabled and recipe.info.mode != "off"
+
+
+def summary(recipe: RecipeSpec) -> dict[str, Any]:
+    """Return what a list says of a recipe."""
+    info = recipe.info
+    return {
+        "name": info.name,
+        "kind": info.kind,
+        "enabled": recipe.enabled,
+        "mode": info.mode,
+        "importance": info.importance,
+        "mechanism": recipe.mechanism,
+        "tactic": info.tactic,
+        "technique": info.technique,
+        "subtechnique": info.subtechnique,
+        "builtin": info.builtin,
+        "source": info.source,
+    }
+
+
+def description(recipe: RecipeSpec) -> dict[str, Any]:
+    """Return all of a recipe."""
+    info, part = recipe.info, recipe.file
+    details = summary(recipe) | {
+        "version": info.version,
+        "description": info.description,
+        "documentation": info.documentation,
+        "attack": [one for one in (info.tactic_id, info.technique_id, info.subtechnique_id) if one],
+        "limits": {key: value for key, value in msgspec.structs.asdict(info.limits).items() if value is not None},
+        "times": [f"{one.kind}: {one.max}" for one in recipe.times],
+    }
+    if part is not None:
+        details["file_actions"] = " ".join(action_names(part.actions))
+        details["file_actions_how"] = "all" if part.all else "any"
+        details["bases"] = [describe_pattern(pattern) for pattern in part.patterns] or ["any file"]
+    if recipe.network is not None:
+        details["network"] = {key: value for key, value in msgspec.structs.asdict(recipe.network).items() if value}
+    details["arbitrary"] = [msgspec.to_builtins(group) for group in recipe.groups]
+    details["reactions"] = [{"format": one.format, "code": one.code} for one in info.reactions]
+    details["tests"] = [test.name for test in recipe.tests]
+    return details
+
+
+def _print_entry(entry: Any) -> None:
+    if not isinstance(entry, dict):
+        print(f"  - {printable(_plain(entry))}")
+    elif "code" in entry:
+        print(f"  - {entry['format']}")
+        for line in entry["code"].splitlines():
+            print(f"      {printable(line)}")
+    else:
+        print(f"  - how: {'AND' if entry['every'] else 'OR'}, which: {_which(entry)}")
+        for item in entry["items"]:
+            told = ", ".join(
+                f"{key}: {_plain(item[key])}" for key in ("pattern", "numbers", "time", "cidr") if item[key]
+            )
+            print(f"      {_which(item)} {item['what']} {item['when']} {printable(told)}")
+
+
+def _which(entry: dict[str, Any]) -> str:
+    return "pertinent" if entry["pertinent"] else "irrelevant"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _complain(loaded: Loaded) -> None:
+    for one in loaded.diagnostics:
+        # Warnings about recipes are for `raqib check`.
+        if one.severity == "error" or one.source == "configuration":
+            print(f"raqib: {one.severity}: {one}", file=sys.stderr)

@@ -1,0 +1,59 @@
+"""`raqib record`: writes what the sensors deliver, for `raqib replay`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from raqib.agent.config import Config
+from raqib.agent.library import Library
+from raqib.agent.log import configure
+from raqib.agent.privileges import require_root
+from raqib.agent.record import Recorder
+from raqib.cli.recipe_options import ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
+from raqib.cli.words import count
+from raqib.recipes.compile import CompiledSet, compile_set
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command()(record)
+
+
+def record(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; one that is there is replaced.")],
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Not only what the enabled recipes may need: a lot.")
+    ] = False,
+    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    recipes: Recipes = None,
+    no_builtin: NoBuiltin = False,
+    enable: Enable = None,
+    disable: Disable = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write what the sensors deliver, as JSON lines, until SIGINT or SIGTERM. Arguments may hold secrets."""
+    require_root("raqib record")
+    settings = settings_of(config, recipes, no_builtin, enable, disable)
+    configure(settings.log_file)
+    loaded = Library(settings.recipes).load()
+    for one in loaded.errors:
+        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    asyncio.run(_record(output, compile_set(loaded.recipes), settings, duration, everything=everything))
+
+
+async def _record(
+    output: Path, compiled: CompiledSet, settings: Config, duration_s: float | None, *, everything: bool
+) -> None:
+    def ready() -> None:
+        what = "everything" if everything else f"what {count(len(compiled.recipes), 'recipe')} may need"
+        print(f"ready: recording {what}", file=sys.stderr, flush=True)
+
+    recorder = Recorder(output, compiled, settings.sensors, everything=everything)
+    counts = await recorder.run(duration_s, ready)
+    lost = f", {counts.lost} lost in the kernel" if counts.lost else ""
+    print(f"{count(counts.observations, 'observation')} written to {output}{lost}", file=sys.stderr)

@@ -1,0 +1,89 @@
+"""`raqib replay`: what recipes and reactions would have made of a recording."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from raqib.agent.library import Library
+from raqib.agent.recording import read_recording
+from raqib.agent.rehearsal import Reacted, show_call
+from raqib.agent.replay import Replay
+from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
+from raqib.cli.words import count
+from raqib.model.detection import Detection
+from raqib.printers.escape import json_line, visible
+from raqib.printers.pretty import Pretty
+from raqib.reactions import LogLine
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command()(replay)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="What raqib record wrote.")],
+    real_time: Annotated[bool, typer.Option("--real-time", help="With the pauses that there were.")] = False,
+    recipes: Recipes = None,
+    no_builtin: NoBuiltin = False,
+    enable: Enable = None,
+    disable: Disable = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run recipes and reactions over a recording, dry, and print what would have been detected and done."""
+    settings = settings_of(config, recipes, no_builtin, enable, disable)
+    loaded = Library(settings.recipes).load()
+    for one in loaded.errors:
+        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    show = _Show(as_json=as_json)
+    run = Replay(settings, loaded.recipes, on_detection=show.detection, on_log=show.log)
+    summary = asyncio.run(run.run(read_recording(file), real_time=real_time))
+    if as_json:
+        print(msgspec.json.encode({"summary": summary}).decode())
+        return
+    counted = f"{count(summary.observations, 'observation')}, {count(summary.detections, 'detection')}"
+    print(f"{counted}, {count(summary.calls, 'helper call')}, none of them done")
+    for name, number in summary.shadowed.items():
+        print(f"shadow: {visible(name)} would have been seen {number} times")
+
+
+class _Show:
+    """Prints each detection when its reactions have ended."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._pretty = None if as_json else Pretty.for_terminal()
+        self._lines: list[LogLine] = []
+
+    def log(self, line: LogLine) -> None:
+        self._lines.append(line)
+
+    def detection(self, detection: Detection, reacted: Sequence[Reacted]) -> None:
+        lines, self._lines = self._lines, []
+        if self._pretty is None:
+            answer = {
+                "event": msgspec.Raw(detection.event_json),
+                "reactions": reacted,
+                "log": [{"level": line.level, "text": line.text, "reaction": line.reaction} for line in lines],
+            }
+            print(json_line(msgspec.json.encode(answer)).decode(), flush=True)
+            return
+        print(self._pretty.render(detection.event), end="")
+        for line in lines:
+            print(f"  log      {line.level}: {visible(line.text, 4000)}")
+        for one in reacted:
+            for call in one.calls:
+                value = msgspec.json.encode(call["value"]).decode()
+                reason = f" ({call['reason']})" if call["reason"] else ""
+                told = f"{show_call(call['name'], call['arguments'])} → {value}{reason}"
+                print(f"  {call['decision']:<8} {visible(told, 4000)}")
+            if one.outcome != "ok":
+                print(f"  {one.outcome:<8} {visible(one.error, 4000)}")
+        sys.stdout.flush()

@@ -1,0 +1,138 @@
+"""Why a recipe matches an observation or does not: every stage, in order, with what was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from raqib.matcher.arbitrary import Arbitrary, prepare_item
+from raqib.matcher.facts import Facts
+from raqib.matcher.lineage import Lineage
+from raqib.model.actions import FileAction, action_names
+from raqib.model.clock import boot_offset_ns
+from raqib.model.observation import FileObservation
+from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet, Rule
+from raqib.recipes.spec import Because, FilePart, Group, Item, Pattern, RecipeSpec
+
+_MOST_VALUES = 3
+_LONGEST_TEXT = 400
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one stage says."""
+
+    stage: Because
+    passed: bool | None
+    """None: it depends on what happened before."""
+    details: tuple[str, ...]
+
+
+def explain(
+    spec: RecipeSpec,
+    seen: FileObservation,
+    lineage: Lineage,
+    *,
+    offset_ns: Callable[[], int] = boot_offset_ns,
+) -> list[Finding]:
+    """Return what each stage says of an observation, also those behind one that says no. Counts nothing."""
+    if spec.file is None:
+        return [Finding("flow", False, (f"a recipe of mechanism {spec.mechanism} is not about files or programs",))]
+    facts = Facts(seen.process, lineage, offset_ns)
+    return [
+        _bases(spec, spec.file, seen),
+        _file_actions(spec, spec.file, seen),
+        _arbitrary(spec, facts),
+        _times(spec),
+    ]
+
+
+def _bases(spec: RecipeSpec, part: FilePart, seen: FileObservation) -> Finding:
+    if not part.patterns:
+        return Finding("bases", True, ("any file",))
+    details = [
+        f"{describe_pattern(pattern)} holds for {_text(name)}"
+        for pattern in part.patterns
+        for name in seen.names
+        if CompiledSet([replace(spec, file=replace(part, patterns=(pattern,)))]).candidates(name)
+    ]
+    if details:
+        return Finding("bases", True, tuple(details))
+    names = " or ".join(_text(name) for name in seen.names)
+    none = [f"{describe_pattern(pattern)} does not hold for {names}" for pattern in part.patterns[:20]]
+    if len(part.patterns) > len(none):
+        none.append(f"and {len(part.patterns) - len(none)} more do not")
+    return Finding("bases", False, tuple(none))
+
+
+def describe_pattern(pattern: Pattern) -> str:
+    """Return a pattern as a recipe writes it."""
+    fields = (("base", pattern.base), ("dir", pattern.dir), ("regex", pattern.regex))
+    return "{" + ", ".join(f"{name}: {_text(value)}" for name, value in fields if value is not None) + "}"
+
+
+def _file_actions(spec: RecipeSpec, part: FilePart, seen: FileObservation) -> Finding:
+    rule = Rule(0, spec)
+    done = int(seen.actions) | (int(EXECVE_IMPLIES) if seen.actions & FileAction.EXECVE else 0)
+    needs = f"{'all' if part.all else 'any'} of {' '.join(action_names(part.actions))}"
+    if spec.mechanism in ("execution", "env_vars"):
+        needs += ", and execve"
+    details = (f"needs {needs}", f"the process did {' '.join(action_names(done)) or 'nothing'}")
+    return Finding("file_actions", rule.satisfied_by(done), details)
+
+
+def _arbitrary(spec: RecipeSpec, facts: Facts) -> Finding:
+    if not spec.groups:
+        return Finding("arbitrary", True, ("no groups",))
+    details = [line for number, group in enumerate(spec.groups, 1) for line in _group(number, group, facts)]
+    return Finding("arbitrary", Arbitrary(spec).passes(facts), tuple(details))
+
+
+def _group(number: int, group: Group, facts: Facts) -> Iterator[str]:
+    matching = [prepare_item(item)(facts) for item in group.items]
+    pertinent = [found for item, found in zip(group.items, matching, strict=True) if item.pertinent]
+    if any(found and not item.pertinent for item, found in zip(group.items, matching, strict=True)):
+        verdict = "irrelevant: an irrelevant item matches"
+    elif pertinent and group.every:
+        verdict = "pertinent: all pertinent items match" if all(pertinent) else "irrelevant: not all items match"
+    elif pertinent:
+        verdict = "pertinent: a pertinent item matches" if any(pertinent) else "irrelevant: no item matches"
+    else:
+        verdict = f"{'pertinent' if group.pertinent else 'irrelevant'}: its own, since no item decides"
+    yield f"group {number} is {verdict}"
+    for item, found in zip(group.items, matching, strict=True):
+        which = "pertinent" if item.pertinent else "irrelevant"
+        yield f"  {which} {_item(item)}: {'matches' if found else 'does not match'} ({_known(item, facts)})"
+
+
+def _item(item: Item) -> str:
+    if item.pattern is not None:
+        return f"{item.what} pattern {_text(item.pattern)}"
+    if item.numbers is not None:
+        return f"{item.what} {item.when} {' or '.join(map(str, item.numbers))}"
+    value = item.time.isoformat() if item.time is not None else item.cidr
+    return f"{item.what} {item.when} {value}"
+
+
+def _known(item: Item, facts: Facts) -> str:
+    if item.time is not None:
+        values = [str(second) for second in facts.seconds(item.what)]
+    else:
+        values = [_text(text) for text in facts.texts(item.what)]
+    if not values:
+        return "not known"
+    more = f" and {len(values) - _MOST_VALUES} more" if len(values) > _MOST_VALUES else ""
+    return f"known: {', '.join(values[:_MOST_VALUES])}{more}"
+
+
+def _times(spec: RecipeSpec) -> Finding:
+    if not spec.times:
+        return Finding("times", True, ("no limits",))
+    return Finding("times", None, tuple(f"{limit.kind}: at most {limit.max}" for limit in spec.times))
+
+
+def _text(value: bytes | str) -> str:
+    """Return text quoted, without control characters, and cut where it is very long."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return ascii(text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "...")
