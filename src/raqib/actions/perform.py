@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
+from raqib.actions.budgets import BreakerOpened, Budget
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
+from raqib.model.recipe import RecipeInfo
 
 FILE_THREADS = 4
 """A file on a network filesystem that hangs takes one of them for as long."""
@@ -88,11 +90,11 @@ class _Call:
 
     def __init__(self, helper: Helper, context: ActionContext, text: str) -> None:
         self._helper = helper
-        self._context = context
+        self._context = context.now()
         self._text = text
         self._started_ns = time.monotonic_ns()
         self._arguments: Arguments = ()
-        self._details: dict[str, Any] = {}
+        self._details: dict[str, Any] = {} if context.services.switch.armed else {"disarmed": True}
         self._would = False
 
     def decide(self) -> Checked:
@@ -172,14 +174,22 @@ class _Call:
         helper, context = self._helper, self._context
         if helper.budget is None:
             return None
-        limit = _limit(helper, context, context.services.settings)
-        if context.services.budgets.take(helper.budget, context.recipe, limit):
+        limit = _limit(helper.budget, context.detection.recipe, context.services.settings)
+        budgets = context.services.budgets
+        if budgets.take(helper.budget, context.recipe, limit):
             return None
+        if budgets.just_opened(helper.budget, context.recipe):
+            recipe, event = context.detection.recipe, context.detection.event
+            context.services.on_breaker(
+                BreakerOpened(recipe.kind, recipe.name, recipe.importance, helper.budget, limit, event.uuid)
+            )
         return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
 
 
-def _limit(helper: Helper, context: ActionContext, settings: ActionSettings) -> int:
-    limits = context.detection.recipe.limits
-    if helper.budget == "kills":
-        return settings.kills_per_minute if limits.kills_per_minute is None else limits.kills_per_minute
-    return settings.blocks_per_minute if limits.blocks_per_minute is None else limits.blocks_per_minute
+def _limit(budget: Budget, recipe: RecipeInfo, settings: ActionSettings) -> int:
+    """Return how many actions a minute a recipe may take, its own wish within the ceiling."""
+    critical = "critical_" if recipe.importance == "critical" else ""
+    default: int = getattr(settings, f"{critical}{budget}_per_minute")
+    ceiling: int = getattr(settings, f"max_{budget}_per_minute")
+    wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
+    return default if wanted is None else min(wanted, max(default, ceiling))

@@ -87,7 +87,7 @@ class Execution:
         """Return the result."""
         recipe = self.detection.recipe
         first = self.records[0].ended_ns if self.records else None
-        timings = Timings(self.queued_ns, self.started_ns, first, boottime_ns())
+        timings = Timings(self.queued_ns, self.started_ns, first, boottime_ns(), self.detection.timestamp_ns)
         return Finished(
             uuid=self.detection.event.uuid,
             kind=recipe.kind,

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from raqib.actions.context import ActionContext
+from raqib.actions.budgets import BreakerOpened
+from raqib.actions.context import ActionContext, Services
 from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
@@ -43,11 +44,13 @@ class Reactions:
         *,
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
+        on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
     ) -> None:
         """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block."""
         self._config = config
         self._on_log = _walled(on_log)
         self._on_finished = _walled(on_finished)
+        self._on_breaker = _walled(on_breaker)
         self._heap_bytes = config.heap_bytes(None)
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
         self._running: dict[WorkerProcess, Execution] = {}
@@ -66,6 +69,16 @@ class Reactions:
     def sandbox_missing(self) -> tuple[str, ...]:
         """The parts of the workers' sandbox that this host does not permit."""
         return self._pool.missing if self._open else ()
+
+    @property
+    def services(self) -> Services:
+        """What the actions work with, while it runs: ledger, data store, switch."""
+        return self._services
+
+    @property
+    def running(self) -> int:
+        """How many executions run."""
+        return len(self._running)
 
     @property
     def waiting(self) -> int:
@@ -89,6 +102,7 @@ class Reactions:
 
         Raises OSError or RaqibError if the data directory cannot be used, NotPermittedError if no worker comes up.
         """
+        self._loop = asyncio.get_running_loop()
         try:
             self._open_resources()
         except BaseException:
@@ -197,7 +211,7 @@ class Reactions:
 
     def _open_resources(self) -> None:
         config, stack = self._config, self._resources
-        self._services = open_services(config, stack, lambda: self.worker_pids)
+        self._services = open_services(config, stack, lambda: self.worker_pids, self._breaker_opened)
         self._ledger = self._services.ledger
         door = Door()
         stack.callback(door.close)
@@ -205,6 +219,9 @@ class Reactions:
         self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
         self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
         self._open = self._accepting = True
+
+    def _breaker_opened(self, opened: BreakerOpened) -> None:
+        self._loop.call_soon_threadsafe(self._on_breaker, opened)
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting:
