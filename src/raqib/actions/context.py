@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from raqib.actions.budgets import BreakerOpened, Budgets
+from raqib.actions.budgets import BreakerOpened, Budget, Budgets
 from raqib.actions.ledger import Ledger
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
@@ -103,6 +103,15 @@ class ActionContext:
     def now(self) -> ActionContext:
         """Return the context as it is for one call: dry if all actions were switched off meanwhile."""
         return self if self.dry_run or self.services.switch.armed else replace(self, dry_run=True)
+
+    def limit_of(self, budget: Budget) -> int:
+        """Return how many actions a minute the recipe may take, its own wish within the ceiling."""
+        settings, recipe = self.services.settings, self.detection.recipe
+        critical = "critical_" if recipe.importance == "critical" else ""
+        default: int = getattr(settings, f"{critical}{budget}_per_minute")
+        ceiling: int = getattr(settings, f"max_{budget}_per_minute")
+        wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
+        return default if wanted is None else min(wanted, max(default, ceiling))
 
     @property
     def recipe(self) -> str:

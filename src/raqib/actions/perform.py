@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
-from raqib.actions.budgets import BreakerOpened, Budget
-from raqib.actions.context import ActionContext, ActionSettings
+from raqib.actions.budgets import BreakerOpened
+from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
-from raqib.model.recipe import RecipeInfo
 
 FILE_THREADS = 4
 """A file on a network filesystem that hangs takes one of them for as long."""
@@ -174,7 +173,7 @@ class _Call:
         helper, context = self._helper, self._context
         if helper.budget is None:
             return None
-        limit = _limit(helper.budget, context.detection.recipe, context.services.settings)
+        limit = context.limit_of(helper.budget)
         budgets = context.services.budgets
         if budgets.take(helper.budget, context.recipe, limit):
             return None
@@ -184,12 +183,3 @@ class _Call:
                 BreakerOpened(recipe.kind, recipe.name, recipe.importance, helper.budget, limit, event.uuid)
             )
         return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
-
-
-def _limit(budget: Budget, recipe: RecipeInfo, settings: ActionSettings) -> int:
-    """Return how many actions a minute a recipe may take, its own wish within the ceiling."""
-    critical = "critical_" if recipe.importance == "critical" else ""
-    default: int = getattr(settings, f"{critical}{budget}_per_minute")
-    ceiling: int = getattr(settings, f"max_{budget}_per_minute")
-    wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
-    return default if wanted is None else min(wanted, max(default, ceiling))

@@ -43,10 +43,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerReader:
     """Goes through the lines of a ledger once; what is written later is found when it is asked again."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError if a file cannot be read."""
+    def __init__(self, path: Path, start: int = 1) -> None:
+        """Begin with the file that has the line of number `start`."""
         self._path = path
-        self._last = 0
+        self._last = max((first for file in files_of(path) if (first := first_of(file) or 0) <= start), default=1) - 1
         self._file: BinaryIO | None = None
         self._rest = b""
 
@@ -117,7 +117,7 @@ class LedgerReader:
 
 def find(path: Path, seq: int) -> Entry | None:
     """Return the entry of a number, or None. Raises OSError if a file cannot be read."""
-    reader = LedgerReader(path)
+    reader = LedgerReader(path, seq)
     try:
         return next((entry for _, entry in reader.read() if entry.seq == seq), None)
     finally:

@@ -18,6 +18,7 @@ import structlog
 from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
 from raqib.agent.log import write_line
 from raqib.agent.outcome import Outcomes
+from raqib.agent.oversight import Oversight, Parts
 from raqib.context.event import detect
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
@@ -71,7 +72,13 @@ class Agent:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes = Outcomes()
+        self._oversight = Oversight(config, self._print)
         self._log = structlog.get_logger()
+
+    @property
+    def armed(self) -> bool:
+        """Whether actions are done, not only written down (`raqib disarm`)."""
+        return self._oversight.armed
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
@@ -106,7 +113,13 @@ class Agent:
             self._printers = Printers(self._printer_list)
             self._printers.start()
             stack.callback(self._printers.close)
-            self._reactions = Reactions(reactions_config(self._config), on_log=self._on_log, on_finished=self._finished)
+            stack.callback(self._oversight.tell_head)
+            self._reactions = Reactions(
+                reactions_config(self._config),
+                on_log=self._on_log,
+                on_finished=self._finished,
+                on_breaker=self._oversight.breaker_opened,
+            )
             await self._reactions.start()
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
@@ -120,6 +133,8 @@ class Agent:
             stack.callback(loop.remove_reader, self._sensor.fileno())
             cadence = loop.create_task(self._cadence())
             stack.callback(cadence.cancel)
+            parts = Parts(lambda: len(self._compiled.recipes), self._sensor.counters, lambda: self._printers.counts)
+            await stack.enter_async_context(self._oversight.watching(self._reactions, parts))
             self._on_ready()
             notify_systemd("READY=1")
             with contextlib.suppress(TimeoutError):
@@ -198,9 +213,11 @@ class Agent:
         if recipe.reactions and recipe.mode in ("react", "dry_react"):
             self._outcomes.expect(detection.event, len(recipe.reactions))
             self._reactions.submit(detection)
+        self._oversight.statistics.matched(recipe.name, detection.timestamp_ns, printed_ns)
         self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, printed_ns))
 
     def _finished(self, finished: Finished) -> None:
+        self._oversight.statistics.finished(finished)
         outcome = self._outcomes.add(finished)
         if outcome is not None:
             self._print(outcome)

@@ -94,9 +94,11 @@ async def _run(settings: Config, loaded: Loaded, duration: float | None) -> None
     running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
 
     def ready() -> None:
-        print(f"ready: {running} recipes", file=sys.stderr, flush=True)
+        disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
+        print(f"ready: {running} recipes{disarmed}", file=sys.stderr, flush=True)
 
-    await Agent(settings, loaded.recipes, on_ready=ready).run(duration)
+    agent = Agent(settings, loaded.recipes, on_ready=ready)
+    await agent.run(duration)
 
 
 def _printer_names(names: list[str]) -> tuple[str, ...]:
