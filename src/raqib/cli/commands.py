@@ -15,8 +15,12 @@ from raqib.agent import Agent, Config, gather, load_config
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
+from raqib.cli import control as control_commands
 from raqib.cli import demo as demo_command
 from raqib.cli import doctor as doctor_command
+from raqib.cli import ledger as ledger_commands
+from raqib.cli import reaction as reaction_commands
+from raqib.cli import store as store_commands
 from raqib.recipes.diagnostic import Loaded
 
 app = typer.Typer(
@@ -129,3 +133,7 @@ def demo() -> None:
 def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Say what this kernel and these privileges allow, each missing thing with its remedy."""
     raise typer.Exit(doctor_command.doctor(as_json=json))
+
+
+for _module in (control_commands, ledger_commands, reaction_commands, store_commands):
+    _module.register(app)

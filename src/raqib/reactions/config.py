@@ -129,6 +129,15 @@ class LogLine(msgspec.Struct, frozen=True):
     reaction: int
 
 
+class HelperCall(msgspec.Struct, frozen=True):
+    """One call of a helper, as it is over."""
+
+    reaction: int
+    arguments: str
+    """As the reaction gave them: a JSON array, if it keeps to the protocol."""
+    record: ActionRecord
+
+
 class Timings(msgspec.Struct, frozen=True):
     """When what happened, in nanoseconds of CLOCK_BOOTTIME; None where it did not."""
 
@@ -155,6 +164,8 @@ class Finished(msgspec.Struct, frozen=True):
     """Names recipe, reaction, and line and column where there are any; empty if the outcome is `ok`."""
     timings: Timings
     actions: tuple[ActionRecord, ...]
+    worker_pid: int | None = None
+    """The process that ran it, if it came to that."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values."""

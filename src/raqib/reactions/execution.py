@@ -97,4 +97,5 @@ class Execution:
             error=error,
             timings=timings,
             actions=tuple(self.records),
+            worker_pid=self.worker.pid if self.worker is not None else None,
         )

@@ -14,7 +14,7 @@ from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
 from raqib.model.detection import Detection
 from raqib.reactions.broker import STUBS, Broker, escape
-from raqib.reactions.config import Finished, LogLine, Outcome, ReactionsConfig, memory_limit
+from raqib.reactions.config import Finished, HelperCall, LogLine, Outcome, ReactionsConfig, memory_limit
 from raqib.reactions.execution import Execution, boottime_ns
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
@@ -45,12 +45,14 @@ class Reactions:
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
         on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
+        on_call: Callable[[HelperCall], None] | None = None,
     ) -> None:
         """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block."""
         self._config = config
         self._on_log = _walled(on_log)
         self._on_finished = _walled(on_finished)
         self._on_breaker = _walled(on_breaker)
+        self._on_call = None if on_call is None else _walled(on_call)
         self._heap_bytes = config.heap_bytes(None)
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
         self._running: dict[WorkerProcess, Execution] = {}
@@ -216,7 +218,7 @@ class Reactions:
         door = Door()
         stack.callback(door.close)
         directory = open_empty_directory(config.data_dir / "empty", stack)
-        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
+        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes, self._on_call)
         self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
         self._open = self._accepting = True
 
