@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from raqib.actions.budgets import Budgets
+from raqib.actions.budgets import BreakerOpened, Budget, Budgets
 from raqib.actions.ledger import Ledger
 from raqib.actions.store import Store
+from raqib.actions.switch import Switch
 from raqib.model.detection import Detection
 
 PROTECTED_PROGRAMS = (
@@ -51,6 +52,12 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
     kills_per_minute: int = 30
     blocks_per_minute: int = 300
+    critical_kills_per_minute: int = 120
+    """Of recipes of that importance."""
+    critical_blocks_per_minute: int = 1200
+    max_kills_per_minute: int = 1000
+    """What a recipe's own limit can raise it to."""
+    max_blocks_per_minute: int = 10_000
     max_read_bytes: int = 1 << 20
     max_write_bytes: int = 1 << 20
     max_appended_bytes: int = 64 << 20
@@ -61,6 +68,10 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _no_pids() -> tuple[int, ...]:
     return ()
+
+
+def _tell_nobody(opened: BreakerOpened) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,9 @@ class Services:
     budgets: Budgets
     worker_pids: Callable[[], tuple[int, ...]] = _no_pids
     daemon_pid: int = field(default_factory=os.getpid)
+    switch: Switch = field(default_factory=Switch)
+    on_breaker: Callable[[BreakerOpened], None] = _tell_nobody
+    """Called from whatever thread the action runs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,19 @@ class ActionContext:
     reaction: int
     dry_run: bool
     services: Services
+
+    def now(self) -> ActionContext:
+        """Return the context as it is for one call: dry if all actions were switched off meanwhile."""
+        return self if self.dry_run or self.services.switch.armed else replace(self, dry_run=True)
+
+    def limit_of(self, budget: Budget) -> int:
+        """Return how many actions a minute the recipe may take, its own wish within the ceiling."""
+        settings, recipe = self.services.settings, self.detection.recipe
+        critical = "critical_" if recipe.importance == "critical" else ""
+        default: int = getattr(settings, f"{critical}{budget}_per_minute")
+        ceiling: int = getattr(settings, f"max_{budget}_per_minute")
+        wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
+        return default if wanted is None else min(wanted, max(default, ceiling))
 
     @property
     def recipe(self) -> str:

@@ -8,8 +8,9 @@ from functools import wraps
 
 import msgspec
 
-from raqib.actions.context import ActionContext
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Result, Value
+from raqib.actions.context import ActionContext, Services
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Result, Undo, Value
+from raqib.actions.ledger import Entry
 from raqib.actions.store import StoreError
 
 _KEY = Argument("key", "string")
@@ -76,6 +77,13 @@ def _increment(context: ActionContext, arguments: Arguments) -> Value:
     return context.store.increment(context.recipe, *arguments)
 
 
+def _undo_increment(services: Services, entry: Entry) -> Result:
+    key, by = entry.arguments["key"], entry.arguments.get("by", 1)
+    if services.store.get(entry.recipe, key) is None:
+        return Failed(f"there is no key {key!r} any more")
+    return Done(services.store.increment(entry.recipe, key, -by))
+
+
 def _has_key(context: ActionContext, arguments: Arguments) -> Value:
     return context.store.get(context.recipe, arguments[0]) is not None
 
@@ -101,6 +109,7 @@ HELPERS = (
         error="NaN",
         check=_change(_increment),
         place="store",
+        undo=Undo("takes off again what was added", _undo_increment),
     ),
     Helper("DataHasKey", (_KEY,), error="false", check=_query(_has_key), place="store", query=True),
     Helper("DataKeys", error='"[]"', check=_query(_keys), place="store", query=True),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from raqib.actions.context import ActionContext
+    from raqib.actions.context import ActionContext, Services
+    from raqib.actions.ledger import Entry
 
 Value: TypeAlias = "str | int | float | bool | dict[str, Any] | None"
 """What a helper returns: anything that JSON can carry."""
@@ -86,6 +87,16 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """How what a call did is taken back, by somebody at the command line."""
+
+    says: str
+    """What it does, in words."""
+    do: Callable[[Services, Entry], Result]
+    """Gets the call's line of the ledger. May block."""
+
+
+@dataclass(frozen=True, slots=True)
 class Helper:
     """A function that reactions can call."""
 
@@ -104,6 +115,8 @@ class Helper:
     """The ledger gets the result's size and hash instead of itself."""
     without_ledger: bool = False
     """It is done even if the ledger cannot be written."""
+    undo: Undo | None = None
+    """None: what was done cannot be taken back."""
 
     @property
     def required(self) -> int:

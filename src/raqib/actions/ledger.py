@@ -3,6 +3,9 @@
 The file is append-only. A line is written whole and handed to the kernel at once; it reaches the disk within
 `SYNC_INTERVAL_S` (a kill does not wait for a disk). A line that a crash tore is cut off when the ledger is next
 opened, and a line `ledger_recovered` says how long it was and what its hash was.
+
+A file that has grown to its limit becomes an archive, and the chain goes on in a fresh one. Of more archives than are
+to be kept the oldest are removed; a line `ledger_pruned` vouches for the number and the hash that they ended with.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -19,6 +23,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from raqib.actions.archives import archives, set_aside
+from raqib.actions.lines import count_lines, first_line, last_line, last_newline
 from raqib.errors import RaqibError
 from raqib.model.clock import rfc3339
 
@@ -31,7 +37,13 @@ SYNC_INTERVAL_S = 1.0
 MAX_BACKLOG = 10_000
 """Entries kept in memory while the file cannot be written; beyond it they are counted only."""
 
-_BLOCK = 64 * 1024
+MAX_FILE_BYTES = 16 << 20
+"""A file that has reached it is set aside."""
+
+KEPT_ARCHIVES = 64
+
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Entry(msgspec.Struct, kw_only=True):
@@ -60,26 +72,47 @@ class Head(msgspec.Struct, frozen=True):
     seq: int
     hash: str
 
+    def __str__(self) -> str:
+        """Return `SEQ:HASH`, as logs carry it and `parse_head` reads it."""
+        return f"{self.seq}:{self.hash}"
+
+
+def parse_head(text: str) -> Head:
+    """Read `SEQ:HASH`. Raises ValueError."""
+    number, _, digest = text.partition(":")
+    if not number.isascii() or not number.isdigit() or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError(f"expected SEQ:HASH, a number and 64 hexadecimal digits, found {text!r}")
+    return Head(int(number), digest)
+
 
 class Ledger:
     """An open ledger. May be used from several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_FILE_BYTES, keep: int = KEPT_ARCHIVES) -> None:
         """Open or create the ledger and take up its chain.
+
+        A file of `max_bytes` is set aside, and `keep` of those are kept.
 
         Raises RaqibError if another process has it open, OSError if it cannot be opened.
         """
         self._path = path
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._retired: list[int] = []
+        self._rotate_at = max_bytes
         self._lock = threading.Lock()
+        self._syncing = threading.Lock()
         self._encoder = msgspec.json.Encoder()
         self._backlog: deque[Entry] = deque()
         self._lost = 0
         self._failure = ""
         self._unsynced = False
-        self._seq, self._hash, self._end = 0, NO_HASH, 0
-        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._seq, self._hash, self._end, self._first = 0, NO_HASH, 0, 1
+        self._fd = os.open(path, _FLAGS, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(self._fd, path):
+                raise BlockingIOError
         except BlockingIOError:
             os.close(self._fd)
             raise RaqibError(f"{path}: the ledger is in use by another process; stop it first") from None
@@ -118,22 +151,30 @@ class Ledger:
             return self._flush() if self._backlog else not self._failure
 
     def sync(self) -> None:
-        """Bring what was written to the disk. Blocks."""
-        with self._lock:
-            wanted, self._unsynced = self._unsynced, False
-            fd = self._fd
-        if wanted:
-            os.fdatasync(fd)
+        """Bring what was written to the disk, and set the file aside if it is full. Blocks. Raises OSError."""
+        with self._syncing:
+            with self._lock:
+                wanted, self._unsynced = self._unsynced, False
+                fd, retired = self._fd, self._retired
+                self._retired = []
+            for old in retired:
+                os.close(old)
+            if wanted and fd >= 0:
+                os.fdatasync(fd)
+            with self._lock:
+                if self._fd >= 0 and self._end >= self._rotate_at:
+                    self._rotate()
 
     def close(self) -> None:
         """Sync and close; an entry that still cannot be written is lost."""
-        with self._lock:
+        with self._syncing, self._lock:
             if self._fd >= 0:
                 self._flush()
                 with contextlib.suppress(OSError):
                     os.fdatasync(self._fd)
-                os.close(self._fd)
-                self._fd = -1
+                for descriptor in (*self._retired, self._fd):
+                    os.close(descriptor)
+                self._retired, self._fd = [], -1
 
     def _flush(self) -> bool:
         while self._backlog:
@@ -149,6 +190,8 @@ class Ledger:
         return True
 
     def _write(self, entry: Entry) -> bool:
+        if self._end >= 2 * self._rotate_at:
+            self._rotate()
         entry.seq, entry.prev = self._seq + 1, self._hash
         line = self._encoder.encode(entry)
         end = self._end
@@ -166,20 +209,58 @@ class Ledger:
         self._seq, self._hash = entry.seq, hashlib.sha256(line).hexdigest()
         return True
 
+    def _rotate(self) -> None:
+        """Set the file aside and go on in a fresh one; if that does not work now, it is tried again later."""
+        fresh = self._path.with_name(f".{self._path.name}.next")
+        try:
+            # What is in the archive must not be less than what its successor builds on.
+            os.fdatasync(self._fd)
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, _FLAGS | os.O_EXCL, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                set_aside(self._path, self._first, fresh)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            self._rotate_at = self._end + self._max_bytes
+            self._write(_note("ledger_not_rotated", f"{error.strerror or error}", {}))
+            return
+        # Another thread may be syncing it at this moment.
+        self._retired.append(self._fd)
+        self._fd, self._end, self._first, self._rotate_at = descriptor, 0, self._seq + 1, self._max_bytes
+        self._prune()
+
+    def _prune(self) -> None:
+        kept = archives(self._path)
+        surplus = kept[: max(0, len(kept) - self._keep)]
+        for one in surplus:
+            last = last_line(one)
+            details = {"last": _number_of(last), "sha256": hashlib.sha256(last).hexdigest()}
+            note = _note("ledger_pruned", f"{one.name} is not kept any longer", details)
+            if not self._write(note):
+                return
+            one.unlink()
+
     def _resume(self) -> None:
         """Find the last whole line; cut off what follows it, and say so."""
+        self._resume_archive()
         size = os.fstat(self._fd).st_size
-        whole = _last_newline(self._fd, size) + 1
+        whole = last_newline(self._fd, size) + 1
         torn = os.pread(self._fd, size - whole, whole)
-        last = os.pread(self._fd, whole, start := _last_newline(self._fd, whole - 1) + 1)[: whole - 1 - start]
+        last = os.pread(self._fd, whole, start := last_newline(self._fd, whole - 1) + 1)[: whole - 1 - start]
         self._end = whole
         damaged = False
+        self._first = self._seq + 1
         if whole:
+            before = self._seq
             self._hash = hashlib.sha256(last).hexdigest()
+            self._first = _number_of(first_line(self._fd)) or self._first
             try:
                 self._seq = msgspec.json.decode(last, type=Entry).seq
             except msgspec.DecodeError:
-                self._seq, damaged = _count_lines(self._fd, whole), True
+                self._seq, damaged = before + count_lines(self._fd, whole), True
         if torn:
             os.ftruncate(self._fd, whole)
             details = {"size": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
@@ -187,21 +268,30 @@ class Ledger:
         if damaged:
             self.append(_note("ledger_damaged", "the last line is not a ledger entry; the chain goes on from it", {}))
 
+    def _resume_archive(self) -> None:
+        """Take up the chain where the archives end: a fresh file may still be empty."""
+        kept = archives(self._path)
+        if kept:
+            last = last_line(kept[-1])
+            self._hash = hashlib.sha256(last).hexdigest()
+            self._seq = _number_of(last)
+
 
 def _note(action: str, reason: str, arguments: dict[str, Any]) -> Entry:
     return Entry(action=action, decision="done", reason=reason, arguments=arguments, time=rfc3339(time.time_ns()))
 
 
-def _last_newline(fd: int, end: int) -> int:
-    """Return the offset of the last newline before `end`, or -1."""
-    while end > 0:
-        start = max(0, end - _BLOCK)
-        found = os.pread(fd, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found
-        end = start
-    return -1
+def _number_of(line: bytes) -> int:
+    """Return a line's number, or 0 if it is no entry."""
+    try:
+        return msgspec.json.decode(line, type=Entry).seq
+    except msgspec.DecodeError:
+        return 0
 
 
-def _count_lines(fd: int, end: int) -> int:
-    return sum(os.pread(fd, min(_BLOCK, end - at), at).count(b"\n") for at in range(0, end, _BLOCK))
+def _is_at(fd: int, path: Path) -> bool:
+    """Tell whether a descriptor's file is still the one of that name: it may have been set aside meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False

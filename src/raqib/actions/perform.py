@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
-from raqib.actions.context import ActionContext, ActionSettings
+from raqib.actions.budgets import BreakerOpened
+from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
 from raqib.model.clock import boottime_ns
@@ -89,11 +90,11 @@ class _Call:
 
     def __init__(self, helper: Helper, context: ActionContext, text: str) -> None:
         self._helper = helper
-        self._context = context
+        self._context = context.now()
         self._text = text
         self._started_ns = time.monotonic_ns()
         self._arguments: Arguments = ()
-        self._details: dict[str, Any] = {}
+        self._details: dict[str, Any] = {} if context.services.switch.armed else {"disarmed": True}
         self._would = False
 
     def decide(self) -> Checked:
@@ -173,14 +174,13 @@ class _Call:
         helper, context = self._helper, self._context
         if helper.budget is None:
             return None
-        limit = _limit(helper, context, context.services.settings)
-        if context.services.budgets.take(helper.budget, context.recipe, limit):
+        limit = context.limit_of(helper.budget)
+        budgets = context.services.budgets
+        if budgets.take(helper.budget, context.recipe, limit):
             return None
+        if budgets.just_opened(helper.budget, context.recipe):
+            recipe, event = context.detection.recipe, context.detection.event
+            context.services.on_breaker(
+                BreakerOpened(recipe.kind, recipe.name, recipe.importance, helper.budget, limit, event.uuid)
+            )
         return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
-
-
-def _limit(helper: Helper, context: ActionContext, settings: ActionSettings) -> int:
-    limits = context.detection.recipe.limits
-    if helper.budget == "kills":
-        return settings.kills_per_minute if limits.kills_per_minute is None else limits.kills_per_minute
-    return settings.blocks_per_minute if limits.blocks_per_minute is None else limits.blocks_per_minute

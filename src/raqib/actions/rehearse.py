@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from raqib.actions.declare import Failed, Helper
 from raqib.actions.ledger import Decision
 from raqib.actions.perform import ActionRecord, Door
 from raqib.actions.store import Store
+from raqib.model.clock import boottime_ns
 
 _KILLED: dict[str, int] = {"KillTree": 1}
 """What a helper answers if all goes well, where that is not 0."""
@@ -66,4 +66,4 @@ class RehearsalDoor(Door):
 
 
 def _record(helper: Helper, decision: Decision, value: Any, reason: str) -> ActionRecord:
-    return ActionRecord(helper.name, decision, value, reason, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+    return ActionRecord(helper.name, decision, value, reason, boottime_ns())

@@ -19,6 +19,7 @@ from raqib.agent.environment import Environments
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
 from raqib.agent.outcome import Outcomes
+from raqib.agent.oversight import Oversight, Parts
 from raqib.agent.reload import Reloader
 from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
 from raqib.agent.shadow import Shadows
@@ -86,7 +87,18 @@ class Agent:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes = Outcomes()
+        self._oversight = Oversight(config, self._print)
         self._log = structlog.get_logger()
+
+    @property
+    def armed(self) -> bool:
+        """Whether actions are done, not only written down (`raqib disarm`)."""
+        return self._oversight.armed
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The process ids of the workers that run reactions."""
+        return self._reactions.worker_pids
 
     async def workers_ready(self) -> None:
         """Wait until a reaction would find a warm worker."""
@@ -116,7 +128,13 @@ class Agent:
             self._printers = Printers(self._printer_list)
             self._printers.start()
             stack.callback(self._printers.close)
-            self._reactions = Reactions(reactions_config(self._config), on_log=self._on_log, on_finished=self._finished)
+            stack.callback(self._oversight.tell_head)
+            self._reactions = Reactions(
+                reactions_config(self._config),
+                on_log=self._on_log,
+                on_finished=self._finished,
+                on_breaker=self._oversight.breaker_opened,
+            )
             await self._reactions.start()
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
@@ -134,6 +152,8 @@ class Agent:
             stack.callback(self._shadows.tell)
             if self._library is not None:
                 await stack.enter_async_context(self._reloading(self._library))
+            parts = Parts(lambda: len(self._compiled.recipes), self._sensor.counters, lambda: self._printers.counts)
+            await stack.enter_async_context(self._oversight.watching(self._reactions, parts))
             self._on_ready()
             notify_systemd("READY=1")
             with contextlib.suppress(TimeoutError):
@@ -244,9 +264,11 @@ class Agent:
         if recipe.reactions and recipe.mode in ("react", "dry_react"):
             self._outcomes.expect(detection.event, len(recipe.reactions))
             self._reactions.submit(detection)
+        self._oversight.statistics.matched(recipe.name, detection.timestamp_ns, printed_ns)
         self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, printed_ns))
 
     def _finished(self, finished: Finished) -> None:
+        self._oversight.statistics.finished(finished)
         outcome = self._outcomes.add(finished)
         if outcome is not None:
             self._print(outcome)

@@ -59,13 +59,25 @@ class ReactionsSection(_Section, frozen=True, kw_only=True):
     workers: _Count | None = None
     """None: one for each core, at least 2."""
     timeout_s: _Seconds = 5.0
+    max_timeout_s: _Seconds = 60.0
+    """What a recipe's own limit can raise it to; the same for every `max_` of a limit."""
     heap_mib: _Count = 64
+    max_heap_mib: _Count = 256
     max_helper_calls: _Count = 10_000
     max_log_bytes: _Count = 256 << 10
     max_waiting: _Count = 1024
     min_pid: _Count = 500
     kills_per_minute: _Count = 30
     blocks_per_minute: _Count = 300
+    critical_kills_per_minute: _Count = 120
+    """Of recipes of that importance."""
+    critical_blocks_per_minute: _Count = 1200
+    max_kills_per_minute: _Count = 1000
+    max_blocks_per_minute: _Count = 10_000
+    ledger_max_bytes: _Count = 16 << 20
+    """A file of the ledger that has reached it becomes an archive."""
+    ledger_keep: _Count = 64
+    """So many archives are kept."""
     protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
     write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108  # where recipes in the wild write
 

@@ -17,12 +17,16 @@ from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.cli import check as check_command
+from raqib.cli import control as control_commands
 from raqib.cli import demo as demo_command
 from raqib.cli import doctor as doctor_command
 from raqib.cli import explain as explain_command
+from raqib.cli import ledger as ledger_commands
+from raqib.cli import reaction as reaction_commands
 from raqib.cli import recipes as recipes_commands
 from raqib.cli import record as record_command
 from raqib.cli import replay as replay_command
+from raqib.cli import store as store_commands
 from raqib.cli import test as test_command
 from raqib.recipes.diagnostic import Loaded
 
@@ -104,9 +108,11 @@ async def _run(settings: Config, library: Library, loaded: Loaded, duration: flo
     running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
 
     def ready() -> None:
-        print(f"ready: {running} recipes", file=sys.stderr, flush=True)
+        disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
+        print(f"ready: {running} recipes{disarmed}", file=sys.stderr, flush=True)
 
-    await Agent(settings, loaded.recipes, library=library, on_ready=ready).run(duration)
+    agent = Agent(settings, loaded.recipes, library=library, on_ready=ready)
+    await agent.run(duration)
 
 
 def _printer_names(names: list[str]) -> tuple[str, ...]:
@@ -139,5 +145,15 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     raise typer.Exit(doctor_command.doctor(as_json=json))
 
 
-for _module in (explain_command, recipes_commands, record_command, replay_command, test_command):
+for _module in (
+    control_commands,
+    explain_command,
+    ledger_commands,
+    reaction_commands,
+    recipes_commands,
+    record_command,
+    replay_command,
+    store_commands,
+    test_command,
+):
     _module.register(app)

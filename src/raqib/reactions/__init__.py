@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions
-    from raqib.reactions.config import Finished, LogLine, ReactionsConfig, Timings
+    from raqib.reactions.config import Finished, HelperCall, LogLine, ReactionsConfig, Timings
     from raqib.reactions.service import Reactions
 
 __all__ = [
     "Finished",
+    "HelperCall",
     "LogLine",
     "ReactionProblem",
     "Reactions",
@@ -27,6 +28,7 @@ __all__ = [
 
 _HOMES = {
     "Finished": "config",
+    "HelperCall": "config",
     "LogLine": "config",
     "ReactionProblem": "check",
     "Reactions": "service",

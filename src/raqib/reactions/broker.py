@@ -11,7 +11,7 @@ import msgspec
 from raqib.actions.declare import Failed, Helper
 from raqib.actions.perform import ActionRecord, Door, refuse
 from raqib.actions.table import HELPERS
-from raqib.reactions.config import LogLevel, LogLine
+from raqib.reactions.config import HelperCall, LogLevel, LogLine
 from raqib.reactions.execution import Execution
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, HelperStub, Log, ProtocolError, Reply
@@ -42,8 +42,16 @@ def _spell(code: int) -> str:
 class Broker:
     """Performs calls and takes log lines on behalf of executions."""
 
-    def __init__(self, door: Door, on_log: Callable[[LogLine], None], max_calls: int, max_log_bytes: int) -> None:
+    def __init__(
+        self,
+        door: Door,
+        on_log: Callable[[LogLine], None],
+        max_calls: int,
+        max_log_bytes: int,
+        on_call: Callable[[HelperCall], None] | None = None,
+    ) -> None:
         self._door = door
+        self._on_call = on_call
         self._on_log = on_log
         self._max_calls = max_calls
         self._max_log_bytes = max_log_bytes
@@ -80,6 +88,8 @@ class Broker:
         record = await self._door.perform(helper, execution.context, arguments)
         execution.call = None
         execution.keep(record)
+        if self._on_call is not None:
+            self._on_call(HelperCall(execution.context.reaction, arguments, record))
         worker.send(_reply(record))
         if record.decision == "refused":
             self._log_refusal(execution, record)

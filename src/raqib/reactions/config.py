@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings
+from raqib.actions.ledger import KEPT_ARCHIVES, MAX_FILE_BYTES
 from raqib.actions.perform import ActionRecord
 from raqib.reactions.protocol import HelperStub, Setup
 
@@ -50,6 +51,16 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence directory may be written as well."""
     kills_per_minute: int = 30
     blocks_per_minute: int = 300
+    critical_kills_per_minute: int = 120
+    """Of recipes of that importance."""
+    critical_blocks_per_minute: int = 1200
+    max_kills_per_minute: int = 1000
+    """What a recipe's own limit can raise it to."""
+    max_blocks_per_minute: int = 10_000
+    ledger_max_bytes: int = MAX_FILE_BYTES
+    """A file of the ledger that has reached it becomes an archive."""
+    ledger_keep: int = KEPT_ARCHIVES
+    """So many archives are kept."""
     worker_uid: int = WORKER_UID
     """The user and group of the workers if the daemon is root; nothing else may belong to it."""
     evidence_dir: Path | None = None
@@ -89,6 +100,10 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
             write_paths=self.write_paths,
             kills_per_minute=self.kills_per_minute,
             blocks_per_minute=self.blocks_per_minute,
+            critical_kills_per_minute=self.critical_kills_per_minute,
+            critical_blocks_per_minute=self.critical_blocks_per_minute,
+            max_kills_per_minute=self.max_kills_per_minute,
+            max_blocks_per_minute=self.max_blocks_per_minute,
         )
 
 
@@ -114,6 +129,15 @@ class LogLine(msgspec.Struct, frozen=True):
     reaction: int
 
 
+class HelperCall(msgspec.Struct, frozen=True):
+    """One call of a helper, as it is over."""
+
+    reaction: int
+    arguments: str
+    """As the reaction gave them: a JSON array, if it keeps to the protocol."""
+    record: ActionRecord
+
+
 class Timings(msgspec.Struct, frozen=True):
     """When what happened, in nanoseconds of CLOCK_BOOTTIME; None where it did not."""
 
@@ -123,6 +147,8 @@ class Timings(msgspec.Struct, frozen=True):
     first_action_ns: int | None = None
     """The first helper call had been performed."""
     ended_ns: int | None = None
+    seen_ns: int | None = None
+    """The kernel saw what was detected."""
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -138,6 +164,8 @@ class Finished(msgspec.Struct, frozen=True):
     """Names recipe, reaction, and line and column where there are any; empty if the outcome is `ok`."""
     timings: Timings
     actions: tuple[ActionRecord, ...]
+    worker_pid: int | None = None
+    """The process that ran it, if it came to that."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values."""

@@ -82,7 +82,7 @@ class Execution:
         """Return the result."""
         recipe = self.detection.recipe
         first = self.records[0].ended_ns if self.records else None
-        timings = Timings(self.queued_ns, self.started_ns, first, boottime_ns())
+        timings = Timings(self.queued_ns, self.started_ns, first, boottime_ns(), self.detection.timestamp_ns)
         return Finished(
             uuid=self.detection.event.uuid,
             kind=recipe.kind,
@@ -92,4 +92,5 @@ class Execution:
             error=error,
             timings=timings,
             actions=tuple(self.records),
+            worker_pid=self.worker.pid if self.worker is not None else None,
         )

@@ -7,15 +7,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.actions.budgets import Budgets
+from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import Services
 from raqib.actions.ledger import Ledger
 from raqib.actions.store import Store
+from raqib.actions.switch import Switch
 from raqib.reactions.config import ReactionsConfig
 
 
 def open_services(
-    config: ReactionsConfig, stack: contextlib.ExitStack, worker_pids: Callable[[], tuple[int, ...]]
+    config: ReactionsConfig,
+    stack: contextlib.ExitStack,
+    worker_pids: Callable[[], tuple[int, ...]],
+    on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
 ) -> Services:
     """Open ledger and data store, making their directory; the stack closes them.
 
@@ -23,7 +27,7 @@ def open_services(
     """
     for directory in (config.data_dir, config.evidence):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = Ledger(config.data_dir / "ledger.jsonl")
+    ledger = Ledger(config.data_dir / "ledger.jsonl", config.ledger_max_bytes, config.ledger_keep)
     stack.callback(ledger.close)
     store = Store(config.data_dir / "store.db")
     stack.callback(store.close)
@@ -36,6 +40,8 @@ def open_services(
         dry_store=dry_store,
         budgets=Budgets(),
         worker_pids=worker_pids,
+        switch=Switch(config.data_dir),
+        on_breaker=on_breaker,
     )
 
 

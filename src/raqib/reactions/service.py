@@ -7,14 +7,15 @@ import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from raqib.actions.context import ActionContext
+from raqib.actions.budgets import BreakerOpened
+from raqib.actions.context import ActionContext, Services
 from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.reactions.broker import STUBS, Broker, escape
-from raqib.reactions.config import Finished, LogLine, Outcome, ReactionsConfig, memory_limit
+from raqib.reactions.config import Finished, HelperCall, LogLine, Outcome, ReactionsConfig, memory_limit
 from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
@@ -44,6 +45,8 @@ class Reactions:
         *,
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
+        on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
+        on_call: Callable[[HelperCall], None] | None = None,
         make_door: Callable[[], Door] = Door,
     ) -> None:
         """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block.
@@ -54,6 +57,8 @@ class Reactions:
         self._make_door = make_door
         self._on_log = _walled(on_log)
         self._on_finished = _walled(on_finished)
+        self._on_breaker = _walled(on_breaker)
+        self._on_call = None if on_call is None else _walled(on_call)
         self._heap_bytes = config.heap_bytes(None)
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
         self._running: dict[WorkerProcess, Execution] = {}
@@ -72,6 +77,16 @@ class Reactions:
     def sandbox_missing(self) -> tuple[str, ...]:
         """The parts of the workers' sandbox that this host does not permit."""
         return self._pool.missing if self._open else ()
+
+    @property
+    def services(self) -> Services:
+        """What the actions work with, while it runs: ledger, data store, switch."""
+        return self._services
+
+    @property
+    def running(self) -> int:
+        """How many executions run."""
+        return len(self._running)
 
     @property
     def waiting(self) -> int:
@@ -95,6 +110,7 @@ class Reactions:
 
         Raises OSError or RaqibError if the data directory cannot be used, NotPermittedError if no worker comes up.
         """
+        self._loop = asyncio.get_running_loop()
         try:
             self._open_resources()
         except BaseException:
@@ -203,14 +219,17 @@ class Reactions:
 
     def _open_resources(self) -> None:
         config, stack = self._config, self._resources
-        self._services = open_services(config, stack, lambda: self.worker_pids)
+        self._services = open_services(config, stack, lambda: self.worker_pids, self._breaker_opened)
         self._ledger = self._services.ledger
         door = self._make_door()
         stack.callback(door.close)
         directory = open_empty_directory(config.data_dir / "empty", stack)
-        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes)
+        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes, self._on_call)
         self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
         self._open = self._accepting = True
+
+    def _breaker_opened(self, opened: BreakerOpened) -> None:
+        self._loop.call_soon_threadsafe(self._on_breaker, opened)
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting:

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from raqib.actions.budgets import Budgets
+from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import ActionContext, ActionSettings, Services
 from raqib.actions.ledger import Ledger
 from raqib.actions.perform import ActionRecord, Door
 from raqib.actions.store import Store
+from raqib.actions.switch import Switch
 from raqib.actions.table import HELPERS
 from raqib.testing import make_detection
 
@@ -36,12 +37,23 @@ class Acting:
         self.ledger = Ledger(self.ledger_path)
         self.store = Store(data_dir / "store.db")
         self.dry_store = Store(None)
+        self.budgets = Budgets()
+        self.switch = Switch(data_dir)
+        self.opened: list[BreakerOpened] = []
         self.door = Door()
         self.dry_run = False
         self.detection = make_detection("")
 
     def __call__(self, name: str, *arguments: Any) -> ActionRecord:
-        services = Services(self.settings, self.ledger, self.store, self.dry_store, Budgets())
+        services = Services(
+            self.settings,
+            self.ledger,
+            self.store,
+            self.dry_store,
+            self.budgets,
+            switch=self.switch,
+            on_breaker=self.opened.append,
+        )
         context = ActionContext(self.detection, 0, self.dry_run, services)
         text = msgspec.json.encode(arguments).decode()
         return asyncio.run(self.door.perform(HELPERS[name], context, text))

@@ -17,3 +17,18 @@ def test_a_budget_is_a_sliding_minute_of_one_recipe() -> None:
 
 def test_a_budget_of_nothing() -> None:
     assert not Budgets().take("kills", "r", 0)
+
+
+def test_the_breaker_says_once_that_it_opened() -> None:
+    now = 0.0
+    budgets = Budgets(clock=lambda: now)
+    assert not budgets.just_opened("kills", "r")
+    assert budgets.take("kills", "r", 1)
+    assert not budgets.just_opened("kills", "r")
+    assert [False, False] == [budgets.take("kills", "r", 1) for _ in range(2)]
+    assert [True, False] == [budgets.just_opened("kills", "r") for _ in range(2)]
+    assert not budgets.take("kills", "r", 1)
+    assert not budgets.just_opened("kills", "r")
+    now = 61.0
+    assert [True, False] == [budgets.take("kills", "r", 1) for _ in range(2)]
+    assert budgets.just_opened("kills", "r")

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 
 import pytest
 
 from raqib.actions.declare import Helper, Plan
 from raqib.actions.table import HELPERS
+from raqib.model.recipe import Limits
+from raqib.testing import live_process, make_detection, make_recipe
 
-from .conftest import Acting
+from .conftest import Acting, Change
 
 
 def test_what_is_not_there_yet_says_so(act: Acting) -> None:
@@ -64,3 +67,26 @@ def test_only_the_loop_may_wait(act: Acting, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tests.unit.actions.conftest.HELPERS", {"Waiting": helper})
     assert "only actions of the event loop" in act("Waiting").reason
     waiting[0].close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("importance", "wanted", "limit"),
+    [("high", None, 2), ("critical", None, 3), ("high", 1, 1), ("high", 99, 4), ("critical", 99, 4), ("high", 0, 0)],
+)
+def test_budgets_and_ceilings(act: Acting, configure: Change, importance: str, wanted: int | None, limit: int) -> None:
+    configure(kills_per_minute=2, critical_kills_per_minute=3, max_kills_per_minute=4)
+    recipe = make_recipe("", importance=importance, limits=Limits(kills_per_minute=wanted))
+    with subprocess.Popen(["sleep", "60"]) as victim:
+        act.detection = make_detection(ancestry=[live_process(victim.pid)], recipe=recipe)
+        act.dry_run = True
+        decisions = [act("KillCurrent").decision for _ in range(limit + 2)]
+        victim.kill()
+    assert ["would"] * limit + ["refused"] * 2 == decisions
+    (opened,) = act.opened
+    assert ("test_recipe", importance, "kills", limit) == (
+        opened.recipe,
+        opened.importance,
+        opened.budget,
+        opened.limit,
+    )
+    assert act.detection.event.uuid == opened.uuid

@@ -1,0 +1,44 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raqib.actions.operator import Answer, Operator, operating_on
+from raqib.agent import load_config
+from raqib.agent.control import NoAgentError, ask
+from raqib.errors import NotPermittedError, RaqibError
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Default: that of the configuration, else /var/lib/raqib.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="Default: /etc/raqib/config.yaml, if there is one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]
+
+
+def data_dir_of(data_dir: Path | None, config: Path | None) -> Path:
+    """Return the data directory that is meant."""
+    return data_dir or load_config(config).data_dir
+
+
+def act(data_dir: Path, command: str, arguments: dict[str, Any], offline: Callable[[Operator], Answer]) -> Answer:
+    """Have the agent do something, or do it on its data directory if none runs there.
+
+    Raises RaqibError.
+    """
+    try:
+        return msgspec.convert(ask(data_dir, command, arguments), Answer)
+    except NoAgentError:
+        pass
+    try:
+        with operating_on(data_dir) as operator:
+            return offline(operator)
+    except PermissionError as error:
+        raise NotPermittedError(f"{data_dir}: expected root: {error.strerror}") from error
+    except OSError as error:
+        raise RaqibError(f"{data_dir}: {error}") from error

@@ -1,0 +1,139 @@
+"""`raqib reaction run`: how reactions are written. One dry run, with everything that can be seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raqib.agent.recipes import load_path
+from raqib.agent.trial import Trial, detection_of, event_of, try_reaction
+from raqib.cli.options import AsJson
+from raqib.errors import RaqibError, UsageError
+from raqib.model.event import Event
+from raqib.model.recipe import Reaction, RecipeInfo
+from raqib.printers.escape import visible
+from raqib.reactions import HelperCall, LogLine, check_reactions
+
+app = typer.Typer(help="Try a reaction.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app, name="reaction")
+
+
+@app.callback()
+def group() -> None:
+    """Try a reaction."""
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A .js file, or a file of recipes together with --name.")],
+    event: Annotated[Path, typer.Option(help="A file with an event, as raqib prints it.")],
+    name: Annotated[str | None, typer.Option(help="The recipe, if the file has recipes.")] = None,
+    index: Annotated[int, typer.Option(min=0, help="Which of the recipe's reactions.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run one reaction against one event, dry: its log, its helper calls, its time and memory.
+
+    Exit status 0 if it ended well, else 1. Processes that the event names and that are gone are "already gone".
+    """
+    happened, data = event_of(event)
+    recipe = _recipe(file, name, index, happened)
+    (problem,) = check_reactions(recipe.reactions)
+    if problem is not None:
+        raise RaqibError(f"{file}: {problem}")
+    show = _Show(as_json=as_json)
+    (trial,) = asyncio.run(try_reaction(detection_of(recipe, happened, data), show.log, show.call))
+    show.end(trial)
+    raise typer.Exit(0 if trial.finished.outcome == "ok" else 1)
+
+
+def _recipe(file: Path, name: str | None, index: int, event: Event) -> RecipeInfo:
+    """Return a recipe with the one reaction that is meant."""
+    if file.suffix == ".js":
+        try:
+            code = file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: expected a file of JavaScript: {error}") from error
+        return RecipeInfo(
+            kind=event.metadata.kind,
+            name=event.metadata.name,
+            mechanism=event.metadata.format,
+            importance="medium",
+            reactions=(Reaction("js", code),),
+        )
+    loaded = load_path(file, allow_unsafe_owner=True)
+    by_name = {recipe.name: recipe.info for recipe in loaded.recipes if recipe.info.reactions}
+    if name is None and len(by_name) == 1:
+        (name,) = by_name
+    if name not in by_name:
+        told = "".join(f"\n{one.severity}: {one}" for one in loaded.diagnostics)
+        raise UsageError(
+            f"{file}: expected --name with one of the recipes that have reactions ({', '.join(by_name) or 'none'}), "
+            f"found {name!r}{told}"
+        )
+    info = by_name[name]
+    if index >= len(info.reactions):
+        raise UsageError(f"--index: expected less than {len(info.reactions)}, the number of reactions, found {index}")
+    if info.reactions[index].format != "js":
+        raise UsageError(f"--index: expected a reaction in JavaScript, found {info.reactions[index].format}")
+    return msgspec.structs.replace(info, mode="react", reactions=(info.reactions[index],))
+
+
+class _Show:
+    """Prints what happens as it happens; as JSON, all of it at the end."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._happened: list[dict[str, Any]] = []
+
+    def log(self, line: LogLine) -> None:
+        self._happened.append({"log": line.level, "text": line.text})
+        if not self._as_json:
+            typer.echo(f"{line.level:<8} {visible(line.text, 4000)}")
+
+    def call(self, call: HelperCall) -> None:
+        record = call.record
+        shown = {
+            "call": record.action,
+            "arguments": call.arguments,
+            "decision": record.decision,
+            "value": record.value,
+            "reason": record.reason,
+        }
+        with contextlib.suppress(msgspec.DecodeError):
+            shown["arguments"] = msgspec.json.decode(call.arguments)
+        self._happened.append(shown)
+        if not self._as_json:
+            value = "its error value" if not record.succeeded else msgspec.json.encode(record.value).decode()
+            reason = f" ({record.reason})" if record.reason else ""
+            text = f"{record.action}({call.arguments[1:-1]}) → {value}{reason}"
+            typer.echo(f"{record.decision:<8} {visible(text, 4000)}")
+
+    def end(self, trial: Trial) -> None:
+        finished, memory = trial.finished, trial.memory
+        if self._as_json:
+            result = {
+                "outcome": finished.outcome,
+                "error": finished.error,
+                "happened": self._happened,
+                "duration_us": trial.duration_us,
+                "memory": memory,
+            }
+            typer.echo(msgspec.json.encode(result).decode())
+            return
+        duration = "" if trial.duration_us is None else f" after {trial.duration_us / 1000:.2f} ms"
+        typer.echo(
+            f"ended    {finished.outcome}{duration}, worker's memory {_mib(memory.before)}, peak {_mib(memory.peak)}"
+        )
+
+
+def _mib(size: int | None) -> str:
+    return "not known" if size is None else f"{size / (1 << 20):.1f} MiB"

@@ -1,0 +1,297 @@
+"""The commands that look at a running agent and steer it, and the same on its data directory when none runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import PATIENCE_S, RAQIB, AgentProcess, recipe, start_victim
+
+RunAgent = Callable[..., AgentProcess]
+
+KILL = 'function process(data) { DataIncr("seen"); Info(`killed ${KillCurrent()}`); }'
+
+
+def raqib(*arguments: str | Path, status: int = 0) -> str:
+    done = subprocess.run([RAQIB, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert status == done.returncode, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def raqib_json(*arguments: str | Path) -> Any:
+    return json.loads(raqib(*arguments))
+
+
+def start_agent(run_agent: RunAgent, victim: Path, *options: str) -> AgentProcess:
+    text = recipe("kills", patterns=f"[{{dir: '{victim.parent}', base: victim}}]", reaction=KILL)
+    return run_agent(text, *options)
+
+
+def outcomes(agent: AgentProcess, count: int) -> list[dict[str, Any]]:
+    agent.read(lambda events: len(agent.of("kills", "outcome")) == count)
+    return agent.of("kills", "outcome")
+
+
+def test_disarm_stops_actions_at_once_and_survives_a_restart(run_agent: RunAgent, victim: Path) -> None:
+    agent = start_agent(run_agent, victim)
+    here = ("--data-dir", agent.data_dir)
+    assert "disarmed" in raqib("disarm", *here)
+    with start_victim(victim) as started:
+        (outcome,) = outcomes(agent, 1)
+        assert started.poll() is None
+        started.communicate()
+    decisions = [action["decision"] for action in outcome["fields"]["reactions"][0]["actions"]]
+    assert ["would", "would"] == decisions
+    assert raqib_json("status", "--json", *here)["armed"] is False
+    assert "DISARMED" in raqib("status", *here)
+    assert 0 == agent.stop()
+
+    again = start_agent(run_agent, victim)
+    assert "ready: 1 recipes; disarmed" in again.stderr.read_text()
+    assert "all actions are switched off" in again.logged()
+    assert {"armed": True, "done": True, "reason": ""} == raqib_json("arm", "--json", *here)
+    with start_victim(victim) as started:
+        assert -signal.SIGKILL == started.wait(10)
+        outcomes(again, 1)
+    assert 0 == again.stop()
+    entries = [(entry["action"], entry["decision"]) for entry in again.ledger()]
+    assert ("disarm", "done") in entries
+    assert ("arm", "done") in entries
+
+
+def test_disarm_without_an_agent_holds_for_the_next(run_agent: RunAgent, victim: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o700)
+    raqib("disarm", "--data-dir", data_dir)
+    assert "switched off" in raqib("status", "--data-dir", data_dir, status=1)
+    agent = start_agent(run_agent, victim)
+    assert "disarmed" in agent.stderr.read_text()
+    assert 0 == agent.stop()
+
+
+def test_status_counts_what_happened(run_agent: RunAgent, victim: Path) -> None:
+    agent = start_agent(run_agent, victim)
+    with start_victim(victim) as started:
+        assert -signal.SIGKILL == started.wait(10)
+        outcomes(agent, 1)
+    status = raqib_json("status", "--json", "--data-dir", agent.data_dir)
+    assert agent.process.pid == status["pid"]
+    assert 1 == status["recipes"]
+    assert {"total": 1, "by_recipe": {"kills": 1}} == status["matches"]
+    assert 1 == status["reactions"]["started"] == status["reactions"]["done"]
+    assert 0 == status["reactions"]["timeout"] == status["reactions"]["dropped"]
+    assert 2 == status["actions"]["done"]
+    assert 0 < status["latency"]["detect_to_act"]["p50_ms"] <= status["latency"]["detect_to_act"]["p99_ms"]
+    assert 0 < status["memory"]["agent_bytes"]
+    assert 0 < status["memory"]["workers_bytes"]
+    assert status["workers"]["pids"]
+    assert 0 <= status["printers"]["stdout"]["dropped"]
+    assert "detect to act: p50" in raqib("status", "--data-dir", agent.data_dir)
+    assert 0 == agent.stop()
+    assert "expected a running agent" in raqib("status", "--data-dir", agent.data_dir, status=1)
+
+
+def test_the_socket_is_for_root_alone(run_agent: RunAgent, victim: Path) -> None:
+    agent = start_agent(run_agent, victim)
+    path = agent.data_dir / "control.sock"
+    assert 0o600 == path.stat().st_mode & 0o777
+    # Even somebody to whom root hands the connection's other end by opening the way is refused.
+    for directory in (agent.data_dir, *agent.data_dir.parents[:-2]):
+        directory.chmod(directory.stat().st_mode | 0o011)
+    path.chmod(0o666)
+    code = (
+        "import socket; s = socket.socket(socket.AF_UNIX); "
+        f's.connect({str(path)!r}); s.sendall(b\'{{"command": "disarm"}}\\n\'); print(s.recv(999).decode())'
+    )
+    said = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/python3", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "expected root, found uid 65534" in said.stdout
+    assert raqib_json("status", "--json", "--data-dir", agent.data_dir)["armed"]
+    assert 0 == agent.stop()
+    assert not path.exists()
+
+
+def test_nonsense_on_the_socket_costs_nothing(run_agent: RunAgent, victim: Path) -> None:
+    agent = start_agent(run_agent, victim)
+    path = str(agent.data_dir / "control.sock")
+    for request, answer in (
+        (b"\n", b"expected a request"),
+        (b"[" * 10_000 + b"\n", b"expected a request"),
+        (b'{"command": "explode"}\n', b"expected one of arm, disarm"),
+        (b'{"command": "undo", "arguments": {"wrong": 1}}\n', b"internal error"),
+        (b"x" * (3 << 20), b""),
+        (b"half a request", b""),
+    ):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            try:
+                client.sendall(request)
+                client.shutdown(socket.SHUT_WR)
+                assert answer in client.recv(65536)
+            except (BrokenPipeError, ConnectionResetError):
+                assert not answer
+    assert raqib_json("status", "--json", "--data-dir", agent.data_dir)["armed"]
+    assert 0 == agent.stop()
+
+
+def test_ledger_is_shown_filtered_verified_and_its_head_is_told(run_agent: RunAgent, victim: Path) -> None:
+    agent = start_agent(run_agent, victim)
+    here = ("--data-dir", agent.data_dir)
+    with start_victim(victim) as started:
+        assert -signal.SIGKILL == started.wait(10)
+        (outcome,) = outcomes(agent, 1)
+    shown = [json.loads(line) for line in raqib("ledger", "--json", *here).splitlines()]
+    assert ["DataIncr", "KillCurrent", "execution"] == [entry["action"] for entry in shown]
+    (kill,) = (json.loads(line) for line in raqib("ledger", "--json", "--action", "Kill*", *here).splitlines())
+    assert ("kills", "done", outcome["uuid"]) == (kill["recipe"], kill["decision"], kill["uuid"])
+    assert "KillCurrent" in raqib("ledger", "--event", outcome["uuid"], "--decision", "done", "--since", "1h", *here)
+    assert "" == raqib("ledger", "--recipe", "other*", *here)
+    assert "" == raqib("ledger", "--since", "2099-01-01T00:00:00Z", *here)
+    assert 2 == subprocess.run([RAQIB, "ledger", "--since", "soon", *here], capture_output=True, check=False).returncode
+    assert 0 == agent.stop()
+    heads = [line["head"] for line in map(json.loads, agent.logged().splitlines()) if line["event"] == "ledger head"]
+    assert 2 <= len(heads)
+    assert "intact" in raqib("ledger", "verify", "--against", heads[-1], *here)
+
+    path = agent.data_dir / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+    assert "intact" in raqib("ledger", "verify", *here)
+    assert "no such line" in raqib("ledger", "verify", "--against", heads[-1], *here, status=1)
+    path.write_bytes(b"".join([lines[0], lines[1].replace(b'"done"', b'"would"'), *lines[2:]]))
+    assert "line 3: number 2 or 3 was changed" in raqib("ledger", "verify", *here, status=1)
+    found = subprocess.run([RAQIB, "ledger", "verify", "--json", *here], capture_output=True, check=False)
+    assert ["changed"] == [one["what"] for one in json.loads(found.stdout)["breaks"]]
+
+
+def test_ledger_follow_shows_lines_as_they_come(run_agent: RunAgent, victim: Path) -> None:
+    agent = start_agent(run_agent, victim)
+    with subprocess.Popen(
+        [RAQIB, "ledger", "--follow", "--json", "--data-dir", agent.data_dir], stdout=subprocess.PIPE
+    ) as following:
+        assert following.stdout is not None
+        with start_victim(victim) as started:
+            assert -signal.SIGKILL == started.wait(10)
+        received, deadline = b"", time.monotonic() + PATIENCE_S
+        while b'"action":"execution"' not in received and time.monotonic() < deadline:
+            if select.select([following.stdout], [], [], 1)[0]:
+                received += os.read(following.stdout.fileno(), 65536)
+        following.send_signal(signal.SIGINT)
+        assert 0 == following.wait(10)
+    assert ["DataIncr", "KillCurrent", "execution"] == [json.loads(line)["action"] for line in received.splitlines()]
+    assert 0 == agent.stop()
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["agent runs", "no agent"])
+def test_undo_and_store(run_agent: RunAgent, victim: Path, running: bool) -> None:
+    agent = start_agent(run_agent, victim)
+    here = ("--data-dir", agent.data_dir)
+    with start_victim(victim) as started:
+        assert -signal.SIGKILL == started.wait(10)
+        outcomes(agent, 1)
+    if not running:
+        assert 0 == agent.stop()
+    increment, kill = (entry["seq"] for entry in agent.ledger()[:2])
+    assert {"seen": "1"} == raqib_json("store", "list", "kills", *here)
+    assert "number 1 is undone" in raqib("undo", str(increment), *here)
+    assert raqib_json("store", "get", "kills", "seen", *here) == "0"
+    assert "was undone already" in raqib("undo", str(increment), *here, status=1)
+    refused = raqib("undo", str(kill), *here, status=1)
+    assert "KillCurrent cannot be undone; what can: DataIncr" in refused
+    assert "no line number 999" in raqib("undo", "999", *here, status=1)
+    raqib("store", "set", "kills", "é\x1b", "värde\n", *here)
+    listed = raqib("store", "list", "kills", *here)
+    assert {"seen": "0", "é\x1b": "värde\n"} == json.loads(listed)
+    assert listed.strip().isascii()
+    raqib("store", "delete", "kills", "seen", *here)
+    assert "expected a key" in raqib("store", "get", "kills", "seen", *here, status=1)
+    if running:
+        assert 0 == agent.stop()
+    assert "intact" in raqib("ledger", "verify", *here)
+    actions = [(entry["action"], entry["decision"]) for entry in agent.ledger()[3:]]
+    assert [
+        ("undo", "done"),
+        ("undo", "refused"),
+        ("undo", "refused"),
+        ("undo", "error"),
+        ("store_set", "done"),
+        ("store_delete", "done"),
+    ] == actions
+
+
+def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Path) -> None:
+    text = recipe(
+        "kills",
+        patterns=f"[{{dir: '{victim.parent}', base: victim}}]",
+        reaction="function process(data) { KillCurrent(); }",
+        limits="{kills_per_minute: 1}",
+    )
+    agent = run_agent(text)
+    with start_victim(victim) as first:
+        assert -signal.SIGKILL == first.wait(10)
+    for count in (2, 3):
+        with start_victim(victim) as later:
+            outcomes(agent, count)
+            later.communicate()
+    (event,) = agent.of("kills", "agent")
+    breaker = event["fields"]["breaker"]
+    assert ("kills", "kills", 1) == (breaker["recipe"], breaker["budget"], breaker["limit"])
+    assert breaker["uuid"] in [one["uuid"] for one in agent.of("kills", "execution")]
+    assert 1 == raqib_json("status", "--json", "--data-dir", agent.data_dir)["breakers_opened"]
+    assert 0 == agent.stop()
+
+
+def test_500_events_at_once_are_all_printed_and_each_reaction_is_run_or_counted(
+    run_agent: RunAgent, victim: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("reactions: {max_waiting: 100, workers: 2}\n")
+    text = recipe(
+        "burst",
+        patterns=f"[{{dir: '{tmp_path}/many'}}]",
+        mechanism="file_access",
+        file_actions="[create]",
+        reaction='function process(data) { DataIncr("n"); }',
+    )
+    (tmp_path / "many").mkdir()
+    agent = run_agent(text, "--config", str(config))
+    before = raqib_json("status", "--json", "--data-dir", agent.data_dir)["memory"]["agent_bytes"]
+    for number in range(500):
+        (tmp_path / "many" / str(number)).touch()
+    agent.read(lambda events: len(agent.of("burst", "file_access")) == 500, 90)
+    agent.read(lambda events: len(agent.of("burst", "outcome")) == 500, 90)
+    paths = {event["file"]["path"] for event in agent.of("burst", "file_access")}
+    assert {f"{tmp_path}/many/{number}" for number in range(500)} == paths
+    status = raqib_json("status", "--json", "--data-dir", agent.data_dir)
+    reactions = status["reactions"]
+    assert 500 == reactions["done"] + reactions["dropped"]
+    assert 500 == status["matches"]["total"]
+    sizes = [len(json.dumps(event)) for event in agent.of("burst", "file_access")]
+    assert status["memory"]["agent_bytes"] < before + 2 * sum(sizes) + (64 << 20), (
+        before,
+        status["memory"],
+        sizes[::50],
+    )
+    assert (
+        json.dumps(str(reactions["done"])) == raqib("store", "get", "burst", "n", "--data-dir", agent.data_dir).strip()
+    )
+    assert 0 == agent.stop()
+    ended = [entry["result"] for entry in agent.ledger() if entry["action"] == "execution"]
+    assert {"ok": reactions["done"], "dropped": reactions["dropped"]} == {
+        "ok": ended.count("ok"),
+        "dropped": ended.count("dropped"),
+    }

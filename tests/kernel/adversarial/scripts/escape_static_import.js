@@ -1,0 +1,3 @@
+// ends: error
+import fs from "fs";
+function process() { Info("HARM"); }

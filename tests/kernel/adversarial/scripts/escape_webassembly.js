@@ -1,0 +1,4 @@
+// ends: ok
+function process() {
+  if (typeof WebAssembly !== "undefined") Info("HARM");
+}

@@ -1,0 +1,2 @@
+// ends: timeout
+async function process() { for (;;) await null; }

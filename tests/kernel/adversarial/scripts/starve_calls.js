@@ -1,0 +1,2 @@
+// ends: timeout
+function process() { for (;;) DataGet("k"); }

@@ -1,0 +1,2 @@
+// ends: timeout
+function process() { Stat({ toJSON() { for (;;) ; } }); }

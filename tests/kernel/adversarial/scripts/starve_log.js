@@ -1,0 +1,2 @@
+// ends: timeout
+function process() { for (;;) Info("spam".repeat(100)); }

@@ -1,0 +1,2 @@
+// ends: timeout
+function process() { for (;;) try { throw 1; } catch { } finally { continue; } }

@@ -1,0 +1,2 @@
+// ends: timeout
+function process() { const again = () => { Promise.resolve().then(again); }; again(); }

@@ -1,0 +1,2 @@
+// ends: ok
+async function process() { await new Promise(() => {}); Info("HARM"); }

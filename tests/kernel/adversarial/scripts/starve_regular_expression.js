@@ -1,0 +1,2 @@
+// ends: timeout
+function process() { /^(a+)+$/.test("a".repeat(64) + "!"); }

@@ -1,0 +1,3 @@
+// ends: timeout
+for (;;) ;
+function process() {}

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from raqib.actions import archives
+from raqib.actions.archives import archive_path, files_of
+from raqib.actions.ledger import Entry, Ledger, parse_head
+from raqib.actions.reading import Filter, LedgerReader, find
+from raqib.actions.verification import verify
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.jsonl"
+
+
+def fill(ledger: Ledger, count: int, action: str = "a") -> None:
+    for _ in range(count):
+        assert ledger.append(Entry(action=action, decision="done"))
+        ledger.sync()
+
+
+def numbers(path: Path) -> list[int]:
+    reader = LedgerReader(path)
+    found = [entry.seq for _, entry in reader.read()]
+    reader.close()
+    return found
+
+
+def test_a_full_file_is_set_aside_and_the_chain_goes_on(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=500)
+    fill(ledger, 20)
+    head = ledger.head
+    ledger.close()
+    files = files_of(path)
+    assert 3 < len(files)
+    firsts = [msgspec.json.decode(file.read_bytes().split(b"\n")[0])["seq"] for file in files[:-1]]
+    assert [archive_path(path, first) for first in firsts] == files[:-1]
+    assert {0o600} == {file.stat().st_mode & 0o777 for file in files}
+    result = verify(path, against=head)
+    assert result.intact
+    assert (20, len(files)) == (result.entries, result.files)
+    assert list(range(1, 21)) == numbers(path)
+
+
+def test_it_is_set_aside_without_sync_once_it_is_twice_as_large(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=500)
+    for _ in range(20):
+        ledger.append(Entry(action="a", decision="done"))
+    ledger.close()
+    assert 2 <= len(files_of(path))
+    assert verify(path).intact
+
+
+def test_the_chain_goes_on_after_a_restart_with_an_empty_file(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=1)
+    fill(ledger, 3)
+    ledger.close()
+    assert b"" == path.read_bytes()
+    again = Ledger(path)
+    fill(again, 1)
+    again.close()
+    assert [1, 2, 3, 4] == numbers(path)
+    assert verify(path).intact
+
+
+def test_a_crash_between_the_two_names_of_a_file(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=1 << 20)
+    fill(ledger, 3)
+    ledger.close()
+    os.link(path, archive_path(path, 1))
+    assert verify(path).intact
+    again = Ledger(path, max_bytes=300)
+    fill(again, 3)
+    again.close()
+    assert list(range(1, 7)) == numbers(path)
+    assert verify(path).intact
+
+
+def test_old_archives_go_and_the_ledger_vouches_for_them(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=300, keep=2)
+    fill(ledger, 30)
+    ledger.close()
+    assert 3 == len(files_of(path))
+    result = verify(path)
+    assert result.intact
+    assert result.entries < 30
+
+
+def test_an_archive_that_somebody_removed_is_missed(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=300)
+    fill(ledger, 20)
+    ledger.close()
+    first, second, *_ = files_of(path)
+    content = second.read_bytes()
+    second.unlink()
+    (found,) = verify(path).breaks
+    assert "removed" == found.what
+    second.write_bytes(content)
+    first.unlink()
+    (found,) = verify(path).breaks
+    assert "what was before is missing" in found.problem
+
+
+def test_a_rotation_that_fails_stops_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archives.os, "link", fail)
+    ledger = Ledger(path, max_bytes=300)
+    fill(ledger, 5)
+    ledger.close()
+    assert [path] == files_of(path)
+    actions = [entry["action"] for entry in map(msgspec.json.decode, path.read_bytes().splitlines())]
+    assert "ledger_not_rotated" in actions
+    assert actions.count("ledger_not_rotated") < 5
+    assert verify(path).intact
+
+
+def test_another_process_cannot_take_the_file_that_was_set_aside(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=1)
+    fill(ledger, 2)
+    with pytest.raises(Exception, match="in use by another process"):
+        Ledger(path)
+    ledger.close()
+
+
+def test_a_reader_follows_across_files(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=400)
+    reader = LedgerReader(path)
+    seen: list[int] = []
+    for _ in range(10):
+        fill(ledger, 3)
+        seen += [entry.seq for _, entry in reader.read()]
+    reader.close()
+    ledger.close()
+    assert list(range(1, 31)) == seen
+
+
+def test_filter_and_find(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.append(
+        Entry(action="KillCurrent", decision="done", recipe="miner", uuid="u1", time="2026-01-01T00:00:00.0Z")
+    )
+    ledger.append(Entry(action="DataSet", decision="would", recipe="other", uuid="u2", time="2026-01-02T00:00:00.0Z"))
+    ledger.close()
+    one, two = (found for seq in (1, 2) if (found := find(path, seq)) is not None)
+    assert find(path, 3) is None
+    for wanted, first, second in (
+        (Filter(), True, True),
+        (Filter(recipe="min*"), True, False),
+        (Filter(action="Data*"), False, True),
+        (Filter(decision="would"), False, True),
+        (Filter(uuid="u1"), True, False),
+        (Filter(since="2026-01-01T12"), False, True),
+    ):
+        assert (first, second) == (wanted.takes(one), wanted.takes(two))
+
+
+def test_heads_are_read_as_they_are_written(path: Path) -> None:
+    ledger = Ledger(path)
+    fill(ledger, 1)
+    assert ledger.head == parse_head(str(ledger.head))
+    ledger.close()
+    for wrong in ("", "1", "1:2", "x:" + "0" * 64, "1:" + "G" * 64):
+        with pytest.raises(ValueError, match="expected SEQ:HASH"):
+            parse_head(wrong)
