@@ -109,3 +109,9 @@ class Helper:
     def required(self) -> int:
         """The number of arguments that cannot be omitted."""
         return sum(not argument.optional for argument in self.arguments)
+
+    def accepted(self, count: int) -> tuple[Argument, ...]:
+        """Return which of the arguments so many values are: where the first can be omitted, it is the one left out."""
+        if self.arguments and self.arguments[0].optional and not self.arguments[-1].optional:
+            return self.arguments[-count:] if count else ()
+        return self.arguments[:count]

@@ -11,9 +11,6 @@ from raqib.actions.declare import Argument, Helper
 _IP = Argument("ip", "string")
 _DOMAIN = Argument("domain", "string")
 _SECONDS = Argument("seconds", "number")
-_KEY = Argument("key", "string")
-_VALUE = Argument("value", "string", may_be_empty=True, content=True)
-_TTL = Argument("ttlSeconds", "number", optional=True)
 _PATH = Argument("path", "string")
 
 _LATER = (
@@ -29,16 +26,6 @@ _LATER = (
     Helper("CollectEvidence", error='""'),
     Helper("CreateTempDir", (Argument("pattern", "string", optional=True),), error='""'),
     Helper("RemoveDir", (_PATH,)),
-    Helper("DataPush", (_VALUE, Argument("value", "string", optional=True, may_be_empty=True, content=True))),
-    Helper("DataPop", (Argument("key", "string", optional=True),), error='""'),
-    Helper("DataValues", error='"[]"'),
-    Helper("DataClear"),
-    Helper("DataIsEmpty", error="false"),
-    Helper("DataHasValue", (_VALUE,), error="false"),
-    Helper("SharedSet", (_KEY, _VALUE, _TTL)),
-    Helper("SharedGet", (_KEY,), error='""'),
-    Helper("SharedIncr", (_KEY, Argument("by", "number", optional=True), _TTL), error="NaN"),
-    Helper("SharedDelete", (_KEY,)),
     Helper("Notify", (Argument("title", "string"), Argument("fields", "object", optional=True, content=True))),
     Helper("PowerOff"),
     Helper("Panic"),

@@ -13,6 +13,9 @@ from raqib.actions.ledger import Ledger
 from raqib.actions.store import Store
 from raqib.reactions.config import ReactionsConfig
 
+DRY_STORE_BYTES = 64 << 20
+"""The most that dry runs may keep, in memory."""
+
 
 def open_services(
     config: ReactionsConfig, stack: contextlib.ExitStack, worker_pids: Callable[[], tuple[int, ...]]
@@ -27,7 +30,7 @@ def open_services(
     stack.callback(ledger.close)
     store = Store(config.data_dir / "store.db")
     stack.callback(store.close)
-    dry_store = Store(None)
+    dry_store = Store(None, max_total_bytes=DRY_STORE_BYTES)
     stack.callback(dry_store.close)
     return Services(
         settings=config.action_settings(),
