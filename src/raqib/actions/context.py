@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from raqib.actions.budgets import Budgets
+from raqib.actions.budgets import Budget, Budgets
 from raqib.actions.ledger import Ledger
+from raqib.actions.machine import Machine
+from raqib.actions.made import MadeDirectories
+from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.model.detection import Detection
 
@@ -41,6 +45,17 @@ PROTECTED_PROGRAMS = (
 """The programs without which a host cannot be reached or run its containers."""
 
 
+EmergencyHelper = Literal["PowerOff", "Panic"]
+
+
+class EmergencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two settings stand before each of the helpers that take the host down."""
+
+    enabled: bool = False
+    helpers: tuple[EmergencyHelper, ...] = ()
+    """Those that may be used."""
+
+
 class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The guards' settings."""
 
@@ -57,10 +72,20 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """AppendFile lets no file grow beyond it."""
     min_free_bytes: int = 64 << 20
     """Nothing is written to a filesystem that has less left for unprivileged users."""
+    max_hash_bytes: int = 1 << 30
+    max_copy_bytes: int = 256 << 20
+    """Of each file that CopyFile or CollectEvidence copies."""
+    temp_dir: Path = Path("/tmp")  # noqa: S108 -- the contract's
+    """Where CreateTempDir makes directories."""
+    emergency: EmergencySettings = EmergencySettings()
 
 
 def _no_pids() -> tuple[int, ...]:
     return ()
+
+
+def _tell_nobody(told: object) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +100,13 @@ class Services:
     budgets: Budgets
     worker_pids: Callable[[], tuple[int, ...]] = _no_pids
     daemon_pid: int = field(default_factory=os.getpid)
+    made: MadeDirectories = field(default_factory=MadeDirectories)
+    """The directories that helpers made."""
+    on_notice: Callable[[Notice], None] = _tell_nobody
+    """Called in the event loop; must not block."""
+    on_emergency: Callable[[str], None] = _tell_nobody
+    """Writes to the log, at once and from any thread, why the host goes down."""
+    machine: Machine = field(default_factory=Machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +117,14 @@ class ActionContext:
     reaction: int
     dry_run: bool
     services: Services
+    notices: list[str] = field(default_factory=list)
+    """The titles that this execution has sent so far."""
+
+    def limit_of(self, budget: Budget) -> int:
+        """Return how many actions a minute the recipe may take."""
+        default: int = getattr(self.services.settings, f"{budget}_per_minute")
+        wanted: int | None = getattr(self.detection.recipe.limits, f"{budget}_per_minute")
+        return default if wanted is None else wanted
 
     @property
     def recipe(self) -> str:

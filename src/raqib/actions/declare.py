@@ -94,7 +94,8 @@ class Helper:
     error: str = "-1"
     """What it returns when it does not succeed, as a JavaScript literal."""
     check: Callable[[ActionContext, Arguments], Checked] | None = None
-    """None: declared, but not available in this version."""
+    """None: declared, but not available; `unavailable` says why."""
+    unavailable: str = "network policy is not enabled"
     place: Place = "loop"
     budget: Literal["kills", "blocks"] | None = None
     """Which of the recipe's budgets one call takes from."""

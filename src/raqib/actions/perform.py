@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
-from raqib.actions.context import ActionContext, ActionSettings
+from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
 
@@ -99,7 +99,7 @@ class _Call:
         """Return the plan if everything allows it."""
         helper, context = self._helper, self._context
         if helper.check is None:
-            return Refused("not available in this version")
+            return Refused(helper.unavailable)
         arguments = decode_arguments(helper, self._text)
         if isinstance(arguments, Failed):
             return arguments
@@ -147,6 +147,7 @@ class _Call:
             case _:
                 decision = "error"
         reason = "" if isinstance(result, Plan) else result.reason
+        self._details.update(result.details)
         if not (self._helper.query and decision != "refused"):
             self._write(decision, reason, value)
         return ActionRecord(self._helper.name, decision, value, reason, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
@@ -172,14 +173,7 @@ class _Call:
         helper, context = self._helper, self._context
         if helper.budget is None:
             return None
-        limit = _limit(helper, context, context.services.settings)
+        limit = context.limit_of(helper.budget)
         if context.services.budgets.take(helper.budget, context.recipe, limit):
             return None
         return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
-
-
-def _limit(helper: Helper, context: ActionContext, settings: ActionSettings) -> int:
-    limits = context.detection.recipe.limits
-    if helper.budget == "kills":
-        return settings.kills_per_minute if limits.kills_per_minute is None else limits.kills_per_minute
-    return settings.blocks_per_minute if limits.blocks_per_minute is None else limits.blocks_per_minute
