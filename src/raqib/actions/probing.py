@@ -14,10 +14,27 @@ _NET = {"tcp": 9, "tcp6": 9, "udp": 9, "udp6": 9, "raw": 9, "raw6": 9, "unix": 6
 _MAX_BYTES = 16 << 20
 
 PLAIN_VARIABLES = frozenset(
-    """
-    HOME HOSTNAME LANG LANGUAGE LD_AUDIT LD_LIBRARY_PATH LD_PRELOAD LOGNAME OLDPWD PATH PWD SHELL SHLVL SUDO_UID
-    SUDO_USER TERM TMPDIR TZ USER XDG_RUNTIME_DIR
-    """.split()
+    (
+        "HOME",
+        "HOSTNAME",
+        "LANG",
+        "LANGUAGE",
+        "LD_AUDIT",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "LOGNAME",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "SHELL",
+        "SHLVL",
+        "SUDO_UID",
+        "SUDO_USER",
+        "TERM",
+        "TMPDIR",
+        "TZ",
+        "USER",
+    )
 )
 """Environment variables whose values hold no secrets. All others are kept as a name and a length."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import Services
 from raqib.actions.ledger import Ledger
+from raqib.actions.made import MadeDirectories
+from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.reactions.config import ReactionsConfig
 
@@ -18,7 +20,11 @@ DRY_STORE_BYTES = 64 << 20
 
 
 def open_services(
-    config: ReactionsConfig, stack: contextlib.ExitStack, worker_pids: Callable[[], tuple[int, ...]]
+    config: ReactionsConfig,
+    stack: contextlib.ExitStack,
+    worker_pids: Callable[[], tuple[int, ...]],
+    on_notice: Callable[[Notice], None],
+    on_emergency: Callable[[str], None],
 ) -> Services:
     """Open ledger and data store, making their directory; the stack closes them.
 
@@ -39,6 +45,9 @@ def open_services(
         dry_store=dry_store,
         budgets=Budgets(),
         worker_pids=worker_pids,
+        made=MadeDirectories(config.data_dir / "directories.json"),
+        on_notice=on_notice,
+        on_emergency=on_emergency,
     )
 
 
