@@ -214,7 +214,7 @@ class Reactions:
 
     def _open_resources(self) -> None:
         config, stack = self._config, self._resources
-        log_emergency = _from_threads(lambda reason: self._on_log(LogLine("error", escape(reason), "", "", "", 0)))
+        log_emergency = _from_threads(self._log_emergency)
         self._services = open_services(config, stack, lambda: self.worker_pids, self._on_notify, log_emergency)
         self._ledger = self._services.ledger
         door = Door()
@@ -224,6 +224,9 @@ class Reactions:
         self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
         self._shells = ShellLine(self, config, self._on_log, self._ledger.writable)
         self._open = self._accepting = True
+
+    def _log_emergency(self, reason: str) -> None:
+        self._on_log(LogLine("error", escape(reason), "", "", "", 0))
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting:

@@ -19,6 +19,7 @@ from raqib.reactions.shell_data import reaction_data
 
 _CODE, _EVENT = "reaction.sh", "event.json"
 
+PARENT = "/tmp"  # noqa: S108 -- the contract's
 DIRECTORY_PREFIX = "raqib-shell-"
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -103,7 +104,7 @@ class _Directory:
 
     def __init__(self, code: str, event_json: bytes) -> None:
         """Make it. Raises OSError."""
-        self.path = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir="/tmp"))  # noqa: S108 -- the contract's
+        self.path = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX, dir=PARENT))
         self._descriptor = open_without_links(None, str(self.path), os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name, content in ((_CODE, code.encode("utf-8", "surrogatepass")), (_EVENT, event_json)):

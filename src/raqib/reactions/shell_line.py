@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from raqib.actions.ledger import Decision
 from raqib.reactions.check import check_reaction
@@ -24,6 +24,14 @@ class Owner(Protocol):
         """Hear that an execution is over."""
 
 
+class _End(NamedTuple):
+    """How an execution ended."""
+
+    outcome: Outcome
+    problem: str = ""
+    decision: Decision | None = None
+
+
 class ShellLine:
     """Runs as many shell reactions at once as there are workers. Belongs to one event loop."""
 
@@ -36,7 +44,7 @@ class ShellLine:
         self._on_log = on_log
         self._writable = writable
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
-        self._running: dict[asyncio.Task[None], Execution] = {}
+        self._running: dict[asyncio.Task[_End], Execution] = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -70,24 +78,23 @@ class ShellLine:
             self._running[task] = execution
             task.add_done_callback(self._done)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[_End]) -> None:
         execution = self._running.pop(task)
         if task.cancelled():
-            problem = f"{execution.place()}: ended, raqib is stopping"
-            self._owner.shell_finished(execution, "dropped", problem)
+            end = _End("dropped", "ended, raqib is stopping")
         elif (error := task.exception()) is not None:
-            problem = f"{execution.place()}: cannot be run: {escape(str(error))}"
-            self._owner.shell_finished(execution, "error", problem)
+            end = _End("error", f"cannot be run: {escape(str(error))}")
+        else:
+            end = task.result()
+        problem = f"{execution.place()}: {end.problem}" if end.problem else ""
+        self._owner.shell_finished(execution, end.outcome, problem, end.decision)
         self._dispatch()
 
-    async def _run(self, execution: Execution) -> None:
+    async def _run(self, execution: Execution) -> _End:
         if execution.context.dry_run:
-            await self._check(execution)
-            return
+            return await self._check(execution)
         if not self._writable():
-            problem = f"{execution.place()}: the ledger cannot be written, so that no shell reaction is run"
-            self._owner.shell_finished(execution, "refused", problem)
-            return
+            return _End("refused", "the ledger cannot be written, so that no shell reaction is run")
         ended = await run_shell(
             execution.reaction.code,
             execution.detection.event_json,
@@ -95,22 +102,17 @@ class ShellLine:
             lambda level, text: self._log(execution, level, text),
         )
         if ended.timed_out:
-            problem = f"ended after {execution.timeout_s:g} s, its time limit"
-            self._owner.shell_finished(execution, "timeout", f"{execution.place()}: {problem}")
-        elif ended.status == 0:
-            self._owner.shell_finished(execution, "ok", "")
-        else:
-            how = f"signal {-ended.status}" if ended.status < 0 else f"status {ended.status}"
-            self._owner.shell_finished(execution, "error", f"{execution.place()}: ended with {how}")
+            return _End("timeout", f"ended after {execution.timeout_s:g} s, its time limit")
+        if ended.status == 0:
+            return _End("ok")
+        how = f"signal {-ended.status}" if ended.status < 0 else f"status {ended.status}"
+        return _End("error", f"ended with {how}")
 
-    async def _check(self, execution: Execution) -> None:
+    async def _check(self, execution: Execution) -> _End:
         """Do what a dry run does: look at the syntax."""
         loop = asyncio.get_running_loop()
         problem = await loop.run_in_executor(None, check_reaction, execution.reaction)
-        if problem is None:
-            self._owner.shell_finished(execution, "ok", "", "would")
-        else:
-            self._owner.shell_finished(execution, "error", f"{execution.place()}: {escape(str(problem))}")
+        return _End("ok", decision="would") if problem is None else _End("error", escape(str(problem)))
 
     def _log(self, execution: Execution, level: LogLevel, text: str) -> None:
         limit = self._config.max_log_bytes
