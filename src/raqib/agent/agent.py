@@ -17,6 +17,7 @@ import structlog
 
 from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
 from raqib.agent.log import write_line
+from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
 from raqib.context.event import detect
 from raqib.context.lineage import Lineage
@@ -106,7 +107,12 @@ class Agent:
             self._printers = Printers(self._printer_list)
             self._printers.start()
             stack.callback(self._printers.close)
-            self._reactions = Reactions(reactions_config(self._config), on_log=self._on_log, on_finished=self._finished)
+            self._reactions = Reactions(
+                reactions_config(self._config),
+                on_log=self._on_log,
+                on_finished=self._finished,
+                on_notify=lambda notice: self._print(notice_event(notice)),
+            )
             await self._reactions.start()
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
@@ -244,7 +250,7 @@ def reactions_config(config: Config) -> ReactionsConfig:
     settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
     if section.workers is not None:
         settings["workers"] = section.workers
-    return ReactionsConfig(data_dir=config.data_dir, **settings)
+    return ReactionsConfig(data_dir=config.data_dir, emergency=config.emergency, **settings)
 
 
 def map_sizes(config: SensorsConfig) -> dict[str, int]:
