@@ -176,7 +176,7 @@ _FILES = {
         "string",
     ),
     "CreateTempDir": Description(
-        "Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern, of its name,"
+        "Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern of its name"
         " ends in `*`.",
         'The path, `""` on error',
         "a pattern that is none; the filesystem is full",

@@ -55,7 +55,7 @@ declare function HashFile(path: string): string;
 declare function CopyFile(from: string, toDir: string): number;
 /** Keeps what is known of the process below the evidence directory: its program (also if deleted), maps, descriptors, sockets, environment (redacted), ancestry, the event, and a manifest with the hash of each. Returns the directory, `""` on error; `Errno()` says what is missing in it. */
 declare function CollectEvidence(): string;
-/** Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern, of its name, ends in `*`. Returns the path, `""` on error. */
+/** Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern of its name ends in `*`. Returns the path, `""` on error. */
 declare function CreateTempDir(pattern?: string): string;
 /** Removes a directory that CreateTempDir or CollectEvidence made, with all that is in it. Returns 0: done. -1: not done. */
 declare function RemoveDir(path: string): number;

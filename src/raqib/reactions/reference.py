@@ -20,8 +20,8 @@ because an action failed: it returns its error value, and `Errno()` says why. A 
 failed action, too. An argument is omitted by not giving it: `undefined`, `null` and `""` in its place are errors.
 
 `Info(...)`, `Warn(...)` and `Error(...)`, also as `console.log`, `.warn` and `.error`, write to the log; `new
-Error(...)` is the constructor that it always was. `kind`, `name` (of the recipe), `uuid` and `data` (the event) are globals.
-In a dry run every helper answers as if it had acted.
+Error(...)` is the constructor that it always was. `kind`, `name` (of the recipe), `uuid` and `data` (the event) are
+globals. In a dry run every helper answers as if it had acted.
 """
 
 _TYPES = """// Generated: python -m raqib.reactions.reference types > src/raqib/reactions/raqib.d.ts

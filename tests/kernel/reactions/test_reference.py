@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
-from pathlib import Path
+import sys
+from collections.abc import Iterator
 
 from raqib.actions.descriptions import SECTIONS
+from raqib.model.process import Process
 from raqib.testing import live_process, make_recipe
 
 from .conftest import Host, RunScenario
+
+
+PARENT = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
+
+
+@contextlib.contextmanager
+def family() -> Iterator[list[Process]]:
+    """A parent and its child, both ended in any case."""
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        pidfd = os.pidfd_open(child)
+        try:
+            yield [live_process(parent.pid), live_process(child)]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+            parent.kill()
 
 
 def test_every_example(run_scenario: RunScenario) -> None:
@@ -17,27 +41,11 @@ def test_every_example(run_scenario: RunScenario) -> None:
     async def scenario(host: Host) -> None:
         for name, description in [pair for helpers in SECTIONS.values() for pair in helpers.items()]:
             before = len(host.lines)
-            # The shell stays the parent: it has something to do afterwards.
-            with subprocess.Popen(["sh", "-c", "sleep 60; :"]) as parent:
-                child = await _child(host, parent.pid)
-                recipe = make_recipe(f"function process(data) {{\n{description.example}\n}}", name=f"example_{name}")
-                finished = await host.run("", [live_process(parent.pid), live_process(child)], recipe=recipe)
-                parent.kill()
-            if Path(f"/proc/{child}").exists():
-                await host.run("function process() { KillCurrent() }", [live_process(child)])
+            recipe = make_recipe(f"function process(data) {{\n{description.example}\n}}", name=f"example_{name}")
+            with family() as ancestry:
+                finished = await host.run("", ancestry, recipe=recipe)
             assert "ok" == finished.outcome, finished.error
-            lines = host.lines[before:]
-            logged[name] = "\n".join(line.text for line in lines if line.level == "info" and line.name == recipe.name)
+            logged[name] = "\n".join(line.text for line in host.lines[before:] if line.level == "info")
 
     run_scenario(scenario)
     assert {name: one.prints for helpers in SECTIONS.values() for name, one in helpers.items()} == logged
-
-
-async def _child(host: Host, pid: int) -> int:
-    children: list[str] = []
-    while not children:
-        result = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-        children = result.stdout.split()
-        if children and Path(f"/proc/{children[0]}/comm").read_text() != "sleep\n":
-            children = []
-    return int(children[0])
