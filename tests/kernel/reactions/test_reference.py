@@ -15,7 +15,6 @@ from raqib.testing import live_process, make_recipe
 
 from .conftest import Host, RunScenario
 
-
 PARENT = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
 
 
