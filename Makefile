@@ -7,7 +7,7 @@ SHELL_SCRIPTS := scripts/run scripts/setup scripts/test .ci/run
 PYTHON_SOURCES = src tests hatch_build.py $(wildcard bench)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## set up, then start the agent in the foreground
 	@scripts/run
@@ -34,6 +34,9 @@ format: setup ## rewrite Python and C in the project's style
 bench: setup ## the workloads behind the numbers in README
 	$(PYTHON) -m bench
 
+vm-emergency: setup ## take virtual machines down by PowerOff() and Panic()
+	@$(PYTHON) -m tests.vm.emergency
+
 wheel: setup ## dist/raqib-*.whl, objects for every processor included
 	$(PYTHON) -m build --wheel --no-isolation
 
@@ -50,4 +53,4 @@ setup:
 	@scripts/setup test
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench wheel lock clean setup
+.PHONY: help run demo test lint format bench vm-emergency wheel lock clean setup
