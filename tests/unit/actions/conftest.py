@@ -11,10 +11,26 @@ import pytest
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import ActionContext, ActionSettings, Services
 from raqib.actions.ledger import Ledger
+from raqib.actions.machine import Machine
+from raqib.actions.made import MadeDirectories
+from raqib.actions.notice import Notice
 from raqib.actions.perform import ActionRecord, Door
 from raqib.actions.store import Store
 from raqib.actions.table import HELPERS
 from raqib.testing import make_detection
+
+
+class Unreachable(Machine):
+    """Stands where the host would be taken down, and must never be reached."""
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+
+    def power_off(self) -> None:
+        self.reached.append("power_off")
+
+    def panic(self) -> None:
+        self.reached.append("panic")
 
 
 class Acting:
@@ -31,20 +47,41 @@ class Acting:
             evidence_dir=data_dir / "evidence",
             write_paths=(str(self.writable),),
             min_free_bytes=0,
+            temp_dir=self.writable,
         )
         self.ledger_path = data_dir / "ledger.jsonl"
         self.ledger = Ledger(self.ledger_path)
         self.store = Store(data_dir / "store.db")
         self.dry_store = Store(None)
         self.door = Door()
+        self.made = MadeDirectories(data_dir / "directories.json")
+        self.notices: list[Notice] = []
+        self.sent: list[str] = []
+        self.machine = Unreachable()
+        self.budgets = Budgets()
         self.dry_run = False
         self.detection = make_detection("")
 
     def __call__(self, name: str, *arguments: Any) -> ActionRecord:
-        services = Services(self.settings, self.ledger, self.store, self.dry_store, Budgets())
-        context = ActionContext(self.detection, 0, self.dry_run, services)
-        text = msgspec.json.encode(arguments).decode()
-        return asyncio.run(self.door.perform(HELPERS[name], context, text))
+        return self.call(name, msgspec.json.encode(arguments).decode())
+
+    def call(self, name: str, text: str) -> ActionRecord:
+        """Call with arguments as JSON."""
+        return asyncio.run(self.door.perform(HELPERS[name], self.context, text))
+
+    @property
+    def context(self) -> ActionContext:
+        services = Services(
+            self.settings,
+            self.ledger,
+            self.store,
+            self.dry_store,
+            self.budgets,
+            made=self.made,
+            on_notice=self.notices.append,
+            machine=self.machine,
+        )
+        return ActionContext(self.detection, 0, self.dry_run, services, self.sent)
 
     @property
     def entries(self) -> list[dict[str, Any]]:
@@ -55,6 +92,7 @@ class Acting:
         self.store.close()
         self.dry_store.close()
         self.ledger.close()
+        assert [] == self.machine.reached
 
 
 @pytest.fixture
