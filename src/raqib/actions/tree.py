@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +47,7 @@ class _Tree:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all that are known."""
-        for node in self.nodes.values():
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(node.pidfd, number)
+        _signal(self.nodes.values(), number)
 
     def grow(self, *, stop: bool) -> bool:
         """Look for children that are not known yet, and stop them if that is wanted; False if there were none."""
@@ -84,6 +83,12 @@ class _Tree:
     def stands(self) -> bool:
         """Tell whether no thread of any of them can fork any more."""
         return all(_stands(node.pid) or has_exited(node.pidfd) for node in self.nodes.values())
+
+
+def _signal(nodes: Iterable[_Node], number: signal.Signals) -> None:
+    for node in nodes:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(node.pidfd, number)
 
 
 def _processes() -> list[tuple[int, ProcessStat]]:
@@ -136,12 +141,10 @@ async def _do(context: ActionContext, tree: _Tree) -> Result:
     except BaseException:
         tree.signal(signal.SIGKILL)
         raise
-    for node in chosen:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(node.pidfd, signal.SIGKILL)
-    for node in spared:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(node.pidfd, signal.SIGCONT)
+    # In this order, and the root last: when the leader of a process group ends, the kernel hangs up on what is still
+    # stopped in it, and on all others with that.
+    _signal(spared, signal.SIGCONT)
+    _signal(chosen[::-1], signal.SIGKILL)
     gone = await asyncio.gather(*(wait_until_gone(node.pidfd) for node in chosen))
     details = {"pids": [node.pid for node in chosen], **({"refused": tree.refused} if tree.refused else {})}
     reasons = [f"pid {pid} is left alive: {why}" for pid, why in tree.refused.items()]
