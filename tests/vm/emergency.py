@@ -2,6 +2,7 @@
 
 `make vm-emergency`. Needs vng (pip install virtme-ng), qemu-system-x86, script(1) and a kernel that has 9p:
 apt-get install --no-install-recommends qemu-system-x86 linux-image-amd64
+The machine sees this one's file system; its data are on a small disk of its own, which is looked at afterwards.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 420.0
 """Without hardware virtualisation a machine takes a minute."""
 
+DISK_BYTES = 128 << 20
+
 SIGNS = {"PowerOff": "reboot: Power down", "Panic": "Kernel panic - not syncing: sysrq triggered crash"}
 """What the kernel says last."""
 
@@ -34,26 +37,12 @@ def find_kernel() -> Path:
     return max(kernels, key=lambda path: path.stat().st_mtime)
 
 
-def run(kernel: Path, vng: str, helper: str, directory: Path) -> str:
+def run(kernel: Path, vng: str, helper: str, disk: Path) -> str:
     """Start a machine that takes itself down and return what its console said."""
-    guest = f"cd {ROOT} && {sys.executable} -m tests.vm.emergency_guest {helper} {directory}"
+    guest = f"cd {ROOT} && {sys.executable} -m tests.vm.emergency_guest {helper}"
     command = [
-        vng,
-        "--run",
-        str(kernel),
-        "--append",
-        "raqib.emergency_test=1 lsm=landlock",
-        "--disable-kvm",
-        "--force-9p",
-        "--memory",
-        "2G",
-        "--cpus",
-        "2",
-        "--rwdir",
-        str(directory),
-        "--verbose",
-        "--exec",
-        guest,
+        *(vng, "--run", str(kernel), "--disable-kvm", "--force-9p", "--memory", "2G", "--cpus", "2", "--verbose"),
+        *("--append", "raqib.emergency_test=1 lsm=landlock", "--disk", str(disk), "--exec", guest),
     ]
     # vng wants a terminal.
     result = subprocess.run(
@@ -66,6 +55,19 @@ def run(kernel: Path, vng: str, helper: str, directory: Path) -> str:
         check=False,
     )
     return result.stdout.decode("utf-8", "replace")
+
+
+def make_disk(path: Path) -> None:
+    """Make a disk image with an empty filesystem on it."""
+    with path.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", "-F", path], check=True)
+
+
+def read_disk(path: Path, directory: Path) -> None:
+    """Copy what is on a disk; the journal is replayed first, as the next start of the machine would do."""
+    subprocess.run(["e2fsck", "-p", path], stdout=subprocess.DEVNULL, check=False)
+    subprocess.run(["debugfs", "-R", f"rdump / {directory}", path], stderr=subprocess.DEVNULL, check=True)
 
 
 def problems(helper: str, console: str, data: Path) -> list[str]:
@@ -97,7 +99,10 @@ def main() -> int:
     failed = False
     for helper in SIGNS:
         with tempfile.TemporaryDirectory(prefix="raqib-vm-") as directory:
-            console = run(find_kernel(), vng, helper, Path(directory))
+            disk = Path(directory) / "disk.img"
+            make_disk(disk)
+            console = run(find_kernel(), vng, helper, disk)
+            read_disk(disk, Path(directory))
             found = problems(helper, console, Path(directory) / "data")
         if found:
             failed = True

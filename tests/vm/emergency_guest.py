@@ -1,10 +1,12 @@
-"""Runs inside a virtual machine only: `python -m tests.vm.emergency_guest HELPER DIRECTORY` takes it down."""
+"""Runs inside a virtual machine only: `python -m tests.vm.emergency_guest HELPER` takes it down."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from raqib.actions.context import EmergencySettings
@@ -13,6 +15,20 @@ from raqib.testing import make_detection
 
 MARK = "raqib.emergency_test=1"
 """On the kernel's command line; no other machine has it."""
+
+
+def mount_disk() -> Path:
+    """Mount the machine's only disk."""
+    subprocess.run(["modprobe", "-a", "virtio_scsi", "sd_mod", "ext4"], check=True)
+    deadline = time.monotonic() + 30
+    while not (disks := sorted(Path("/sys/block").glob("sd*"))):
+        if time.monotonic() > deadline:
+            raise SystemExit("expected a disk, found none")
+        time.sleep(0.1)
+    directory = Path("/run/raqib-disk")
+    directory.mkdir()
+    subprocess.run(["mount", f"/dev/{disks[0].name}", directory], check=True)
+    return directory
 
 
 async def main(helper: str, directory: Path) -> None:
@@ -36,4 +52,4 @@ async def main(helper: str, directory: Path) -> None:
 if __name__ == "__main__":
     if MARK not in Path("/proc/cmdline").read_text().split() or os.geteuid() != 0:
         raise SystemExit("this takes the machine down: only in the virtual machine that tests/vm/emergency.py starts")
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], mount_disk()))

@@ -16,7 +16,7 @@ from raqib.errors import RaqibError
 DEFAULT_PATTERN = "reaction-*"
 
 _MAX_PREFIX_BYTES = 200
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY
 
 
 def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:

@@ -21,11 +21,12 @@ from raqib.actions.files import FILE_MODE, open_regular, problem, write_all
 from raqib.actions.manifest import MANIFEST, File, Manifest, Missing
 from raqib.actions.paths import open_parent, open_without_links
 from raqib.actions.probing import describe_descriptors, describe_environment, describe_sockets
+from raqib.actions.removal import remove_contents
 from raqib.errors import RaqibError
 from raqib.model.process import Process
 
 _MAX_TEXT_BYTES = 16 << 20
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _TEXTS = ("maps", "status", "cmdline", "cgroup", "mountinfo")
 """Files of procfs that are kept as they are."""
 
@@ -48,15 +49,20 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
                 if space.f_bavail * space.f_frsize < settings.min_free_bytes:
                     return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
                 make_directory(context, parent, name, str(path))
-                directory = open_without_links(parent, name, _DIRECTORY)
+                collection = _Collection(context, open_without_links(parent, name, _DIRECTORY))
+                try:
+                    collection.collect()
+                    digest = collection.finish()
+                except BaseException:
+                    # Without a manifest it is no evidence.
+                    remove_contents(collection.directory)
+                    os.rmdir(name, dir_fd=parent)
+                    context.services.made.forget(str(path))
+                    raise
+                finally:
+                    os.close(collection.directory)
             finally:
                 os.close(parent)
-            try:
-                collection = _Collection(context, directory)
-                collection.collect()
-                digest = collection.finish()
-            finally:
-                os.close(directory)
         except (OSError, RaqibError) as error:
             return problem(str(path), error)
         reason = "; ".join(f"{one.name} is missing: {one.reason}" for one in collection.missing)
@@ -70,7 +76,7 @@ class _Collection:
 
     def __init__(self, context: ActionContext, directory: int) -> None:
         self._context = context
-        self._directory = directory
+        self.directory = directory
         self._files: list[File] = []
         self.missing: list[Missing] = []
 
@@ -113,9 +119,17 @@ class _Collection:
             missing=tuple(self.missing),
         )
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        self._put(MANIFEST, lambda: text)
-        os.fsync(self._directory)
-        return self._files[-1].sha256
+        descriptor = self._create(MANIFEST)
+        try:
+            write_all(descriptor, text)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.fsync(self.directory)
+        return hashlib.sha256(text).hexdigest()
+
+    def _create(self, name: str) -> int:
+        return open_without_links(self.directory, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
 
     def _copy(self, name: str, source: str, root: int, limit: int) -> None:
         def fill(target: int) -> tuple[int, str]:
@@ -138,13 +152,12 @@ class _Collection:
         self._keep(name, fill)
 
     def _keep(self, name: str, fill: Callable[[int], tuple[int, str]]) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        descriptor = open_without_links(self._directory, name, flags, FILE_MODE)
+        descriptor = self._create(name)
         try:
             size, digest = fill(descriptor)
             os.fdatasync(descriptor)
         except (OSError, RaqibError) as error:
-            os.unlink(name, dir_fd=self._directory)
+            os.unlink(name, dir_fd=self.directory)
             self.missing.append(
                 Missing(name, str(error.strerror or error) if isinstance(error, OSError) else str(error))
             )

@@ -11,7 +11,7 @@ from raqib.errors import RaqibError
 MAX_DEPTH = 256
 """Each step down keeps a descriptor open."""
 
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY
 
 
 class RemovalError(RaqibError):
