@@ -19,9 +19,9 @@ MARK = "raqib.emergency_test=1"
 
 def mount_disk() -> Path:
     """Mount the machine's only disk."""
-    subprocess.run(["modprobe", "-a", "virtio_scsi", "sd_mod", "ext4"], check=True)
+    subprocess.run(["modprobe", "-a", "virtio_blk", "virtio_scsi", "sd_mod", "ext4"], check=True)
     deadline = time.monotonic() + 30
-    while not (disks := sorted(Path("/sys/block").glob("sd*"))):
+    while not (disks := sorted(Path("/sys/block").glob("[sv]d[a-z]"))):
         if time.monotonic() > deadline:
             raise SystemExit("expected a disk, found none")
         time.sleep(0.1)

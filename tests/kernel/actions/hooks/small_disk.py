@@ -50,7 +50,7 @@ def full_disk(act: Acting) -> dict[str, Any]:
     (act.writable / "appended").unlink()
     act.settings = msgspec.structs.replace(act.settings, evidence_dir=act.writable / "evidence")
     # A program that is larger than the disk.
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as victim:
+    with subprocess.Popen(["bash", "-c", "read x"], stdin=subprocess.PIPE) as victim:
         act.detection = make_detection("", ancestry=[live_process(victim.pid)])
         for room in (40, 0):
             fill(act.writable / "filler", room)
