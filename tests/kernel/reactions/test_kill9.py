@@ -1,4 +1,4 @@
-"""Kill -9 of the daemon in a loop, under load: nothing that was acknowledged is missing, and the ledger's chain holds."""
+"""Kill -9 of the daemon in a loop, under load: nothing acknowledged is missing, and the ledger's chain holds."""
 
 from __future__ import annotations
 

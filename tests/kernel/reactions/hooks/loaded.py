@@ -13,7 +13,7 @@ from raqib.testing import make_detection, make_recipe
 CODE = """
 function process() {
   for (let i = 0; i < 50; i++) {
-    const text = uuid + "." + i;
+    const text = uuid + ".NUMBER." + i;
     if (DataSet("set." + text, text) === 0) Info("set", text);
     if (DataPush("list", text) === 0) Info("push", text);
     Info("incr", DataIncr("count"));
@@ -31,7 +31,7 @@ async def main(directory: Path) -> None:
     config = ReactionsConfig(data_dir=directory, workers=2, timeout_s=30.0)
     reactions = Reactions(config, on_log=acknowledge, on_finished=lambda finished: None)
     await reactions.start()
-    recipe = make_recipe(CODE, CODE, name="loaded")
+    recipe = make_recipe(*(CODE.replace("NUMBER", number) for number in "12"), name="loaded")
     while True:
         reactions.submit(make_detection(recipe=recipe))
         await reactions.drain()
