@@ -29,7 +29,7 @@ def decode_arguments(helper: Helper, text: str) -> Arguments | Failed:
     if not helper.required <= len(values) <= len(helper.arguments):
         return Failed(f"{helper.name}: expected {_count(helper)}, got {len(values)}")
     checked = []
-    for argument, value in zip(helper.arguments, values, strict=False):
+    for argument, value in zip(helper.accepted(len(values)), values, strict=True):
         result = _check(argument, value)
         if isinstance(result, Failed):
             return Failed(f"{helper.name}: {result.reason}")
@@ -40,7 +40,7 @@ def decode_arguments(helper: Helper, text: str) -> Arguments | Failed:
 def describe_arguments(helper: Helper, arguments: Arguments) -> dict[str, Any]:
     """Return the arguments as the ledger shows them: contents as size and hash."""
     described: dict[str, Any] = {}
-    for argument, value in zip(helper.arguments, arguments, strict=False):
+    for argument, value in zip(helper.accepted(len(arguments)), arguments, strict=True):
         if argument.content:
             described[argument.name] = size_and_hash(value)
         else:

@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from raqib.actions.budgets import BreakerOpened, Budget, Budgets
 from raqib.actions.ledger import Ledger
+from raqib.actions.machine import Machine
+from raqib.actions.made import MadeDirectories
+from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.model.detection import Detection
@@ -42,6 +46,17 @@ PROTECTED_PROGRAMS = (
 """The programs without which a host cannot be reached or run its containers."""
 
 
+EmergencyHelper = Literal["PowerOff", "Panic"]
+
+
+class EmergencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two settings stand before each of the helpers that take the host down."""
+
+    enabled: bool = False
+    helpers: tuple[EmergencyHelper, ...] = ()
+    """Those that may be used."""
+
+
 class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The guards' settings."""
 
@@ -64,14 +79,20 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """AppendFile lets no file grow beyond it."""
     min_free_bytes: int = 64 << 20
     """Nothing is written to a filesystem that has less left for unprivileged users."""
+    max_hash_bytes: int = 1 << 30
+    max_copy_bytes: int = 256 << 20
+    """Of each file that CopyFile or CollectEvidence copies."""
+    temp_dir: Path = Path("/tmp")  # noqa: S108 -- the contract's
+    """Where CreateTempDir makes directories."""
+    emergency: EmergencySettings = EmergencySettings()
 
 
 def _no_pids() -> tuple[int, ...]:
     return ()
 
 
-def _tell_nobody(opened: BreakerOpened) -> None:
-    """Tell nobody."""
+def _tell_nobody(told: object) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +110,13 @@ class Services:
     switch: Switch = field(default_factory=Switch)
     on_breaker: Callable[[BreakerOpened], None] = _tell_nobody
     """Called from whatever thread the action runs in."""
+    made: MadeDirectories = field(default_factory=MadeDirectories)
+    """The directories that helpers made."""
+    on_notice: Callable[[Notice], None] = _tell_nobody
+    """Called in the event loop; must not block."""
+    on_emergency: Callable[[str], None] = _tell_nobody
+    """Writes to the log, at once and from any thread, why the host goes down."""
+    machine: Machine = field(default_factory=Machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +127,8 @@ class ActionContext:
     reaction: int
     dry_run: bool
     services: Services
+    notices: list[str] = field(default_factory=list)
+    """The titles that this execution has sent so far."""
 
     def now(self) -> ActionContext:
         """Return the context as it is for one call: dry if all actions were switched off meanwhile."""
@@ -112,6 +142,16 @@ class ActionContext:
         ceiling: int = getattr(settings, f"max_{budget}_per_minute")
         wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
         return default if wanted is None else min(wanted, max(default, ceiling))
+
+    def take(self, budget: Budget) -> bool:
+        """Take one action from the recipe's budget; False if nothing is left of it, which is told once."""
+        limit, budgets, recipe = self.limit_of(budget), self.services.budgets, self.detection.recipe
+        if budgets.take(budget, recipe.name, limit):
+            return True
+        if budgets.just_opened(budget, recipe.name):
+            uuid = self.detection.event.uuid
+            self.services.on_breaker(BreakerOpened(recipe.kind, recipe.name, recipe.importance, budget, limit, uuid))
+        return False
 
     @property
     def recipe(self) -> str:

@@ -105,7 +105,8 @@ class Helper:
     error: str = "-1"
     """What it returns when it does not succeed, as a JavaScript literal."""
     check: Callable[[ActionContext, Arguments], Checked] | None = None
-    """None: declared, but not available in this version."""
+    """None: declared, but not available; `unavailable` says why."""
+    unavailable: str = "network policy is not enabled"
     place: Place = "loop"
     budget: Literal["kills", "blocks"] | None = None
     """Which of the recipe's budgets one call takes from."""
@@ -122,3 +123,9 @@ class Helper:
     def required(self) -> int:
         """The number of arguments that cannot be omitted."""
         return sum(not argument.optional for argument in self.arguments)
+
+    def accepted(self, count: int) -> tuple[Argument, ...]:
+        """Return which of the arguments so many values are: where the first can be omitted, it is the one left out."""
+        if self.arguments and self.arguments[0].optional and not self.arguments[-1].optional:
+            return self.arguments[-count:] if count else ()
+        return self.arguments[:count]

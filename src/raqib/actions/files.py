@@ -21,7 +21,10 @@ _PATH = Argument("path", "string")
 _TEXT = Argument("text", "string", may_be_empty=True, content=True)
 
 
-def _problem(path: str, error: OSError) -> Failed:
+def problem(path: str, error: Exception) -> Failed:
+    """Return what went wrong with a path, as a helper says it."""
+    if not isinstance(error, OSError):
+        return Failed(f"{path}: {error}")
     if error.errno == errno.ELOOP:
         return Failed(f"{path}: there is a symbolic link on the way")
     return Failed(f"{path}: {error.strerror or error}")
@@ -34,24 +37,31 @@ def _read_file(context: ActionContext, arguments: Arguments) -> Checked:
 
 def _read(path: str, limit: int) -> Result:
     try:
-        # A descriptor of the name alone first: opening a device or a pipe may itself have effects.
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return Failed(f"{path}: expected a regular file")
-            descriptor = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        finally:
-            os.close(handle)
+        descriptor = open_regular(path)
+        if isinstance(descriptor, Failed):
+            return descriptor
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             content = bytearray()
             # Files of procfs have no size and come in pieces.
             while len(content) <= limit and (piece := file.read(limit + 1 - len(content))):
                 content += piece
     except OSError as error:
-        return _problem(path, error)
+        return problem(path, error)
     if len(content) > limit:
         return Failed(f"{path}: expected at most {limit} bytes, the file has more")
     return Done(content.decode("utf-8", "replace"))
+
+
+def open_regular(path: str, directory: int | None = None) -> int | Failed:
+    """Open a file for reading if it is a regular one; never waits for anybody. Raises OSError."""
+    # A descriptor of the name alone first: opening a device or a pipe may itself have effects.
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return Failed(f"{path}: expected a regular file")
+        return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
 
 
 def _write_file(context: ActionContext, arguments: Arguments) -> Checked:
@@ -81,12 +91,14 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
             if isinstance(directory, Refused):
                 return directory
             try:
-                problem = _obstacle(directory, pure.name, settings) or write(directory, pure.name, content, settings)
+                obstacle = find_obstacle(directory, pure.name, settings) or write(
+                    directory, pure.name, content, settings
+                )
             finally:
                 os.close(directory)
         except OSError as error:
-            return _problem(path, error)
-        return Failed(f"{path}: {problem.reason}") if problem else Done(0)
+            return problem(path, error)
+        return Failed(f"{path}: {obstacle.reason}") if obstacle else Done(0)
 
     if context.dry_run:
         try:
@@ -94,14 +106,14 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
         except FileNotFoundError:
             return Plan(do, would=0)
         except OSError as error:
-            return _problem(path, error)
+            return problem(path, error)
         if isinstance(directory, Refused):
             return directory
         os.close(directory)
     return Plan(do, would=0)
 
 
-def _obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
+def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
     """Return what stands in the way of writing a file of that name."""
     space = os.fstatvfs(directory)
     if space.f_bavail * space.f_frsize < settings.min_free_bytes:
@@ -116,19 +128,24 @@ def _obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | N
 
 
 def _replace(directory: int, name: str, content: bytes, settings: ActionSettings) -> Failed | None:
+    replace_atomically(directory, name, lambda descriptor: write_all(descriptor, content))
+    return None
+
+
+def replace_atomically(directory: int, name: str, fill: Callable[[int], None]) -> None:
+    """Put a file that `fill` writes in the place of that name. Raises OSError, and whatever `fill` does."""
     temporary = f".raqib-{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK
     descriptor = open_without_links(directory, temporary, flags, FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
-            _write_all(file.fileno(), content)
+            fill(file.fileno())
             os.fdatasync(file.fileno())
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=directory)
         raise
-    return None
 
 
 def _append(directory: int, name: str, content: bytes, settings: ActionSettings) -> Failed | None:
@@ -146,13 +163,14 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
             return Failed("expected a file with one name, this one has several (hard links)")
         if status.st_size + len(content) > settings.max_appended_bytes:
             return Failed(f"expected at most {settings.max_appended_bytes} bytes in the file, there would be more")
-        _write_all(descriptor, content)
+        write_all(descriptor, content)
     finally:
         os.close(descriptor)
     return None
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of it. Raises OSError."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -163,7 +181,7 @@ def _stat(context: ActionContext, arguments: Arguments) -> Checked:
     try:
         status = Path(path).stat()
     except OSError as error:
-        return _problem(path, error)
+        return problem(path, error)
     return Done(
         {
             "size": status.st_size,

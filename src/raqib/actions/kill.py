@@ -44,8 +44,8 @@ def _kill_process(context: ActionContext, arguments: Arguments) -> Checked:
     return _check(context, ProcessKey(pid, 0))
 
 
-def _check(context: ActionContext, key: ProcessKey) -> Checked:
-    """Find the process of a key (start 0: any that started before the event) and hold it by a descriptor."""
+def hold(context: ActionContext, key: ProcessKey) -> int | Done | Refused | Failed:
+    """Return a descriptor of the process of a key (start 0: any that started before the event) if it may be killed."""
     pid = key.pid
     details = {"pid": pid}
     try:
@@ -58,10 +58,18 @@ def _check(context: ActionContext, key: ProcessKey) -> Checked:
     if verdict is not None:
         os.close(pidfd)
         return verdict
-    return Plan(lambda: _kill(pidfd, pid), would=0, details=details, release=lambda: os.close(pidfd))
+    return pidfd
 
 
-def _verdict(context: ActionContext, key: ProcessKey, pidfd: int) -> Checked | None:
+def _check(context: ActionContext, key: ProcessKey) -> Checked:
+    pid = key.pid
+    pidfd = hold(context, key)
+    if not isinstance(pidfd, int):
+        return pidfd
+    return Plan(lambda: _kill(pidfd, pid), would=0, details={"pid": pid}, release=lambda: os.close(pidfd))
+
+
+def _verdict(context: ActionContext, key: ProcessKey, pidfd: int) -> Done | Refused | None:
     pid = key.pid
     details = {"pid": pid}
     # Read after the descriptor was opened: what agrees with the event cannot be a later process of the same pid.
@@ -87,6 +95,13 @@ def _kill(pidfd: int, pid: int) -> Result | Awaitable[Result]:
 
 
 async def _wait(pidfd: int, pid: int) -> Result:
+    if await wait_until_gone(pidfd):
+        return Done(0)
+    return Failed(f"pid {pid} got the signal, but was not gone within {WAIT_S:g} s")
+
+
+async def wait_until_gone(pidfd: int) -> bool:
+    """Wait for the end of a process, at most `WAIT_S`; False if it is still there."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
     loop.add_reader(pidfd, _resolve, gone)
@@ -94,10 +109,10 @@ async def _wait(pidfd: int, pid: int) -> Result:
         async with asyncio.timeout(WAIT_S):
             await gone
     except TimeoutError:
-        return Failed(f"pid {pid} got the signal, but was not gone within {WAIT_S:g} s")
+        return False
     finally:
         loop.remove_reader(pidfd)
-    return Done(0)
+    return True
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

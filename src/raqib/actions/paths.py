@@ -11,8 +11,10 @@ from raqib.actions.declare import Refused
 
 _SYS_OPENAT2 = 437
 _AT_FDCWD = -100
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
 
 PARENT_MODE = 0o700
 
@@ -27,9 +29,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def open_without_links(directory: int | None, name: str, flags: int, mode: int = 0) -> int:
-    """Open a file by openat2(2), through no symbolic or magic link. Raises OSError (ELOOP for a link)."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+def open_without_links(directory: int | None, name: str, flags: int, mode: int = 0, *, same_mount: bool = False) -> int:
+    """Open a file by openat2(2), through no symbolic or magic link, and with `same_mount` into no other mount.
+
+    Raises OSError (ELOOP for a link, EXDEV for a mount).
+    """
+    resolve = _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
+    if same_mount:
+        resolve |= _RESOLVE_NO_XDEV | _RESOLVE_BENEATH
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     descriptor = _libc.syscall(
         ctypes.c_long(_SYS_OPENAT2),
         ctypes.c_int(_AT_FDCWD if directory is None else directory),

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
-from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
@@ -101,7 +100,7 @@ class _Call:
         """Return the plan if everything allows it."""
         helper, context = self._helper, self._context
         if helper.check is None:
-            return Refused("not available in this version")
+            return Refused(helper.unavailable)
         arguments = decode_arguments(helper, self._text)
         if isinstance(arguments, Failed):
             return arguments
@@ -149,6 +148,7 @@ class _Call:
             case _:
                 decision = "error"
         reason = "" if isinstance(result, Plan) else result.reason
+        self._details.update(result.details)
         if not (self._helper.query and decision != "refused"):
             self._write(decision, reason, value)
         return ActionRecord(self._helper.name, decision, value, reason, boottime_ns())
@@ -174,13 +174,7 @@ class _Call:
         helper, context = self._helper, self._context
         if helper.budget is None:
             return None
-        limit = context.limit_of(helper.budget)
-        budgets = context.services.budgets
-        if budgets.take(helper.budget, context.recipe, limit):
+        if context.take(helper.budget):
             return None
-        if budgets.just_opened(helper.budget, context.recipe):
-            recipe, event = context.detection.recipe, context.detection.event
-            context.services.on_breaker(
-                BreakerOpened(recipe.kind, recipe.name, recipe.importance, helper.budget, limit, event.uuid)
-            )
+        limit = context.limit_of(helper.budget)
         return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")

@@ -5,46 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from raqib.actions import data, files, kill
+from raqib.actions import copies, data, directories, emergency, evidence, files, kill, notify, tree
 from raqib.actions.declare import Argument, Helper
 
 _IP = Argument("ip", "string")
 _DOMAIN = Argument("domain", "string")
 _SECONDS = Argument("seconds", "number")
-_KEY = Argument("key", "string")
-_VALUE = Argument("value", "string", may_be_empty=True, content=True)
-_TTL = Argument("ttlSeconds", "number", optional=True)
-_PATH = Argument("path", "string")
 
-_LATER = (
-    Helper("KillTree"),
+_NETWORK = (
     Helper("NetBlockIp", (Argument("ip", "string", optional=True),)),
     Helper("NetUnblockIp", (_IP,)),
     Helper("NetBlockIpTimer", (_IP, _SECONDS)),
     Helper("NetBlockDomain", (Argument("domain", "string", optional=True),)),
     Helper("NetUnblockDomain", (_DOMAIN,)),
     Helper("NetBlockDomainTimer", (_DOMAIN, _SECONDS)),
-    Helper("HashFile", (_PATH,), error='""'),
-    Helper("CopyFile", (Argument("from", "string"), Argument("toDir", "string"))),
-    Helper("CollectEvidence", error='""'),
-    Helper("CreateTempDir", (Argument("pattern", "string", optional=True),), error='""'),
-    Helper("RemoveDir", (_PATH,)),
-    Helper("DataPush", (_VALUE, Argument("value", "string", optional=True, may_be_empty=True, content=True))),
-    Helper("DataPop", (Argument("key", "string", optional=True),), error='""'),
-    Helper("DataValues", error='"[]"'),
-    Helper("DataClear"),
-    Helper("DataIsEmpty", error="false"),
-    Helper("DataHasValue", (_VALUE,), error="false"),
-    Helper("SharedSet", (_KEY, _VALUE, _TTL)),
-    Helper("SharedGet", (_KEY,), error='""'),
-    Helper("SharedIncr", (_KEY, Argument("by", "number", optional=True), _TTL), error="NaN"),
-    Helper("SharedDelete", (_KEY,)),
-    Helper("Notify", (Argument("title", "string"), Argument("fields", "object", optional=True, content=True))),
-    Helper("PowerOff"),
-    Helper("Panic"),
 )
 
 HELPERS: Mapping[str, Helper] = MappingProxyType(
-    {helper.name: helper for helper in (*kill.HELPERS, *files.HELPERS, *data.HELPERS, *_LATER)}
+    {
+        helper.name: helper
+        for helpers in (
+            kill.HELPERS,
+            tree.HELPERS,
+            _NETWORK,
+            files.HELPERS,
+            copies.HELPERS,
+            evidence.HELPERS,
+            directories.HELPERS,
+            data.HELPERS,
+            notify.HELPERS,
+            emergency.HELPERS,
+        )
+        for helper in helpers
+    }
 )
 """Every function of the contract, loggers and `Errno` apart."""

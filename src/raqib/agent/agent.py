@@ -18,6 +18,7 @@ from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
+from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
 from raqib.agent.oversight import Oversight, Parts
 from raqib.agent.reload import Reloader
@@ -134,6 +135,7 @@ class Agent:
                 on_log=self._on_log,
                 on_finished=self._finished,
                 on_breaker=self._oversight.breaker_opened,
+                on_notify=lambda notice: self._print(notice_event(notice)),
             )
             await self._reactions.start()
             stack.push_async_callback(self._reactions.close)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
-from raqib.actions.context import PROTECTED_PROGRAMS
+from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
 from raqib.errors import UsageError
 
 DEFAULT_PATH = Path("/etc/raqib/config.yaml")
@@ -56,6 +56,7 @@ class ReactionsSection(_Section, frozen=True, kw_only=True):
 
     dry_run: bool = False
     shell: bool = False
+    shell_timeout_s: _Seconds = 30.0
     workers: _Count | None = None
     """None: one for each core, at least 2."""
     timeout_s: _Seconds = 5.0
@@ -107,6 +108,8 @@ class Config(_Section, frozen=True, kw_only=True):
     recipes: RecipesConfig = RecipesConfig()
     printers: PrintersConfig = PrintersConfig()
     reactions: ReactionsSection = ReactionsSection()
+    emergency: EmergencySettings = EmergencySettings()
+    """Whether reactions may take the host down, and how: `enabled`, and `helpers: [PowerOff, Panic]`."""
     sensors: SensorsConfig = SensorsConfig()
 
 

@@ -35,7 +35,7 @@ def reactions_config(config: Config) -> ReactionsConfig:
     settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
     if section.workers is not None:
         settings["workers"] = section.workers
-    return ReactionsConfig(data_dir=config.data_dir, **settings)
+    return ReactionsConfig(data_dir=config.data_dir, emergency=config.emergency, **settings)
 
 
 def map_sizes(config: SensorsConfig) -> dict[str, int]:

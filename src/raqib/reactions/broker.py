@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 
 import msgspec
@@ -12,14 +11,12 @@ from raqib.actions.declare import Failed, Helper
 from raqib.actions.perform import ActionRecord, Door, refuse
 from raqib.actions.table import HELPERS
 from raqib.reactions.config import HelperCall, LogLevel, LogLine
+from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, HelperStub, Log, ProtocolError, Reply
 
 LOG_LEVELS: dict[str, LogLevel] = {"info": "info", "warn": "warn", "error": "error"}
-
-# Controls, and what turns the direction of text around or ends a line where a terminal or a viewer does not expect it.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 
 STUBS = tuple(HelperStub(helper.name, helper.error) for helper in HELPERS.values())
 """What a worker is told of the helpers."""
@@ -28,15 +25,6 @@ _MAX_REFUSALS_LOGGED = 20
 """Different ones of one execution; the ledger has them all."""
 
 _ENCODER = msgspec.json.Encoder()
-
-
-def escape(text: str) -> str:
-    """Return a text in which control characters are spelled out."""
-    return _UNPRINTABLE.sub(lambda found: _spell(ord(found[0])), text)
-
-
-def _spell(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Broker:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings
+from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings, EmergencySettings
 from raqib.actions.ledger import KEPT_ARCHIVES, MAX_FILE_BYTES
 from raqib.actions.perform import ActionRecord
 from raqib.reactions.protocol import HelperStub, Setup
@@ -29,7 +29,7 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings; the defaults are those of the contract."""
 
     data_dir: Path
-    """Holds `store.db`, `ledger.jsonl` and `evidence/`; made with mode 0700."""
+    """Holds `store.db`, `ledger.jsonl`, `directories.json` and `evidence/`; made with mode 0700."""
     workers: int = msgspec.field(default_factory=_default_workers)
     """Executions at once. One more worker is kept warm."""
     timeout_s: float = 5.0
@@ -44,6 +44,9 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_log_bytes: int = 256 * 1024
     max_waiting: int = 1024
     shell: bool = False
+    """Run shell reactions: as root, without any guard."""
+    shell_timeout_s: float = 30.0
+    """Wall time of one execution of a shell reaction."""
     dry_run: bool = False
     min_pid: int = 500
     protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
@@ -63,6 +66,8 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """So many archives are kept."""
     worker_uid: int = WORKER_UID
     """The user and group of the workers if the daemon is root; nothing else may belong to it."""
+    emergency: EmergencySettings = EmergencySettings()
+    """Which of PowerOff and Panic may be used."""
     evidence_dir: Path | None = None
     """`data_dir / "evidence"` if None."""
 
@@ -86,9 +91,10 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Return the limit of V8's heap for a recipe that asks for one of its own, or for none."""
         return min(wanted_mib or self.heap_mib, max(self.heap_mib, self.max_heap_mib)) * _MIB
 
-    def timeout(self, wanted_s: float | None) -> float:
+    def timeout(self, wanted_s: float | None, *, shell: bool = False) -> float:
         """Return the time limit for a recipe that asks for one of its own, or for none."""
-        return min(wanted_s or self.timeout_s, max(self.timeout_s, self.max_timeout_s))
+        usual_s = self.shell_timeout_s if shell else self.timeout_s
+        return min(wanted_s or usual_s, max(usual_s, self.max_timeout_s))
 
     def action_settings(self) -> ActionSettings:
         """Return what concerns the actions."""
@@ -104,6 +110,7 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
             critical_blocks_per_minute=self.critical_blocks_per_minute,
             max_kills_per_minute=self.max_kills_per_minute,
             max_blocks_per_minute=self.max_blocks_per_minute,
+            emergency=self.emergency,
         )
 
 

@@ -10,9 +10,14 @@ from pathlib import Path
 from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import Services
 from raqib.actions.ledger import Ledger
+from raqib.actions.made import MadeDirectories
+from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.reactions.config import ReactionsConfig
+
+DRY_STORE_BYTES = 64 << 20
+"""The most that dry runs may keep, in memory."""
 
 
 def open_services(
@@ -20,6 +25,8 @@ def open_services(
     stack: contextlib.ExitStack,
     worker_pids: Callable[[], tuple[int, ...]],
     on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
+    on_notice: Callable[[Notice], None] = lambda notice: None,
+    on_emergency: Callable[[str], None] = lambda reason: None,
 ) -> Services:
     """Open ledger and data store, making their directory; the stack closes them.
 
@@ -31,7 +38,7 @@ def open_services(
     stack.callback(ledger.close)
     store = Store(config.data_dir / "store.db")
     stack.callback(store.close)
-    dry_store = Store(None)
+    dry_store = Store(None, max_total_bytes=DRY_STORE_BYTES)
     stack.callback(dry_store.close)
     return Services(
         settings=config.action_settings(),
@@ -42,6 +49,9 @@ def open_services(
         worker_pids=worker_pids,
         switch=Switch(config.data_dir),
         on_breaker=on_breaker,
+        made=MadeDirectories(config.data_dir / "directories.json"),
+        on_notice=on_notice,
+        on_emergency=on_emergency,
     )
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
+from raqib.actions.notice import Notice
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
-from raqib.reactions.broker import STUBS, Broker, escape
+from raqib.reactions.broker import STUBS, Broker
 from raqib.reactions.config import Finished, HelperCall, LogLine, Outcome, ReactionsConfig, memory_limit
+from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, ToDaemon
 from raqib.reactions.resources import open_empty_directory, open_services
+from raqib.reactions.shell_line import ShellLine
 from raqib.reactions.waiting import WaitingLine
 
 _T = TypeVar("_T")
@@ -45,6 +49,7 @@ class Reactions:
         *,
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
+        on_notify: Callable[[Notice], None] = lambda notice: None,
         on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
         on_call: Callable[[HelperCall], None] | None = None,
         make_door: Callable[[], Door] = Door,
@@ -59,6 +64,7 @@ class Reactions:
         self._on_finished = _walled(on_finished)
         self._on_breaker = _walled(on_breaker)
         self._on_call = None if on_call is None else _walled(on_call)
+        self._on_notify = _walled(on_notify)
         self._heap_bytes = config.heap_bytes(None)
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
         self._running: dict[WorkerProcess, Execution] = {}
@@ -90,8 +96,8 @@ class Reactions:
 
     @property
     def waiting(self) -> int:
-        """How many executions wait for a worker."""
-        return len(self._waiting)
+        """How many executions wait."""
+        return len(self._waiting) + (len(self._shells) if self._open else 0)
 
     @property
     def ready_workers(self) -> int:
@@ -133,16 +139,18 @@ class Reactions:
         recipe = detection.recipe
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
-        timeout_s = config.timeout(recipe.limits.timeout_s)
         heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
+            shell = reaction.format == "shell"
+            timeout_s = config.timeout(recipe.limits.timeout_s, shell=shell)
             execution = Execution(context, timeout_s, heap_bytes)
-            if reaction.format != "js":
-                self._finish(execution, "refused", f"{execution.place()}: {self._why_no_shell()}")
+            if shell and not (config.shell or dry_run):
+                problem = "shell reactions are switched off (reactions.shell)"
+                self._finish(execution, "refused", f"{execution.place()}: {problem}")
                 continue
             self._idle.clear()
-            if (dropped := self._waiting.put(execution)) is not None:
+            if (dropped := (self._shells.submit if shell else self._waiting.put)(execution)) is not None:
                 problem = f"dropped, {config.max_waiting} executions are waiting already"
                 self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
         self._dispatch()
@@ -167,6 +175,7 @@ class Reactions:
             self._finish(execution, "dropped", f"{execution.place()}: dropped, raqib is stopping")
         for worker, execution in list(self._running.items()):
             self._end(worker, execution, "dropped", "ended, raqib is stopping")
+        await self._shells.close()
         await self._pool.close()
         if self._calls:
             await asyncio.wait(self._calls, timeout=_LAST_CALLS_S)
@@ -217,19 +226,38 @@ class Reactions:
         """Say that workers do not come up."""
         self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
 
+    # What the line of shell reactions reports.
+
+    def shell_finished(
+        self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None
+    ) -> None:
+        """Report an execution that is over."""
+        self._finish(execution, outcome, error, decision)
+
     def _open_resources(self) -> None:
         config, stack = self._config, self._resources
-        self._services = open_services(config, stack, lambda: self.worker_pids, self._breaker_opened)
+        self._services = open_services(
+            config,
+            stack,
+            lambda: self.worker_pids,
+            on_breaker=self._breaker_opened,
+            on_notice=self._on_notify,
+            on_emergency=_from_threads(self._log_emergency),
+        )
         self._ledger = self._services.ledger
         door = self._make_door()
         stack.callback(door.close)
         directory = open_empty_directory(config.data_dir / "empty", stack)
         self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes, self._on_call)
         self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
+        self._shells = ShellLine(self, config, self._on_log, self._ledger.writable)
         self._open = self._accepting = True
 
     def _breaker_opened(self, opened: BreakerOpened) -> None:
         self._loop.call_soon_threadsafe(self._on_breaker, opened)
+
+    def _log_emergency(self, reason: str) -> None:
+        self._on_log(LogLine("error", escape(reason), "", "", "", 0))
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting:
@@ -297,11 +325,11 @@ class Reactions:
         self._finish(execution, outcome, f"{execution.place()}: {problem}")
         self._dispatch()
 
-    def _finish(self, execution: Execution, outcome: Outcome, error: str) -> None:
+    def _finish(self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None) -> None:
         if execution.deadline is not None:
             execution.deadline.cancel()
         finished = execution.finished(outcome, error)
-        decision = _DECISIONS.get(outcome, "error")
+        decision = decision or _DECISIONS.get(outcome, "error")
         started_ns = execution.started_ns or execution.queued_ns
         self._ledger.append(
             Entry(
@@ -310,6 +338,7 @@ class Reactions:
                 recipe=finished.recipe,
                 reaction=finished.reaction,
                 action="execution",
+                arguments={"format": "shell"} if execution.reaction.format == "shell" else {},
                 decision=decision,
                 reason=error,
                 result=outcome,
@@ -318,14 +347,9 @@ class Reactions:
         )
         if error:
             self._on_log(execution.line("warn" if decision == "refused" else "error", error))
-        if not self._waiting and not self._running:
+        if not self._waiting and not self._running and not self._shells.busy:
             self._idle.set()
         self._on_finished(finished)
-
-    def _why_no_shell(self) -> str:
-        if self._config.shell:
-            return "shell reactions are not available in this version"
-        return "shell reactions are switched off (reactions.shell)"
 
     async def _sync_ledger(self) -> None:
         loop = asyncio.get_running_loop()
@@ -346,5 +370,22 @@ def _walled(callback: Callable[[_T], None]) -> Callable[[_T], None]:
         except Exception as error:
             context = {"message": "a listener of the reactions failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
+
+    return call
+
+
+def _from_threads(callback: Callable[[_T], None]) -> Callable[[_T], None]:
+    """Return a callback that other threads may call: it runs in the event loop, and they wait for it, within limits."""
+    loop = asyncio.get_running_loop()
+
+    def call(value: _T) -> None:
+        called = threading.Event()
+
+        def work() -> None:
+            callback(value)
+            called.set()
+
+        loop.call_soon_threadsafe(work)
+        called.wait(_LAST_CALLS_S)
 
     return call

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from raqib.actions.notice import Notice
 from raqib.model.detection import Detection
 from raqib.model.process import Process
 from raqib.model.recipe import RecipeInfo
@@ -32,7 +33,13 @@ class Host:
         self.lines: list[LogLine] = []
         self.finished: list[Finished] = []
         self.on_log: Callable[[LogLine], None] = self.lines.append
-        self.reactions = Reactions(config, on_log=lambda line: self.on_log(line), on_finished=self.finished.append)
+        self.notices: list[Notice] = []
+        self.reactions = Reactions(
+            config,
+            on_log=lambda line: self.on_log(line),
+            on_finished=self.finished.append,
+            on_notify=self.notices.append,
+        )
 
     @property
     def texts(self) -> list[str]:

@@ -135,7 +135,7 @@ def test_helpers_of_files_and_data_work_from_javascript(run_scenario: RunScenari
     assert [line.text for line in host.lines if line.level == "info"] == [
         "0 0 hällo! true",
         "7 null /nowhere: No such file or directory",
-        "-1 not available in this version NaN",
+        "-1 network policy is not enabled NaN",
         "true /dev/null: expected a regular file",
     ]
     assert path.read_text() == "hällo!"

@@ -11,11 +11,27 @@ import pytest
 from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import ActionContext, ActionSettings, Services
 from raqib.actions.ledger import Ledger
+from raqib.actions.machine import Machine
+from raqib.actions.made import MadeDirectories
+from raqib.actions.notice import Notice
 from raqib.actions.perform import ActionRecord, Door
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.actions.table import HELPERS
 from raqib.testing import make_detection
+
+
+class Unreachable(Machine):
+    """Stands where the host would be taken down, and must never be reached."""
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+
+    def power_off(self) -> None:
+        self.reached.append("power_off")
+
+    def panic(self) -> None:
+        self.reached.append("panic")
 
 
 class Acting:
@@ -32,6 +48,7 @@ class Acting:
             evidence_dir=data_dir / "evidence",
             write_paths=(str(self.writable),),
             min_free_bytes=0,
+            temp_dir=self.writable,
         )
         self.ledger_path = data_dir / "ledger.jsonl"
         self.ledger = Ledger(self.ledger_path)
@@ -41,10 +58,22 @@ class Acting:
         self.switch = Switch(data_dir)
         self.opened: list[BreakerOpened] = []
         self.door = Door()
+        self.made = MadeDirectories(data_dir / "directories.json")
+        self.notices: list[Notice] = []
+        self.sent: list[str] = []
+        self.machine = Unreachable()
         self.dry_run = False
         self.detection = make_detection("")
 
     def __call__(self, name: str, *arguments: Any) -> ActionRecord:
+        return self.call(name, msgspec.json.encode(arguments).decode())
+
+    def call(self, name: str, text: str) -> ActionRecord:
+        """Call with arguments as JSON."""
+        return asyncio.run(self.door.perform(HELPERS[name], self.context, text))
+
+    @property
+    def context(self) -> ActionContext:
         services = Services(
             self.settings,
             self.ledger,
@@ -53,10 +82,11 @@ class Acting:
             self.budgets,
             switch=self.switch,
             on_breaker=self.opened.append,
+            made=self.made,
+            on_notice=self.notices.append,
+            machine=self.machine,
         )
-        context = ActionContext(self.detection, 0, self.dry_run, services)
-        text = msgspec.json.encode(arguments).decode()
-        return asyncio.run(self.door.perform(HELPERS[name], context, text))
+        return ActionContext(self.detection, 0, self.dry_run, services, self.sent)
 
     @property
     def entries(self) -> list[dict[str, Any]]:
@@ -67,6 +97,7 @@ class Acting:
         self.store.close()
         self.dry_store.close()
         self.ledger.close()
+        assert [] == self.machine.reached
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from raqib.testing import make_detection, make_recipe
+
 from .conftest import Acting
 
 
@@ -43,3 +45,45 @@ def test_dry_run_answers_as_if_it_had_been_done(act: Acting) -> None:
     assert [act("DataIncr", "n").value for _ in range(2)] == [1, 2]
     act.dry_run = False
     assert act("DataGet", "k").value == ""
+
+
+def test_lists(act: Acting) -> None:
+    assert [act("DataPush", value).value for value in ("a", "")] == [0, 0]
+    assert act("DataPush", "l", "b").value == 0
+    assert act.entries[-1]["arguments"]["key"] == "l"
+    assert act.entries[-1]["arguments"]["value"]["size"] == 1
+    assert act("DataKeys").value == '["default","l"]'
+    assert act("DataValues").value == '[["a",""],["b"]]'
+    assert [act("DataPop").value for _ in range(3)] == ["", "a", ""]
+    assert act("DataPop").reason == "the list is empty"
+    assert act("DataPop", "l").value == "b"
+    assert act.entries[-1]["result"]["size"] == 1
+    assert act("DataIsEmpty").value is True
+
+
+def test_push_takes_one_or_two_texts(act: Acting) -> None:
+    assert "key: expected a string that is not empty" in act("DataPush", "", "v").reason
+    assert "expected 1 to 2 arguments, got 0" in act("DataPush").reason
+    assert "expected 1 to 2 arguments, got 3" in act("DataPush", "a", "b", "c").reason
+    assert "value: expected a string, got nothing" in act("DataPush", None).reason
+    act("DataSet", "k", "v")
+    assert "expected a list" in act("DataPush", "k", "v").reason
+
+
+def test_clear_and_has(act: Acting) -> None:
+    act("DataSet", "k", "v")
+    act("DataPush", "l", "w")
+    assert [act("DataHasValue", value).value for value in ("v", "w", "x")] == [True, True, False]
+    assert [act("DataHasKey", key).value for key in ("k", "l", "m")] == [True, True, False]
+    assert act("DataClear").value == 0
+    assert [act("DataSize").value, act("DataValues").value] == [0, "[]"]
+
+
+def test_shared_data_is_apart_from_the_recipes_own(act: Acting) -> None:
+    assert act("SharedSet", "k", "v").value == 0
+    assert act("DataGet", "k").value == ""
+    act.detection = make_detection("", recipe=make_recipe(name="another"))
+    assert act("SharedGet", "k").value == "v"
+    assert act("SharedIncr", "n", 2).value == 2
+    assert act("SharedDelete", "k").value == 0
+    assert act("SharedGet", "k").reason == "no such key"

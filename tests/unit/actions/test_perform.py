@@ -16,7 +16,7 @@ from .conftest import Acting, Change
 
 def test_what_is_not_there_yet_says_so(act: Acting) -> None:
     record = act("NetBlockIp", "192.0.2.1")
-    assert (record.decision, record.value, record.reason) == ("refused", None, "not available in this version")
+    assert (record.decision, record.value, record.reason) == ("refused", None, "network policy is not enabled")
     assert act.entries[-1]["action"] == "NetBlockIp"
 
 

@@ -172,3 +172,83 @@ def test_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path.write_text("not a database at all, but long enough to be taken for one" * 50)
     with pytest.raises(RaqibError, match="expected a data store"):
         Store(path)
+
+
+def test_list_is_last_in_first_out_and_vanishes(store: Store) -> None:
+    for value in ("one", "", "three"):
+        store.push("r", "l", value)
+    assert store.keys("r") == ["l"]
+    assert [store.pop("r", "l") for _ in range(4)] == ["three", "", "one", None]
+    assert store.keys("r") == []
+    store.push("r", "l", "again")
+    assert store.pop("r", "l") == "again"
+
+
+def test_list_is_no_text_and_text_no_list(store: Store) -> None:
+    store.push("r", "l", "x")
+    store.set("r", "t", "y")
+    for change in (
+        lambda: store.get("r", "l"),
+        lambda: store.set("r", "l", "z"),
+        lambda: store.increment("r", "l"),
+    ):
+        with pytest.raises(StoreError, match="expected a text, it holds a list"):
+            change()
+    for change in (lambda: store.push("r", "t", "z"), lambda: store.pop("r", "t")):
+        with pytest.raises(StoreError, match="expected a list, it holds a text"):
+            change()
+    assert store.values("r", 100) == [["x"], "y"]
+
+
+def test_list_is_deleted_whole_and_its_room_is_free_again(store: Store) -> None:
+    for change in (lambda: store.delete("r", "l"), lambda: store.clear("r")):
+        for _ in range(3):
+            store.push("r", "l", "x" * 100)
+        assert store._sizes("r") == (1, 1 + 3 * 116)
+        change()
+        assert store._sizes("r") == (0, 0)
+        assert store.pop("r", "l") is None
+
+
+def test_values(store: Store, clock: Clock) -> None:
+    store.set("r", "a", "1", ttl_s=5)
+    store.push("r", "b", "2")
+    store.push("r", "b", "3")
+    assert [store.has_value("r", value) for value in ("1", "2", "3", "")] == [True, True, True, False]
+    clock.now += 6
+    assert not store.has_value("r", "1")
+    assert not store.has("r", "a")
+    assert store.has("r", "b")
+    with pytest.raises(StoreError, match="at most 7 bytes"):
+        store.values("r", 7)
+
+
+def test_lists_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MAX_NAMESPACE_BYTES", 100)
+    for _ in range(5):
+        store.push("r", "l", "")
+    with pytest.raises(StoreError, match="100 bytes already"):
+        store.push("r", "l", "x" * 20)
+    assert store.pop("r", "l") == ""
+
+
+def test_all_namespaces_together_are_bounded(tmp_path: Path) -> None:
+    store = Store(tmp_path / "small.db", max_total_bytes=50)
+    store.set("one", "k", "x" * 30)
+    with pytest.raises(StoreError, match="data store has 50 bytes already"):
+        store.set("two", "k", "x" * 30)
+    store.set("one", "k", "")
+    store.set("two", "k", "x" * 30)
+    store.close()
+
+
+def test_file_of_an_earlier_version_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.db"
+    db = sqlite3.connect(path)
+    db.executescript(f"{store_module._SCHEMA}; INSERT INTO entries VALUES ('r', 'k', 'v', NULL); PRAGMA user_version=1")
+    db.close()
+    store = Store(path)
+    assert store.get("r", "k") == "v"
+    store.push("r", "l", "x")
+    assert store.keys("r") == ["k", "l"]
+    store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from raqib.agent.config import Config, load_config
@@ -56,3 +57,14 @@ def test_errors_say_where_and_what(tmp_path: Path, text: str, expected: str) -> 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"expected a YAML file"):
         load_config(tmp_path / "none.yaml")
+
+
+def test_emergency_helpers_need_two_settings(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("{}")
+    assert (False, ()) == msgspec.structs.astuple(load_config(path).emergency)
+    path.write_text("emergency: {enabled: true, helpers: [Panic]}")
+    assert (True, ("Panic",)) == msgspec.structs.astuple(load_config(path).emergency)
+    path.write_text("emergency: {enabled: true, helpers: [Reboot]}")
+    with pytest.raises(UsageError, match="Reboot"):
+        load_config(path)

@@ -1,0 +1,115 @@
+"""The directories that helpers made, each known by what it is and not only by its name; kept across restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+
+from raqib.errors import RaqibError
+
+MAX_DIRECTORIES = 10_000
+"""Kept at a time; then some have to be removed first."""
+
+_AT_EMPTY_PATH = 0x1000
+_STATX_BTIME = 0x800
+_STATX_SIZE = 256
+_BTIME_AT = 80
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class DirectoryIdentity(msgspec.Struct, frozen=True, array_like=True):
+    """What tells a directory from a later one of the same name, also if that has got its inode."""
+
+    device: int
+    inode: int
+    born_ns: int
+    """Time of its creation; 0 where the filesystem does not keep it."""
+
+
+def identify(descriptor: int) -> DirectoryIdentity:
+    """Return the identity of an open directory. Raises OSError."""
+    status = os.fstat(descriptor)
+    buffer = ctypes.create_string_buffer(_STATX_SIZE)
+    born_ns = 0
+    if _libc.statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BTIME, buffer) == 0:
+        raw = buffer.raw
+        if int.from_bytes(raw[:4], "little") & _STATX_BTIME:
+            seconds = int.from_bytes(raw[_BTIME_AT : _BTIME_AT + 8], "little", signed=True)
+            born_ns = seconds * 1_000_000_000 + int.from_bytes(raw[_BTIME_AT + 8 : _BTIME_AT + 12], "little")
+    return DirectoryIdentity(status.st_dev, status.st_ino, born_ns)
+
+
+class MadeDirectories:
+    """The list of them. May be used from several threads."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Take up the list that a file holds; None keeps it in memory.
+
+        Raises OSError if the file cannot be read, RaqibError if it is not such a list.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._known: dict[str, DirectoryIdentity] = {}
+        self._dry: set[str] = set()
+        if path is None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, DirectoryIdentity])
+            except msgspec.DecodeError as error:
+                raise RaqibError(f"{path}: expected the list of directories made, found: {error}; remove it") from error
+
+    def add(self, path: str, descriptor: int) -> None:
+        """Note a directory that was made. Raises OSError, or RaqibError if there are too many."""
+        with self._lock:
+            if len(self._known) >= MAX_DIRECTORIES:
+                self._forget_missing()
+            if len(self._known) >= MAX_DIRECTORIES:
+                raise RaqibError(f"expected at most {MAX_DIRECTORIES} directories at a time; remove some")
+            self._write({**self._known, path: identify(descriptor)})
+
+    def is_ours(self, path: str, descriptor: int) -> bool:
+        """Tell whether the open directory is the one that was made under that name. Raises OSError."""
+        with self._lock:
+            return self._known.get(path) == identify(descriptor)
+
+    def forget(self, path: str) -> None:
+        """Strike out a directory that was removed. Raises OSError."""
+        with self._lock:
+            if path in self._known:
+                self._write({known: identity for known, identity in self._known.items() if known != path})
+
+    def add_dry(self, path: str) -> None:
+        """Note a directory that a dry run would have made."""
+        with self._lock:
+            if len(self._dry) >= MAX_DIRECTORIES:
+                self._dry.clear()
+            self._dry.add(path)
+
+    def forget_dry(self, path: str) -> bool:
+        """Strike out such a directory; False if it is not one."""
+        with self._lock:
+            if path not in self._dry:
+                return False
+            self._dry.discard(path)
+            return True
+
+    def _forget_missing(self) -> None:
+        self._write({path: identity for path, identity in self._known.items() if Path(path).is_dir()})
+
+    def _write(self, known: dict[str, DirectoryIdentity]) -> None:
+        if self._path is not None:
+            temporary = self._path.with_suffix(".new")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.encode(known))
+                file.flush()
+                os.fdatasync(file.fileno())
+            temporary.replace(self._path)
+        self._known = known

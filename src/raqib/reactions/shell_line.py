@@ -1,0 +1,126 @@
+"""Shell reactions that wait and run: their own line, since they need no worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from raqib.actions.ledger import Decision
+from raqib.model.clock import boottime_ns
+from raqib.reactions.check import check_reaction
+from raqib.reactions.config import LogLevel, LogLine, Outcome, ReactionsConfig
+from raqib.reactions.escape import escape
+from raqib.reactions.execution import Execution
+from raqib.reactions.shell import run_shell
+from raqib.reactions.waiting import WaitingLine
+
+
+class Owner(Protocol):
+    """Who is told how an execution ended."""
+
+    def shell_finished(
+        self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None
+    ) -> None:
+        """Hear that an execution is over."""
+
+
+class _End(NamedTuple):
+    """How an execution ended."""
+
+    outcome: Outcome
+    problem: str = ""
+    decision: Decision | None = None
+
+
+class ShellLine:
+    """Runs as many shell reactions at once as there are workers. Belongs to one event loop."""
+
+    def __init__(
+        self, owner: Owner, config: ReactionsConfig, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
+    ) -> None:
+        """`writable` tells whether the ledger can be written: without it nothing is run."""
+        self._owner = owner
+        self._config = config
+        self._on_log = on_log
+        self._writable = writable
+        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
+        self._running: dict[asyncio.Task[_End], Execution] = {}
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any waits or runs."""
+        return bool(self._waiting or self._running)
+
+    def submit(self, execution: Execution) -> Execution | None:
+        """Take one in; return the one that had to give way, if any."""
+        dropped = self._waiting.put(execution)
+        self._dispatch()
+        return dropped
+
+    async def close(self) -> None:
+        """End all that run, with their process groups, and drop all that wait."""
+        while (execution := self._waiting.take()) is not None:
+            problem = f"{execution.place()}: dropped, raqib is stopping"
+            self._owner.shell_finished(execution, "dropped", problem)
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(set(self._running))
+
+    def _dispatch(self) -> None:
+        while len(self._running) < self._config.workers and (execution := self._waiting.take()) is not None:
+            execution.started_ns = boottime_ns()
+            task = asyncio.get_running_loop().create_task(self._run(execution))
+            self._running[task] = execution
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[_End]) -> None:
+        execution = self._running.pop(task)
+        if task.cancelled():
+            end = _End("dropped", "ended, raqib is stopping")
+        elif (error := task.exception()) is not None:
+            end = _End("error", f"cannot be run: {escape(str(error))}")
+        else:
+            end = task.result()
+        problem = f"{execution.place()}: {end.problem}" if end.problem else ""
+        self._owner.shell_finished(execution, end.outcome, problem, end.decision)
+        self._dispatch()
+
+    async def _run(self, execution: Execution) -> _End:
+        # As it is now: all actions may have been switched off while it waited.
+        if execution.context.now().dry_run:
+            return await self._check(execution)
+        if not self._writable():
+            return _End("refused", "the ledger cannot be written, so that no shell reaction is run")
+        ended = await run_shell(
+            execution.reaction.code,
+            execution.detection.event_json,
+            execution.timeout_s,
+            lambda level, text: self._log(execution, level, text),
+        )
+        if ended.timed_out:
+            return _End("timeout", f"ended after {execution.timeout_s:g} s, its time limit")
+        if ended.status == 0:
+            return _End("ok")
+        how = f"signal {-ended.status}" if ended.status < 0 else f"status {ended.status}"
+        return _End("error", f"ended with {how}")
+
+    async def _check(self, execution: Execution) -> _End:
+        """Do what a dry run does: look at the syntax."""
+        loop = asyncio.get_running_loop()
+        problem = await loop.run_in_executor(None, check_reaction, execution.reaction)
+        return _End("ok", decision="would") if problem is None else _End("error", escape(str(problem)))
+
+    def _log(self, execution: Execution, level: LogLevel, text: str) -> None:
+        limit = self._config.max_log_bytes
+        execution.log_bytes += len(text.encode("utf-8", "replace")) + 1
+        if execution.log_bytes <= limit:
+            self._on_log(execution.line(level, escape(text)))
+        elif not execution.log_full:
+            execution.log_full = True
+            self._on_log(execution.line("warn", f"the reaction has written {limit} bytes; what follows is dropped"))

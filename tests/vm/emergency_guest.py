@@ -1,0 +1,55 @@
+"""Runs inside a virtual machine only: `python -m tests.vm.emergency_guest HELPER` takes it down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from raqib.actions.context import EmergencySettings
+from raqib.reactions import Reactions, ReactionsConfig
+from raqib.testing import make_detection
+
+MARK = "raqib.emergency_test=1"
+"""On the kernel's command line; no other machine has it."""
+
+
+def mount_disk() -> Path:
+    """Mount the machine's only disk."""
+    subprocess.run(["modprobe", "-a", "virtio_blk", "virtio_scsi", "sd_mod", "ext4"], check=True)
+    deadline = time.monotonic() + 30
+    while not (disks := sorted(Path("/sys/block").glob("[sv]d[a-z]"))):
+        if time.monotonic() > deadline:
+            raise SystemExit("expected a disk, found none")
+        time.sleep(0.1)
+    directory = Path("/run/raqib-disk")
+    directory.mkdir()
+    subprocess.run(["mount", f"/dev/{disks[0].name}", directory], check=True)
+    return directory
+
+
+async def main(helper: str, directory: Path) -> None:
+    config = ReactionsConfig(
+        data_dir=directory / "data",
+        workers=2,
+        timeout_s=60.0,
+        emergency=EmergencySettings(enabled=True, helpers=(helper,)),  # type: ignore[arg-type]
+    )
+    other = {"PowerOff": "Panic", "Panic": "PowerOff"}[helper]
+    code = f"function process() {{ Info({other}(), Errno()); Info({helper}(), Errno()) }}"
+    log = (directory / "log").open("w", buffering=1)
+    reactions = Reactions(config, on_log=lambda line: print(line.text, file=log), on_finished=lambda finished: None)
+    await reactions.start()
+    reactions.submit(make_detection(code))
+    await reactions.drain()
+    await reactions.close()
+    raise SystemExit(f"expected the machine to be down after {helper}(), it is up")
+
+
+if __name__ == "__main__":
+    if MARK not in Path("/proc/cmdline").read_text().split() or os.geteuid() != 0:
+        raise SystemExit("this takes the machine down: only in the virtual machine that tests/vm/emergency.py starts")
+    asyncio.run(main(sys.argv[1], mount_disk()))
