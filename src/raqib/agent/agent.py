@@ -46,6 +46,10 @@ _RECORDS_AT_ONCE = 128
 """Then the loop sees to everything else: what is left keeps the descriptor readable."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Times(NamedTuple):
     """When a detection was where, in nanoseconds of CLOCK_BOOTTIME."""
 
@@ -102,8 +106,8 @@ class Agent:
         return self._reactions.worker_pids
 
     async def workers_ready(self) -> None:
-        """Wait until a reaction would find a warm worker."""
-        await self._reactions.wait_ready(1)
+        """Wait until every worker is warm and has nothing to do."""
+        await self._reactions.wait_ready(len(self._reactions.worker_pids))
 
     def process(self, key: ProcessKey) -> Process | None:
         """Return what the kernel knows of a process, also if it has ended."""
@@ -252,21 +256,26 @@ class Agent:
 
     def _report(self, detection: Detection) -> None:
         matched_ns = boottime_ns()
+        recipe = detection.recipe
+        release: Callable[[], None] = _nothing
+        if recipe.reactions and recipe.mode in ("react", "dry_react"):
+            # Workers get ready while the printers write.
+            self._outcomes.expect(detection.event, len(recipe.reactions))
+            release = self._reactions.prepare(detection)
         handed = self._printers.submit(detection.event, detection.event_json)
         task = asyncio.get_running_loop().create_task(
-            self._react(detection, matched_ns, self._printers.printed(handed))
+            self._react(detection, matched_ns, self._printers.printed(handed), release)
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _react(self, detection: Detection, matched_ns: int, printed: Awaitable[None]) -> None:
+    async def _react(
+        self, detection: Detection, matched_ns: int, printed: Awaitable[None], release: Callable[[], None]
+    ) -> None:
         await printed
         printed_ns = boottime_ns()
-        recipe = detection.recipe
-        if recipe.reactions and recipe.mode in ("react", "dry_react"):
-            self._outcomes.expect(detection.event, len(recipe.reactions))
-            self._reactions.submit(detection)
-        self._oversight.statistics.matched(recipe.name, detection.timestamp_ns, printed_ns)
+        release()
+        self._oversight.statistics.matched(detection.recipe.name, detection.timestamp_ns, printed_ns)
         self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, printed_ns))
 
     def _finished(self, finished: Finished) -> None:

@@ -6,17 +6,18 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jsrun
 
-from raqib.reactions.protocol import Check, Ended, Execute, HelperStub
+from raqib.reactions.protocol import Check, Ended, Execute, Go, HelperStub, ToWorker
 
 Host = Callable[[str, str], str]
 """Gets a helper's name and a payload, returns the answer as JSON."""
 
-T = TypeVar("T")
+_FAILURES = (jsrun.JavaScriptError, jsrun.RuntimeTerminated, RuntimeError)
 
 _PRELUDE = Path(__file__).with_name("prelude.js").read_text()
 """Read at import: there are no files any more when it is used."""
@@ -40,7 +41,10 @@ class Engine:
     def warm_up(self) -> None:
         """Load whatever the engine loads late: files cannot be opened once the sandbox is closed."""
         isolate = self.isolate()
-        isolate.execute(Execute("function process() { throw new Error('x') }", "", "", "", "{}", 0, 0))
+        job = Execute("function process() { throw new Error('x') }", "", "", "", "{}", self._heap_bytes, 0)
+        messages = iter((job, Go()))
+        isolate.wait(lambda: next(messages))
+        isolate.run(job)
         isolate.close()
         isolate = self.isolate()
         isolate.check(Check("}"))
@@ -49,6 +53,16 @@ class Engine:
     def isolate(self, heap_bytes: int | None = None) -> Isolate:
         """Return a fresh isolate with the helpers in it, and another heap limit than usual if one is given."""
         return Isolate(self._stubs, heap_bytes or self._heap_bytes, self._host)
+
+
+@dataclass
+class Waited:
+    """What an isolate has got while it waited; None where the daemon is gone, or was not asked."""
+
+    job: ToWorker | None = None
+    go: ToWorker | None = None
+    failed: Ended | None = None
+    """How putting the event in place ended, if it failed."""
 
 
 class Isolate:
@@ -60,7 +74,8 @@ class Isolate:
         )
         self._runtime = jsrun.Runtime(config)
         self._host = host
-        self._wait: Callable[[], None] | None = None
+        self._waited: Waited | None = None
+        self.heap_bytes = heap_bytes
         operation = self._runtime.register_op("raqib", self._handle, mode="sync")
         # Not to be met by chance; code that looks for it can harm its own execution only.
         self._entry = f"__raqib_{secrets.token_hex(8)}"
@@ -71,31 +86,40 @@ class Isolate:
         """Throw the isolate away."""
         self._runtime.close()
 
-    def wait(self, receive: Callable[[], T]) -> T:
-        """Return what `receive` returns, having called it on the engine's own thread.
+    def wait(self, receive: Callable[[], ToWorker | None]) -> Waited:
+        """Take a job, put its event in place, and wait for the word to begin, all on the engine's own thread.
 
         The engine's event loop turns without pause, at the cost of a whole processor, whenever that thread has nothing
-        to do: so an isolate that waits for a job must wait inside a call.
+        to do: so an isolate that waits must wait inside a call. A job that is not one for this isolate (a Check,
+        another heap) is returned as it is, and no word awaited.
         """
-        received: list[T] = []
-        self._wait = lambda: received.append(receive())
+        self._receive = receive
+        waited = self._waited = Waited()
         try:
-            self._runtime.eval(f"{self._entry}.idle()")
+            self._runtime.eval(f"{self._entry}.wait()")
+        except _FAILURES as error:
+            waited.failed = _failed(error, 0)
+            waited.go = receive()
         finally:
-            self._wait = None
-        return received[0]
+            self._waited = None
+        return waited
 
     def _handle(self, name: str, payload: str) -> str:
-        if self._wait is not None:
-            self._wait()
+        waited = self._waited
+        if waited is None:
+            return self._host(name, payload)
+        if name == "go":
+            waited.go = self._receive()
             return ""
-        return self._host(name, payload)
+        job = waited.job = self._receive()
+        if not isinstance(job, Execute) or job.heap_bytes != self.heap_bytes:
+            return ""
+        # The event is JSON already.
+        return f"[{json.dumps(job.kind)},{json.dumps(job.name)},{json.dumps(job.uuid)},{job.data}]"
 
-    def execute(self, job: Execute) -> Ended:
-        """Run a reaction to its end, pending microtasks included."""
-        arguments = ",".join(json.dumps(part) for part in (job.kind, job.name, job.uuid, job.data))
+    def run(self, job: Execute) -> Ended:
+        """Run a prepared reaction to its end, pending microtasks included."""
         return self._run(
-            f"{self._entry}.begin({arguments})",
             job.code,
             f"{self._entry}.run(typeof process === 'undefined' ? undefined : process)",
             f"{self._entry}.settle()",
@@ -103,31 +127,32 @@ class Isolate:
 
     def check(self, job: Check) -> Ended:
         """Run a reaction's top level with inert helpers and look for its `process`."""
+        self._runtime.eval(f"{self._entry}.beginInert()")
         return self._run(
-            f"{self._entry}.beginInert()",
             job.code,
             "if (typeof process !== 'function')"
             " throw new TypeError('expected a function process(data) at the top level')",
         )
 
-    def _run(self, prepare: str, code: str, *follow_up: str) -> Ended:
-        started_ns = 0
+    def _run(self, code: str, *follow_up: str) -> Ended:
+        started_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         lasts_own = False
         try:
-            self._runtime.eval(prepare)
-            started_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
             self._runtime.eval(f"{code}\n//# sourceURL={_SOURCE_NAME}")
             lasts_own = True
             for step in follow_up:
                 self._runtime.eval(step)
-        except jsrun.JavaScriptError as error:
-            line, column = _position(error.frames, lasts_own)
-            return Ended("error", _message(error), line, column, started_ns)
-        except jsrun.RuntimeTerminated as error:
-            return Ended("out_of_memory", str(error)[:_MAX_MESSAGE], started_ns=started_ns)
-        except RuntimeError as error:
-            return Ended("error", str(error)[:_MAX_MESSAGE], started_ns=started_ns)
+        except _FAILURES as error:
+            return _failed(error, started_ns, lasts_own)
         return Ended("ok", started_ns=started_ns)
+
+
+def _failed(error: Exception, started_ns: int, lasts_own: bool = False) -> Ended:
+    if isinstance(error, jsrun.JavaScriptError):
+        line, column = _position(error.frames, lasts_own)
+        return Ended("error", _message(error), line, column, started_ns)
+    outcome = "out_of_memory" if isinstance(error, jsrun.RuntimeTerminated) else "error"
+    return Ended(outcome, str(error)[:_MAX_MESSAGE], started_ns=started_ns)
 
 
 def _message(error: jsrun.JavaScriptError) -> str:

@@ -29,6 +29,8 @@ class Execution:
         self.timeout_s = timeout_s
         self.heap_bytes = heap_bytes
         self.queued_ns = boottime_ns()
+        self.released = False
+        """Whether it may run, once a worker has prepared it."""
         self.started_ns: int | None = None
         self.worker: WorkerProcess | None = None
         self.deadline: asyncio.TimerHandle | None = None

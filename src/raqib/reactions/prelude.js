@@ -127,8 +127,8 @@
   let event;
   defineProperty(global, entryName, {
     value: {
-      begin(kind, name, uuid, json) {
-        event = complete(parse(json));
+      begin(kind, name, uuid, data) {
+        event = complete(data);
         define("kind", kind);
         define("name", name);
         define("uuid", uuid);
@@ -148,12 +148,16 @@
         for (const [name] of stubs.slice(0, 1)) global[name]();
         inert = false;
       },
-      idle() {
-        host(operation, "idle", "");
+      // Waits for a reaction's event, and once that is in place for the word to begin.
+      wait() {
+        const job = host(operation, "job", "");
+        if (!job) return;
+        this.begin(...parse(job));
+        host(operation, "go", "");
       },
       beginInert() {
         inert = true;
-        this.begin("kind", "name", "00000000-0000-7000-8000-000000000000", "{}");
+        this.begin("kind", "name", "00000000-0000-7000-8000-000000000000", {});
       },
       run(process) {
         if (typeof process !== "function") throw new TypeError("expected a function process(data) at the top level");

@@ -48,7 +48,7 @@ class Setup(msgspec.Struct, frozen=True, array_like=True, tag="setup"):
 
 
 class Execute(msgspec.Struct, frozen=True, array_like=True, tag="execute"):
-    """To the worker: run a reaction."""
+    """To the worker: prepare a reaction. It runs when Go comes."""
 
     code: str
     kind: str
@@ -60,6 +60,10 @@ class Execute(msgspec.Struct, frozen=True, array_like=True, tag="execute"):
     """The limit of V8's heap; another one than in Setup costs a new isolate."""
     data_bytes: int
     """The soft limit of memory for it."""
+
+
+class Go(msgspec.Struct, frozen=True, array_like=True, tag="go"):
+    """To the worker: run what is prepared."""
 
 
 class Check(msgspec.Struct, frozen=True, array_like=True, tag="check"):
@@ -109,7 +113,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
     """CLOCK_BOOTTIME at which the code began to run."""
 
 
-ToWorker: TypeAlias = Setup | Execute | Check | Reply
+ToWorker: TypeAlias = Setup | Execute | Go | Check | Reply
 ToDaemon: TypeAlias = Ready | Call | Log | Ended
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -154,6 +158,11 @@ class WorkerChannel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        self._again: ToWorker | None = None
+
+    def put_back(self, message: ToWorker) -> None:
+        """Have a message be the next that is received, once more."""
+        self._again = message
 
     def send(self, message: ToDaemon) -> None:
         """Send a message. Raises OSError if the daemon is gone."""
@@ -161,6 +170,9 @@ class WorkerChannel:
 
     def receive(self) -> ToWorker | None:
         """Wait for the next message; None if the daemon is gone."""
+        if self._again is not None:
+            again, self._again = self._again, None
+            return again
         header = self._receive_exactly(_HEADER.size)
         body = None if header is None else self._receive_exactly(_HEADER.unpack(header)[0])
         return None if body is None else _TO_WORKER.decode(body)

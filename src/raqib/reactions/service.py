@@ -22,7 +22,7 @@ from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
-from raqib.reactions.protocol import Call, Ended, Execute, Log, ProtocolError, ToDaemon
+from raqib.reactions.protocol import Call, Ended, Execute, Go, Log, ProtocolError, ToDaemon
 from raqib.reactions.resources import open_empty_directory, open_services
 from raqib.reactions.shell_line import ShellLine
 from raqib.reactions.waiting import WaitingLine
@@ -134,12 +134,21 @@ class Reactions:
 
         Raises RuntimeError before `start` and after `close`.
         """
+        self.prepare(detection)()
+
+    def prepare(self, detection: Detection) -> Callable[[], None]:
+        """Take in all reactions of a detection's recipe; none runs before the function that is returned is called.
+
+        Meanwhile workers that are free get the event. Never blocks. Raises RuntimeError when it does not run.
+        """
         if not self._accepting:
             raise RuntimeError("reactions are not running")
         recipe = detection.recipe
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
         heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
+        held: list[Execution] = []
+        shells: list[Execution] = []
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
@@ -150,10 +159,22 @@ class Reactions:
                 self._finish(execution, "refused", f"{execution.place()}: {problem}")
                 continue
             self._idle.clear()
-            if (dropped := (self._shells.submit if shell else self._waiting.put)(execution)) is not None:
-                problem = f"dropped, {config.max_waiting} executions are waiting already"
-                self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
+            if shell:
+                shells.append(execution)
+            else:
+                held.append(execution)
+                self._drop(self._waiting.put(execution))
         self._dispatch()
+
+        def release() -> None:
+            for execution in held:
+                execution.released = True
+                if execution.worker is not None and self._running.get(execution.worker) is execution:
+                    self._go(execution, execution.worker)
+            for execution in shells:
+                self._drop(self._shells.submit(execution))
+
+        return release
 
     async def wait_ready(self, workers: int) -> None:
         """Wait until so many workers, at most `config.workers + 1`, have a fresh isolate and nothing to do."""
@@ -194,7 +215,7 @@ class Reactions:
     def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
         """Deal with a message; one that is not due ends the worker. Raises ProtocolError."""
         execution = self._running.get(worker)
-        if execution is None:
+        if execution is None or execution.started_ns is None:
             raise ProtocolError(f"expected nothing between two executions, got {type(message).__name__}")
         match message:
             case Call():
@@ -259,6 +280,11 @@ class Reactions:
     def _log_emergency(self, reason: str) -> None:
         self._on_log(LogLine("error", escape(reason), "", "", "", 0))
 
+    def _drop(self, execution: Execution | None) -> None:
+        if execution is not None:
+            problem = f"dropped, {self._config.max_waiting} executions are waiting already"
+            self._finish(execution, "dropped", f"{execution.place()}: {problem}")
+
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting:
             worker = self._pool.take()
@@ -267,10 +293,6 @@ class Reactions:
             self._running[worker] = execution
             detection = execution.detection
             execution.worker = worker
-            execution.started_ns = boottime_ns()
-            execution.deadline = asyncio.get_running_loop().call_later(
-                execution.timeout_s, self._time_out, worker, execution
-            )
             worker.send(
                 Execute(
                     code=execution.reaction.code,
@@ -282,6 +304,13 @@ class Reactions:
                     data_bytes=memory_limit(execution.heap_bytes),
                 )
             )
+            if execution.released:
+                self._go(execution, worker)
+
+    def _go(self, execution: Execution, worker: WorkerProcess) -> None:
+        execution.started_ns = boottime_ns()
+        execution.deadline = self._loop.call_later(execution.timeout_s, self._time_out, worker, execution)
+        worker.send(Go())
 
     def _call_done(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)

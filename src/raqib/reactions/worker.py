@@ -17,6 +17,7 @@ from raqib.reactions.protocol import (
     Call,
     Check,
     Execute,
+    Go,
     Log,
     Ready,
     Reply,
@@ -56,13 +57,18 @@ class Worker:
         while True:
             isolate = engine.isolate()
             self._channel.send(Ready(missing))
-            match isolate.wait(self._channel.receive):
+            waited = isolate.wait(self._channel.receive)
+            match waited.job:
                 case Execute() as job:
-                    if job.heap_bytes != setup.heap_bytes:
+                    if job.heap_bytes != isolate.heap_bytes:
                         isolate.close()
                         sandbox.limit_memory(job.data_bytes, setup.max_data_bytes)
                         isolate = engine.isolate(job.heap_bytes)
-                    ended = isolate.execute(job)
+                        self._channel.put_back(job)
+                        waited = isolate.wait(self._channel.receive)
+                    if not isinstance(waited.go, Go):
+                        return
+                    ended = waited.failed or isolate.run(job)
                 case Check() as job:
                     ended = isolate.check(job)
                 case _:

@@ -9,7 +9,7 @@ import pytest
 
 from raqib.model.event import Event, FileInfo, Metadata, encode
 from raqib.reactions.engine import Engine
-from raqib.reactions.protocol import Check, Ended, Execute, HelperStub
+from raqib.reactions.protocol import Check, Ended, Execute, Go, HelperStub
 
 STUBS = (
     HelperStub("AskNumber", "-1"),
@@ -45,7 +45,9 @@ def run(host: Host) -> Callable[..., Ended]:
     def execute(code: str, data: str = "{}") -> Ended:
         isolate = engine.isolate()
         host.calls.clear()
-        ended = isolate.execute(Execute(code, "the kind", "the name", "the uuid", data, 64 << 20, 256 << 20))
+        job = Execute(code, "the kind", "the name", "the uuid", data, 64 << 20, 256 << 20)
+        messages = iter((job, Go()))
+        ended = isolate.wait(lambda: next(messages)).failed or isolate.run(job)
         isolate.close()
         return ended
 
