@@ -46,6 +46,11 @@ _RECORDS_AT_ONCE = 128
 """Then the loop sees to everything else: what is left keeps the descriptor readable."""
 
 
+def reacts(recipe: RecipeInfo) -> bool:
+    """Tell whether a match of the recipe runs reactions."""
+    return bool(recipe.reactions) and recipe.mode in ("react", "dry_react")
+
+
 def _nothing() -> None:
     pass
 
@@ -250,6 +255,8 @@ class Agent:
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue
+            if reacts(recipe):
+                self._reactions.wake()
             if accessed is None:
                 accessed = self._sensor.accessed(seen.process.key)
             self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note))
@@ -258,7 +265,7 @@ class Agent:
         matched_ns = boottime_ns()
         recipe = detection.recipe
         release: Callable[[], None] = _nothing
-        if recipe.reactions and recipe.mode in ("react", "dry_react"):
+        if reacts(recipe):
             # Workers get ready while the printers write.
             self._outcomes.expect(detection.event, len(recipe.reactions))
             release = self._reactions.prepare(detection)

@@ -17,6 +17,9 @@ from raqib.reactions.protocol import Check, Ended, Execute, Go, HelperStub, ToWo
 Host = Callable[[str, str], str]
 """Gets a helper's name and a payload, returns the answer as JSON."""
 
+Receive = Callable[[bool], ToWorker | None]
+"""Waits for the next message, and is told whether that is due soon; None if there will be none."""
+
 _FAILURES = (jsrun.JavaScriptError, jsrun.RuntimeTerminated, RuntimeError)
 
 _PRELUDE = Path(__file__).with_name("prelude.js").read_text()
@@ -43,7 +46,7 @@ class Engine:
         isolate = self.isolate()
         job = Execute("function process() { throw new Error('x') }", "", "", "", "{}", self._heap_bytes, 0)
         messages = iter((job, Go()))
-        isolate.wait(lambda: next(messages))
+        isolate.wait(lambda soon: next(messages))
         isolate.run(job)
         isolate.close()
         isolate = self.isolate()
@@ -86,7 +89,7 @@ class Isolate:
         """Throw the isolate away."""
         self._runtime.close()
 
-    def wait(self, receive: Callable[[], ToWorker | None]) -> Waited:
+    def wait(self, receive: Receive) -> Waited:
         """Take a job, put its event in place, and wait for the word to begin, all on the engine's own thread.
 
         The engine's event loop turns without pause, at the cost of a whole processor, whenever that thread has nothing
@@ -99,7 +102,7 @@ class Isolate:
             self._runtime.eval(f"{self._entry}.wait()")
         except _FAILURES as error:
             waited.failed = _failed(error, 0)
-            waited.go = receive()
+            waited.go = receive(True)
         finally:
             self._waited = None
         return waited
@@ -109,9 +112,9 @@ class Isolate:
         if waited is None:
             return self._host(name, payload)
         if name == "go":
-            waited.go = self._receive()
+            waited.go = self._receive(True)
             return ""
-        job = waited.job = self._receive()
+        job = waited.job = self._receive(False)
         if not isinstance(job, Execute) or job.heap_bytes != self.heap_bytes:
             return ""
         # The event is JSON already.
