@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from raqib.actions.store import Store
 from tests.e2e.conftest import PATIENCE_S, RAQIB, AgentProcess, recipe, start_victim
 
 RunAgent = Callable[..., AgentProcess]
@@ -231,6 +232,17 @@ def test_undo_and_store(run_agent: RunAgent, victim: Path, running: bool) -> Non
         ("store_set", "done"),
         ("store_delete", "done"),
     ] == actions
+
+
+def test_lists_are_shown_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.push("kills", "seen", "one")
+    store.push("kills", "seen", "two")
+    store.set("kills", "last", "two")
+    store.close()
+    here = ("--data-dir", tmp_path)
+    assert {"last": "two", "seen": ["one", "two"]} == raqib_json("store", "list", "kills", *here)
+    assert ["one", "two"] == raqib_json("store", "get", "kills", "seen", *here)
 
 
 def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Path) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
+from raqib.agent.cadence import Cadence
 from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.library import Library
@@ -149,7 +150,8 @@ class Agent:
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
-            cadence = loop.create_task(self._cadence())
+            rhythm = Cadence(self._config.sensors.cadence_s, self._sensor, self._shadows.tell_now_and_then)
+            cadence = loop.create_task(rhythm.run())
             stack.callback(cadence.cancel)
             stack.callback(self._shadows.tell)
             if self._library is not None:
@@ -223,19 +225,6 @@ class Agent:
         except ExceptionGroup as failed:
             for one in failed.exceptions:
                 self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
-
-    async def _cadence(self) -> None:
-        lost_before = 0
-        while True:
-            await asyncio.sleep(self._config.sensors.cadence_s)
-            self._shadows.tell_now_and_then()
-            if count := self._sensor.sweep():
-                self._log.warning("records were late: the ring buffer was full", files=count)
-            counters = self._sensor.counters()
-            lost = sum(value for name, value in counters.items() if name.startswith("lost_"))
-            if lost != lost_before:
-                self._log.warning("accesses were lost in the kernel", **counters)
-                lost_before = lost
 
     def _observe(self, seen: FileObservation) -> None:
         seen = self._environments.of_observation(seen)

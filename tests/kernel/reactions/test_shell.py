@@ -126,6 +126,23 @@ def test_dry_run_only_checks_the_syntax(run_scenario: RunScenario, tmp_path: Pat
     assert not (tmp_path / "ran").exists()
 
 
+def test_switching_all_actions_off_stops_those_that_wait(run_scenario: RunScenario, tmp_path: Path) -> None:
+    async def scenario(host: Host) -> None:
+        started = asyncio.Event()
+        host.on_log = lambda line: (host.lines.append(line), started.set())
+        os.mkfifo(tmp_path / "go")
+        host.reactions.submit(shell(f"echo running; cat {tmp_path}/go", f"touch {tmp_path}/ran"))
+        await started.wait()
+        host.reactions.services.switch.disarm()
+        (tmp_path / "go").write_text("")
+        await host.reactions.drain()
+
+    host = run_scenario(scenario, shell=True, workers=1)
+    assert ["ok", "ok"] == [finished.outcome for finished in host.finished]
+    assert [("done", "ok"), ("would", "ok")] == executions(host)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_without_a_ledger_nothing_is_run(run_scenario: RunScenario, tmp_path: Path) -> None:
     async def scenario(host: Host) -> None:
         full = os.open("/dev/full", os.O_WRONLY)
