@@ -127,7 +127,7 @@ class Agent:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)
-            self._printers = Printers(self._printer_list)
+            self._printers = Printers(self._printer_list, max_waiting_bytes=self._config.printers.max_waiting_bytes)
             self._printers.start()
             stack.callback(self._printers.close)
             stack.callback(self._oversight.tell_head)
@@ -241,7 +241,7 @@ class Agent:
 
     def _report(self, detection: Detection) -> None:
         matched_ns = boottime_ns()
-        handed = self._printers.submit(detection.event, detection.event_json)
+        handed = self._printers.submit(detection.event, detection.data_json, add_base=True)
         task = asyncio.get_running_loop().create_task(
             self._react(detection, matched_ns, self._printers.printed(handed))
         )

@@ -67,7 +67,6 @@ def detection_of(recipe: RecipeInfo, event: Event, data: bytes) -> Detection:
     return Detection(
         recipe=recipe,
         event=event,
-        event_json=data,
         data_json=data,
         ancestry=tuple(process for info in infos if (process := _process(info)) is not None),
         timestamp_ns=_boottime(event.timestamp) or boottime_ns(),

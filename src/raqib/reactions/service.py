@@ -66,7 +66,7 @@ class Reactions:
         self._on_call = None if on_call is None else _walled(on_call)
         self._on_notify = _walled(on_notify)
         self._heap_bytes = config.heap_bytes(None)
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
+        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
         self._running: dict[WorkerProcess, Execution] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -136,6 +136,7 @@ class Reactions:
         """
         if not self._accepting:
             raise RuntimeError("reactions are not running")
+        detection = detection.without_background()
         recipe = detection.recipe
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
@@ -150,8 +151,9 @@ class Reactions:
                 self._finish(execution, "refused", f"{execution.place()}: {problem}")
                 continue
             self._idle.clear()
-            if (dropped := (self._shells.submit if shell else self._waiting.put)(execution)) is not None:
-                problem = f"dropped, {config.max_waiting} executions are waiting already"
+            line = self._shells.submit if shell else self._waiting.put
+            for dropped in line(execution):
+                problem = f"dropped, {len(self._shells if shell else self._waiting)} executions are waiting already"
                 self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
         self._dispatch()
 

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from raqib.model.detection import Detection
-from raqib.model.event import encode
 from raqib.model.recipe import Limits, Mode, Reaction
 from raqib.reactions import Finished
 from raqib.reactions.shell import DIRECTORY_PREFIX
@@ -56,7 +55,7 @@ def test_output_becomes_lines_of_the_log(run_scenario: RunScenario) -> None:
 def test_event_is_in_the_environment_and_in_a_file(run_scenario: RunScenario) -> None:
     detection = shell('echo "$REACTION_DATA"; cat "$REACTION_DATA_FILE"', note="a\n'é\\")
     host, _ = run(run_scenario, detection)
-    event = json.loads(encode(detection.event))
+    event = json.loads(detection.event_json)
     assert [event, event] == [json.loads(line.text) for line in host.lines]
     assert "a\\u000a\\u0027\\u00e9\\u005c" in host.texts[0]
 
