@@ -87,8 +87,8 @@ class WorkerPool:
         """Take a worker that waits; it is back once it says that it is ready again."""
         while self._idle:
             worker = self._idle.pop()
-            # One that has just been killed from outside must not take a reaction with it.
-            if worker.alive:
+            # One that has just been killed must not take a reaction with it.
+            if worker.alive and not worker.violation:
                 return worker
         return None
 

@@ -213,6 +213,8 @@ class Reactions:
         """Report the execution that a worker took with it."""
         execution = self._running.get(worker)
         if execution is None:
+            if worker.violation:
+                self.pool_troubled(f"an idle worker broke the protocol and was ended: {worker.violation}")
             return
         if worker.violation:
             self._end(worker, execution, "crashed", f"its worker broke the protocol: {worker.violation}")
