@@ -88,7 +88,6 @@ def make_detection(
     return Detection(
         recipe=recipe,
         event=event,
-        event_json=encode(event),
         data_json=encode(event),
         ancestry=tuple(ancestry),
         timestamp_ns=boottime_ns(),

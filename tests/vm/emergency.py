@@ -8,6 +8,7 @@ The machine sees this one's file system; its data are on a small disk of its own
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from raqib.actions.verification import verify
+from tests.vm.inside import OPTION, boot_id
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 420.0
@@ -39,10 +41,11 @@ def find_kernel() -> Path:
 
 def run(kernel: Path, vng: str, helper: str, disk: Path) -> str:
     """Start a machine that takes itself down and return what its console said."""
-    guest = f"cd {ROOT} && {sys.executable} -m tests.vm.emergency_guest {helper}"
+    token = secrets.token_hex(32)
+    guest = f"cd {ROOT} && {sys.executable} -m tests.vm.emergency_guest {helper} {token} {boot_id()}"
     command = [
         *(vng, "--run", str(kernel), "--disable-kvm", "--force-9p", "--memory", "2G", "--cpus", "2", "--verbose"),
-        *("--append", "raqib.emergency_test=1 lsm=landlock", "--disk", str(disk), "--exec", guest),
+        *("--append", f"{OPTION}={token} lsm=landlock", "--disk", str(disk), "--exec", guest),
     ]
     # vng wants a terminal.
     result = subprocess.run(

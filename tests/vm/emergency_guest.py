@@ -1,20 +1,31 @@
-"""Runs inside a virtual machine only: `python -m tests.vm.emergency_guest HELPER` takes it down."""
+"""Runs inside a virtual machine only: `python -m tests.vm.emergency_guest HELPER TOKEN BOOT` takes it down.
+
+TOKEN is on that machine's kernel command line, BOOT is the boot_id of the machine that started it.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
 import sys
+
+from tests.vm.inside import doubts
+
+if __name__ == "__main__":
+    # Before anything else is even imported.
+    HELPER, *PROOF = sys.argv[1:] or [""]
+    DOUBTS = doubts(*PROOF) if len(PROOF) == 2 else ["it was not told which machine it is for"]
+    if DOUBTS or HELPER not in ("PowerOff", "Panic"):
+        raise SystemExit(
+            f"this takes the machine down: only in the one that tests/vm/emergency.py starts; {'; '.join(DOUBTS)}"
+        )
+
+import asyncio
+import subprocess
 import time
 from pathlib import Path
 
 from raqib.actions.context import EmergencySettings
 from raqib.reactions import Reactions, ReactionsConfig
 from raqib.testing import make_detection
-
-MARK = "raqib.emergency_test=1"
-"""On the kernel's command line; no other machine has it."""
 
 
 def mount_disk() -> Path:
@@ -50,6 +61,4 @@ async def main(helper: str, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    if MARK not in Path("/proc/cmdline").read_text().split() or os.geteuid() != 0:
-        raise SystemExit("this takes the machine down: only in the virtual machine that tests/vm/emergency.py starts")
-    asyncio.run(main(sys.argv[1], mount_disk()))
+    asyncio.run(main(HELPER, mount_disk()))

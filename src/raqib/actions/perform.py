@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -52,14 +53,24 @@ class Door:
 
     async def perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
         """Perform one call, whose arguments are a JSON array, and write the ledger. Never raises."""
-        if helper.place == "loop":
-            call = _Call(helper, context, text)
-            try:
-                plan = call.decide()
-                result = plan if not isinstance(plan, Plan) else await call.do(plan)
-            except Exception as error:
-                result = _broken(error)
-            return call.conclude(result)
+        begun = self.begin(helper, context, text)
+        return begun if isinstance(begun, ActionRecord) else await begun
+
+    def begin(
+        self, helper: Helper, context: ActionContext, text: str
+    ) -> ActionRecord | Coroutine[Any, Any, ActionRecord]:
+        """Perform one call as far as it goes without waiting: return what became of it, or what is left to await."""
+        if helper.place != "loop":
+            return self._in_thread(helper, context, text)
+        call = _Call(helper, context, text)
+        try:
+            plan = call.decide()
+            result = call.do(plan) if isinstance(plan, Plan) else plan
+        except Exception as error:
+            result = _broken(error)
+        return call.conclude(result) if isinstance(result, Done | Refused | Failed) else _await(call, result)
+
+    async def _in_thread(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pools[helper.place], _perform_blocking, helper, context, text)
 
@@ -75,6 +86,21 @@ def _perform_blocking(helper: Helper, context: ActionContext, text: str) -> Acti
     try:
         plan = call.decide()
         result = plan if not isinstance(plan, Plan) else call.do_blocking(plan)
+    except Exception as error:
+        result = _broken(error)
+    return call.conclude(result)
+
+
+async def _released(rest: Awaitable[Result], plan: Plan) -> Result:
+    try:
+        return await rest
+    finally:
+        plan.release()
+
+
+async def _await(call: _Call, rest: Awaitable[Result]) -> ActionRecord:
+    try:
+        result = await rest
     except Exception as error:
         result = _broken(error)
     return call.conclude(result)
@@ -118,13 +144,17 @@ class _Call:
             return refused or Done(checked.would)
         return checked
 
-    async def do(self, plan: Plan) -> Result:
-        """Carry out a plan of the event loop."""
+    def do(self, plan: Plan) -> Result | Awaitable[Result]:
+        """Carry out a plan of the event loop, as far as it goes without waiting."""
         try:
             result = plan.do()
-            return result if isinstance(result, Done | Refused | Failed) else await result
-        finally:
+        except BaseException:
             plan.release()
+            raise
+        if isinstance(result, Done | Refused | Failed):
+            plan.release()
+            return result
+        return _released(result, plan)
 
     def do_blocking(self, plan: Plan) -> Result:
         """Carry out a plan in a thread."""

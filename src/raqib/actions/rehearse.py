@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -50,12 +50,16 @@ class RehearsalDoor(Door):
         super().close()
         self._store.close()
 
-    async def perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
+    def begin(self, helper: Helper, context: ActionContext, text: str) -> Coroutine[Any, Any, ActionRecord]:
         """Answer one call. Never raises."""
+        return self._rehearse(helper, context, text)
+
+    async def _rehearse(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
         arguments = decode_arguments(helper, text)
         if helper.budget is None or helper.check is None:
             context = replace(context, dry_run=True, services=replace(context.services, dry_store=self._store))
-            record = await super().perform(helper, context, text)
+            begun = super().begin(helper, context, text)
+            record = begun if isinstance(begun, ActionRecord) else await begun
         elif isinstance(arguments, Failed):
             record = _record(helper, "error", None, arguments.reason)
         else:

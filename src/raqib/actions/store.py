@@ -216,6 +216,10 @@ class Store:
 
     def values(self, namespace: str, limit_bytes: int) -> list[str | list[str]]:
         """Return what all keys hold, in the order of the keys. Raises StoreError if that is more than the limit."""
+        return list(self.items(namespace, limit_bytes).values())
+
+    def items(self, namespace: str, limit_bytes: int = MAX_NAMESPACE_BYTES) -> dict[str, str | list[str]]:
+        """Return all keys, in order, and what they hold. Raises StoreError if the values are more than the limit."""
         held: dict[str, str | list[str]] = {}
         room = limit_bytes
         with self._lock:
@@ -229,7 +233,7 @@ class Store:
                     of_list = held.setdefault(key, [])
                     assert isinstance(of_list, list)  # noqa: S101 -- only a list has items
                     of_list.append(item)
-        return list(held.values())
+        return held
 
     def size(self, namespace: str) -> int:
         """Return the number of keys."""

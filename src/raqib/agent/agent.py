@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
+from raqib.agent.cadence import Cadence
 from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.library import Library
@@ -135,7 +136,7 @@ class Agent:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)
-            self._printers = Printers(self._printer_list)
+            self._printers = Printers(self._printer_list, max_waiting_bytes=self._config.printers.max_waiting_bytes)
             self._printers.start()
             stack.callback(self._printers.close)
             stack.callback(self._oversight.tell_head)
@@ -158,7 +159,8 @@ class Agent:
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
-            cadence = loop.create_task(self._cadence())
+            rhythm = Cadence(self._config.sensors.cadence_s, self._sensor, self._shadows.tell_now_and_then)
+            cadence = loop.create_task(rhythm.run())
             stack.callback(cadence.cancel)
             stack.callback(self._shadows.tell)
             if self._library is not None:
@@ -233,19 +235,6 @@ class Agent:
             for one in failed.exceptions:
                 self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
 
-    async def _cadence(self) -> None:
-        lost_before = 0
-        while True:
-            await asyncio.sleep(self._config.sensors.cadence_s)
-            self._shadows.tell_now_and_then()
-            if count := self._sensor.sweep():
-                self._log.warning("records were late: the ring buffer was full", files=count)
-            counters = self._sensor.counters()
-            lost = sum(value for name, value in counters.items() if name.startswith("lost_"))
-            if lost != lost_before:
-                self._log.warning("accesses were lost in the kernel", **counters)
-                lost_before = lost
-
     def _observe(self, seen: FileObservation) -> None:
         seen = self._environments.of_observation(seen)
         lineage = Lineage(self._environments.finder(self._sensor.process))
@@ -269,7 +258,7 @@ class Agent:
             # Workers get ready while the printers write.
             self._outcomes.expect(detection.event, len(recipe.reactions))
             release = self._reactions.prepare(detection)
-        handed = self._printers.submit(detection.event, detection.event_json)
+        handed = self._printers.submit(detection.event, detection.data_json, add_base=True)
         task = asyncio.get_running_loop().create_task(
             self._react(detection, matched_ns, self._printers.printed(handed), release)
         )

@@ -46,6 +46,8 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     enabled: tuple[PrinterName, ...] = ("stdout",)
     raw: bool = False
     """JSON lines on stdout even if it is a terminal."""
+    max_waiting_bytes: _Count = 64 << 20
+    """Memory of the events that wait for one printer; what comes on top is dropped for that printer, and counted."""
     varlog_path: Path = Path("/var/log/raqib/events.jsonl")
     varlog_max_bytes: _Count = 64 << 20
     varlog_keep: _Count = 8
@@ -67,6 +69,8 @@ class ReactionsSection(_Section, frozen=True, kw_only=True):
     max_helper_calls: _Count = 10_000
     max_log_bytes: _Count = 256 << 10
     max_waiting: _Count = 1024
+    max_waiting_bytes: _Count = 64 << 20
+    """Memory of what waits, as `max_waiting` is its number; shell reactions have as much beside it."""
     min_pid: _Count = 500
     kills_per_minute: _Count = 30
     blocks_per_minute: _Count = 300

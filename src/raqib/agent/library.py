@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from raqib.agent.config import RecipesConfig
@@ -21,8 +22,10 @@ Snapshot = dict[Path, Fingerprint]
 class Library:
     """Reads what the configuration names. One call at a time, in whichever thread; calls block."""
 
-    def __init__(self, config: RecipesConfig) -> None:
+    def __init__(self, config: RecipesConfig, *, shell: bool = True) -> None:
+        """`shell` tells whether shell reactions are switched on; if they are not, recipes with some get a warning."""
         self._config = config
+        self._shell = shell
         self.paths: tuple[Path, ...] = tuple(path.absolute() for path in config.directories)
         """The files and directories of the user's recipes; they need not exist."""
         self.diagnostics: tuple[Diagnostic, ...] = ()
@@ -60,7 +63,7 @@ class Library:
         self._good = {path: good for path, good in self._good.items() if path in fresh}
         self._read = {path: read for path, read in self._read.items() if path in fresh}
         together = combine(self._reactions.filter(self._switched(self._builtin)), users)
-        self.diagnostics = (*problems, *together.diagnostics, *unused)
+        self.diagnostics = (*problems, *together.diagnostics, *unused, *self._refused_shells(together.recipes))
         return Loaded(together.recipes, self.diagnostics)
 
     def _files(self) -> tuple[list[Path], list[Diagnostic]]:
@@ -99,6 +102,23 @@ class Library:
             Diagnostic("warning", str(path), name, "", "its last good version stays in force") for name in sorted(kept)
         ]
         return Loaded((*good.values(), *kept.values()), (*checked.diagnostics, *notes))
+
+    def _refused_shells(self, recipes: Iterable[RecipeSpec]) -> list[Diagnostic]:
+        """Return a warning for each shell reaction that will be refused."""
+        return [
+            Diagnostic(
+                "warning",
+                recipe.info.source,
+                recipe.name,
+                f"reactions[{index}]",
+                "expected shell reactions to be switched on, they are not, and this one will be refused: "
+                "set reactions.shell to true, or write it in JavaScript",
+            )
+            for recipe in recipes
+            if not self._shell and recipe.enabled and recipe.info.mode == "react"
+            for index, reaction in enumerate(recipe.info.reactions)
+            if reaction.format == "shell"
+        ]
 
     def _switched(self, loaded: Loaded) -> Loaded:
         recipes, _ = switch(loaded.recipes, self._config.enable, self._config.disable)

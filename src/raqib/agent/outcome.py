@@ -18,12 +18,14 @@ class Outcomes:
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[Event, int, list[Finished]]] = {}
+        """The events without all that is not told again."""
 
     def expect(self, event: Event, reactions: int) -> None:
         """Wait for so many reactions of an event."""
         while len(self._open) >= _MOST:
             self._open.pop(next(iter(self._open)))
-        self._open[event.uuid] = (event, reactions, [])
+        told = Event(event.uuid, event.timestamp, event.event_type, event.metadata, process=event.process)
+        self._open[event.uuid] = (told, reactions, [])
 
     def add(self, finished: Finished) -> Event | None:
         """Return the outcome event if this was the last reaction of its event."""

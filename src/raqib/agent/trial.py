@@ -67,7 +67,6 @@ def detection_of(recipe: RecipeInfo, event: Event, data: bytes) -> Detection:
     return Detection(
         recipe=recipe,
         event=event,
-        event_json=data,
         data_json=data,
         ancestry=tuple(process for info in infos if (process := _process(info)) is not None),
         timestamp_ns=_boottime(event.timestamp) or boottime_ns(),
@@ -88,7 +87,9 @@ async def try_reaction(
         timings = one.timings
         duration = None if timings.started_ns is None else ((timings.ended_ns or 0) - timings.started_ns) // 1000
         pid = one.worker_pid or 0
-        trials.append(Trial(one, duration, Memory(before.get(pid), _memory(pid, "VmHWM"))))
+        # The kernel counts both roughly, and each in a way of its own.
+        first, peak = before.get(pid), _memory(pid, "VmHWM")
+        trials.append(Trial(one, duration, Memory(first, None if peak is None else max(peak, first or 0))))
 
     with TemporaryDirectory(prefix="raqib-trial-") as directory:
         config = ReactionsConfig(data_dir=Path(directory), workers=1, dry_run=True, **settings)

@@ -97,7 +97,7 @@ def run(
         log_file=log_file or settings.log_file,
     )
     configure(settings.log_file)
-    library = Library(chosen)
+    library = Library(chosen, shell=settings.reactions.shell)
     loaded = library.load()
     for one in loaded.diagnostics:
         print(f"raqib: {one.severity}: {one}", file=sys.stderr)

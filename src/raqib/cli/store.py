@@ -15,7 +15,7 @@ from raqib.errors import NotPermittedError, RaqibError
 
 app = typer.Typer(help="Look at the reactions' data, and set it. Output is JSON.", no_args_is_help=True)
 
-Recipe = Annotated[str, typer.Argument(help="The recipe's name: each has data of its own.")]
+Recipe = Annotated[str, typer.Argument(help="The recipe's name: each has data of its own; * is what all share.")]
 Key = Annotated[str, typer.Argument()]
 
 
@@ -26,10 +26,10 @@ def register(root: typer.Typer) -> None:
 
 @app.command(name="get")
 def get(recipe: Recipe, key: Key, data_dir: DataDir = None, config: ConfigFile = None) -> None:
-    """Print the value of a key."""
+    """Print the value of a key: a text, or a list of texts, the latest last."""
     store = _open(data_dir_of(data_dir, config))
     try:
-        value = store.get(recipe, key)
+        value = store.items(recipe).get(key)
     finally:
         store.close()
     if value is None:
@@ -42,7 +42,7 @@ def list_(recipe: Recipe, data_dir: DataDir = None, config: ConfigFile = None) -
     """Print all keys with their values."""
     store = _open(data_dir_of(data_dir, config))
     try:
-        content = {key: store.get(recipe, key) for key in store.keys(recipe)}
+        content = store.items(recipe)
     finally:
         store.close()
     _print(content)

@@ -25,7 +25,7 @@ from raqib.model.event import (
     Loss,
     Metadata,
     Score,
-    encode_with_base,
+    encode,
 )
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process
@@ -114,12 +114,10 @@ def detect(
         scenarios=scenarios(),
         loss=Loss(lost=seen.lost or UNSET) if seen.lost else None,
     )
-    data_json, event_json = encode_with_base(event)
     return Detection(
         recipe=recipe,
         event=event,
-        event_json=event_json,
-        data_json=data_json,
+        data_json=encode(event),
         ancestry=ancestry,
         timestamp_ns=seen.timestamp_ns,
     )

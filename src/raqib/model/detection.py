@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from raqib.model.event import Event
+from raqib.model.event import Event, with_base
 from raqib.model.process import Process
 from raqib.model.recipe import RecipeInfo
 
@@ -14,14 +14,21 @@ class Detection(msgspec.Struct, frozen=True):
 
     recipe: RecipeInfo
     event: Event
-    event_json: bytes
-    """The event as it was printed: one line without the newline."""
     data_json: bytes
-    """The same without the alias `base`, which a reaction's own side makes anew."""
+    """The event as JSON, without the alias `base`: whoever needs that makes it anew, and nothing is held twice."""
     ancestry: tuple[Process, ...]
     """Oldest first; the process of the event is the last."""
     timestamp_ns: int
     """CLOCK_BOOTTIME at which the kernel saw it."""
+
+    @property
+    def event_json(self) -> bytes:
+        """The event as it is printed: one line without the newline."""
+        return with_base(self.data_json)
+
+    def without_background(self) -> Detection:
+        """Return it with as little as its JSON does not say: for those that wait."""
+        return msgspec.structs.replace(self, event=msgspec.structs.replace(self.event, background=None))
 
     @property
     def process(self) -> Process:

@@ -6,7 +6,7 @@ they are text, U+FFFD standing for what is not UTF-8, and the exact bytes are be
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -355,6 +355,7 @@ class Event(_Part):
 
 
 _ENCODER = msgspec.json.Encoder()
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def encode(event: Event) -> bytes:
@@ -362,19 +363,8 @@ def encode(event: Event) -> bytes:
     return _ENCODER.encode(event)
 
 
-def encode_with_base(event: Event) -> tuple[bytes, bytes]:
-    """Return an event that has no `base` yet as JSON, without it and with it; what both share is encoded once."""
-    background = cast(Background, msgspec.Raw(_ENCODER.encode(event.background)))
-    bare = _ENCODER.encode(msgspec.structs.replace(event, background=background))
-    base = Base(
-        uuid=event.uuid,
-        timestamp=event.timestamp,
-        note=event.note,
-        metadata=event.metadata,
-        attenuator=event.attenuator,
-        score=event.score,
-        background=background,
-        habitat=event.habitat,
-        scenarios=event.scenarios,
-    )
-    return bare, b'%s,"base":%s}' % (bare[:-1], _ENCODER.encode(base))
+def with_base(bare: bytes) -> bytes:
+    """Return the JSON of an event that has no `base` yet, with it. Raises msgspec.DecodeError."""
+    members = _MEMBERS.decode(bare)
+    base = {name: members[name] for name in Base.__struct_fields__ if name in members}
+    return b'%s,"base":%s}' % (bare[:-1], _ENCODER.encode(base))

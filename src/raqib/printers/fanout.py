@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from raqib.model.event import Event
 from raqib.printers.printer import Counts, Printer
-from raqib.printers.worker import LATE_S, Worker
+from raqib.printers.worker import LATE_S, MAX_WAITING_BYTES, Item, Worker
 
 
 class Handed:
@@ -57,23 +57,28 @@ def _finish(future: asyncio.Future[None]) -> None:
 class Printers:
     """All printers that are enabled. One that fails or is slow affects neither the others nor the caller."""
 
-    def __init__(self, printers: Sequence[Printer], *, queue_size: int = 4096) -> None:
-        """`queue_size` is the number of events that may wait for one printer."""
-        self._workers = [Worker(printer, queue_size) for printer in printers]
+    def __init__(
+        self, printers: Sequence[Printer], *, queue_size: int = 4096, max_waiting_bytes: int = MAX_WAITING_BYTES
+    ) -> None:
+        """`queue_size` is the number of events that may wait for one printer, `max_waiting_bytes` their memory."""
+        self._workers = [Worker(printer, queue_size, max_waiting_bytes) for printer in printers]
 
     def start(self) -> None:
         """Start a thread for each printer."""
         for worker in self._workers:
             worker.start()
 
-    def submit(self, event: Event, line: bytes) -> Handed:
-        """Hand an event, and its JSON without a newline, to every printer. Never waits."""
+    def submit(self, event: Event, line: bytes, *, add_base: bool = False) -> Handed:
+        """Hand an event, and its JSON without a newline, to every printer. Never waits.
+
+        `add_base`: printers get the JSON with the alias `base`, which it does not have yet.
+        """
         waited_for = [worker for worker in self._workers if worker.printer.local and not worker.late]
         handed = Handed(len(waited_for))
         for worker in self._workers:
             if worker not in waited_for:
-                worker.offer(event, line, None)
-            elif not worker.offer(event, line, handed.settle):
+                worker.offer(Item(event, line, add_base, None))
+            elif not worker.offer(Item(event, line, add_base, handed.settle)):
                 handed.settle()
         return handed
 

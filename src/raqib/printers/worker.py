@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import structlog
 
-from raqib.model.event import Event
+from raqib.model.event import Event, with_base
 from raqib.printers.printer import Counts, Printer
 
 _log = structlog.get_logger(__name__)
@@ -21,18 +22,40 @@ LATE_S = 0.05
 BREAK_OFF_S = 0.5
 """How long a printer may take to return once it was closed while printing."""
 
-Written = Callable[[], None]
-_Item = tuple[Event, bytes, Written | None]
+MAX_WAITING_BYTES = 64 << 20
+"""What the events that wait for one printer may take."""
+
+
+class Item(NamedTuple):
+    """An event on its way."""
+
+    event: Event
+    line: bytes
+    """Its JSON, without a newline."""
+    add_base: bool
+    """Whether the JSON is to get the alias `base`."""
+    written: Callable[[], None] | None
+    """Called, from the printer's thread, once the printer has written the event or failed to."""
+
+    @property
+    def size(self) -> int:
+        """What it takes while it waits, in bytes: its objects about as much as its JSON."""
+        return 2 * len(self.line)
 
 
 class Worker:
-    """Feeds a printer from a bounded queue. An eighth of the queue is kept for events of high importance and above."""
+    """Feeds a printer from a queue that is bounded in events and bytes.
 
-    def __init__(self, printer: Printer, queue_size: int) -> None:
+    An eighth of both is kept for events of high importance and above.
+    """
+
+    def __init__(self, printer: Printer, queue_size: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
         self.printer = printer
         self._size = queue_size
-        self._size_ordinary = queue_size - queue_size // 8
-        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._max_bytes = max_bytes
+        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        # Each is written by one thread alone.
+        self._bytes_in = self._bytes_out = 0
         self._thread = threading.Thread(target=self._run, name=f"printer-{printer.name}", daemon=True)
         self._busy_since: float | None = None
         self._closing = False
@@ -46,17 +69,22 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
-    def offer(self, event: Event, line: bytes, written: Written | None) -> bool:
-        """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned.
-
-        `written` is called, from the printer's thread, once the printer has written the event or failed to.
-        """
-        important = event.metadata.importance in ("high", "critical")
-        if self._closing or self._queue.qsize() >= (self._size if important else self._size_ordinary):
+    def offer(self, item: Item) -> bool:
+        """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned."""
+        if self._closing or not self._has_room(item):
             self._dropped += 1
             return False
-        self._queue.put((event, line, written))
+        self._bytes_in += item.size
+        self._queue.put(item)
         return True
+
+    def _has_room(self, item: Item) -> bool:
+        important = item.event.metadata.importance in ("high", "critical")
+        part = 8 if important else 7
+        waiting, waiting_bytes = self._queue.qsize(), self._bytes_in - self._bytes_out
+        # The largest event of all is taken too, if it waits alone.
+        fits = waiting_bytes + item.size <= self._max_bytes * part // 8 or not waiting
+        return fits and waiting < self._size - (0 if important else self._size // 8)
 
     @property
     def late(self) -> bool:
@@ -90,10 +118,9 @@ class Worker:
 
     def _run(self) -> None:
         while not self._abandoned and (item := self._queue.get()) is not None:
-            event, line, written = item
             self._busy_since = time.monotonic()
             try:
-                self.printer.print(event, line)
+                self.printer.print(item.event, with_base(item.line) if item.add_base else item.line)
             except Exception as error:
                 self._failed += 1
                 self._say_failing(error)
@@ -101,8 +128,11 @@ class Worker:
                 self._written += 1
                 self._say_working()
             self._busy_since = None
-            if written is not None:
-                written()
+            self._bytes_out += item.size
+            if item.written is not None:
+                item.written()
+            # It would be held until the next one comes.
+            del item
         if not self._abandoned:
             self._close_printer()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -69,12 +69,21 @@ class Broker:
         if execution.calls > self._max_calls:
             self._refuse(execution, worker, helper)
             return
-        work = self._perform(execution, worker, helper, message.arguments)
-        execution.call = asyncio.get_running_loop().create_task(work)
+        begun = self._door.begin(helper, execution.context, message.arguments)
+        if isinstance(begun, ActionRecord):
+            self._answer(execution, worker, message.arguments, begun)
+        else:
+            work = self._await(execution, worker, message.arguments, begun)
+            execution.call = asyncio.get_running_loop().create_task(work)
 
-    async def _perform(self, execution: Execution, worker: WorkerProcess, helper: Helper, arguments: str) -> None:
-        record = await self._door.perform(helper, execution.context, arguments)
+    async def _await(
+        self, execution: Execution, worker: WorkerProcess, arguments: str, rest: Awaitable[ActionRecord]
+    ) -> None:
+        record = await rest
         execution.call = None
+        self._answer(execution, worker, arguments, record)
+
+    def _answer(self, execution: Execution, worker: WorkerProcess, arguments: str, record: ActionRecord) -> None:
         execution.keep(record)
         if self._on_call is not None:
             self._on_call(HelperCall(execution.context.reaction, arguments, record))

@@ -43,6 +43,9 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_helper_calls: int = 10_000
     max_log_bytes: int = 256 * 1024
     max_waiting: int = 1024
+    """Executions that may wait."""
+    max_waiting_bytes: int = 64 << 20
+    """And their memory. Shell reactions wait in a line of their own, with the same bounds."""
     shell: bool = False
     """Run shell reactions: as root, without any guard."""
     shell_timeout_s: float = 30.0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _LONGEST_VALUE = 256
+_OWN_BYTES = 4096
+"""What an execution takes beside the event's JSON."""
 
 
 class Execution:
@@ -62,6 +64,11 @@ class Execution:
     def recipe(self) -> str:
         """The recipe's name."""
         return self.detection.recipe.name
+
+    @property
+    def size(self) -> int:
+        """What it takes while it waits, in bytes; the event's JSON is counted for each reaction of it."""
+        return _OWN_BYTES + len(self.detection.data_json)
 
     def keep(self, record: ActionRecord) -> None:
         """Note what became of a call; contents that it returned are not kept."""

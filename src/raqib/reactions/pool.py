@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from raqib.reactions.process import WorkerProcess
-from raqib.reactions.protocol import Setup, Wake, ToDaemon
+from raqib.reactions.protocol import Setup, ToDaemon, Wake
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """Between attempts if workers die before they are ready; doubled each time."""
@@ -87,8 +87,8 @@ class WorkerPool:
         """Take a worker that waits; it is back once it says that it is ready again."""
         while self._idle:
             worker = self._idle.pop()
-            # One that has just been killed from outside must not take a reaction with it.
-            if worker.alive:
+            # One that has just been killed must not take a reaction with it.
+            if worker.alive and not worker.violation:
                 return worker
         return None
 

@@ -88,14 +88,14 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, tag="reply"):
     text: str
 
 
-class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
+class Ready(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="ready"):
     """To the daemon: a fresh isolate waits."""
 
     missing: tuple[str, ...] = ()
     """Parts of the sandbox that this host does not permit."""
 
 
-class Call(msgspec.Struct, frozen=True, array_like=True, tag="call"):
+class Call(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="call"):
     """To the daemon: a helper was called. Answered by a Reply."""
 
     helper: str
@@ -103,14 +103,14 @@ class Call(msgspec.Struct, frozen=True, array_like=True, tag="call"):
     """A JSON array."""
 
 
-class Log(msgspec.Struct, frozen=True, array_like=True, tag="log"):
+class Log(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="log"):
     """To the daemon: a line for the log. Answered by a Reply: [true, whether there is room for more, ""]."""
 
     level: str
     text: str
 
 
-class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
+class Ended(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="ended"):
     """To the daemon: the execution is over. Followed by Ready once there is another isolate."""
 
     outcome: str

@@ -66,7 +66,7 @@ class Reactions:
         self._on_call = None if on_call is None else _walled(on_call)
         self._on_notify = _walled(on_notify)
         self._heap_bytes = config.heap_bytes(None)
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
+        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
         self._running: dict[WorkerProcess, Execution] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -148,6 +148,7 @@ class Reactions:
         """
         if not self._accepting:
             raise RuntimeError("reactions are not running")
+        detection = detection.without_background()
         recipe = detection.recipe
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
@@ -168,7 +169,7 @@ class Reactions:
                 shells.append(execution)
             else:
                 held.append(execution)
-                self._drop(self._waiting.put(execution))
+                self._take_in(self._waiting, execution)
         self._dispatch()
 
         def release() -> None:
@@ -177,7 +178,7 @@ class Reactions:
                 if execution.worker is not None and self._running.get(execution.worker) is execution:
                     self._go(execution, execution.worker)
             for execution in shells:
-                self._drop(self._shells.submit(execution))
+                self._take_in(self._shells, execution)
 
         return release
 
@@ -237,6 +238,8 @@ class Reactions:
         """Report the execution that a worker took with it."""
         execution = self._running.get(worker)
         if execution is None:
+            if worker.violation:
+                self.pool_troubled(f"an idle worker broke the protocol and was ended: {worker.violation}")
             return
         if worker.violation:
             self._end(worker, execution, "crashed", f"its worker broke the protocol: {worker.violation}")
@@ -285,10 +288,10 @@ class Reactions:
     def _log_emergency(self, reason: str) -> None:
         self._on_log(LogLine("error", escape(reason), "", "", "", 0))
 
-    def _drop(self, execution: Execution | None) -> None:
-        if execution is not None:
-            problem = f"dropped, {self._config.max_waiting} executions are waiting already"
-            self._finish(execution, "dropped", f"{execution.place()}: {problem}")
+    def _take_in(self, line: WaitingLine[Execution] | ShellLine, execution: Execution) -> None:
+        for dropped in line.put(execution):
+            problem = f"dropped, {len(line)} executions are waiting already"
+            self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and self._waiting:

@@ -44,7 +44,7 @@ class ShellLine:
         self._config = config
         self._on_log = on_log
         self._writable = writable
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting)
+        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
         self._running: dict[asyncio.Task[_End], Execution] = {}
 
     def __len__(self) -> int:
@@ -56,8 +56,8 @@ class ShellLine:
         """Whether any waits or runs."""
         return bool(self._waiting or self._running)
 
-    def submit(self, execution: Execution) -> Execution | None:
-        """Take one in; return the one that had to give way, if any."""
+    def put(self, execution: Execution) -> list[Execution]:
+        """Take one in; return those that had to give way."""
         dropped = self._waiting.put(execution)
         self._dispatch()
         return dropped

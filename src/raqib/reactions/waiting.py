@@ -1,4 +1,4 @@
-"""Executions that wait for a worker: the important ones first, and never more than a given number."""
+"""Executions that wait for a worker: the important ones first, and never more than a given number and size."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class Waiter(Protocol):
     def recipe(self) -> str:
         """The recipe's name."""
 
+    @property
+    def size(self) -> int:
+        """What it takes while it waits, in bytes."""
+
 
 T = TypeVar("T", bound=Waiter)
 
@@ -27,8 +31,10 @@ T = TypeVar("T", bound=Waiter)
 class WaitingLine(Generic[T]):
     """First in, first out within each importance."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_bytes: int) -> None:
         self._limit = limit
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._lines: dict[Importance, deque[T]] = {importance: deque() for importance in IMPORTANCES}
 
     def __len__(self) -> int:
@@ -38,16 +44,25 @@ class WaitingLine(Generic[T]):
         for importance in reversed(IMPORTANCES):
             yield from self._lines[importance]
 
-    def put(self, waiter: T) -> T | None:
-        """Add an execution; beyond the limit, return the one that had to give way (it may be the new one)."""
+    def put(self, waiter: T) -> list[T]:
+        """Add an execution; beyond a limit, return those that had to give way (the new one may be among them).
+
+        One that waits alone may be of any size.
+        """
         self._lines[waiter.importance].append(waiter)
-        return self._drop() if len(self) > self._limit else None
+        self._bytes += waiter.size
+        dropped: list[T] = []
+        while (count := len(self)) > self._limit or (self._bytes > self._max_bytes and count > 1):
+            dropped.append(self._drop())
+        return dropped
 
     def take(self) -> T | None:
         """Take the one whose turn it is."""
         for importance in reversed(IMPORTANCES):
             if self._lines[importance]:
-                return self._lines[importance].popleft()
+                taken = self._lines[importance].popleft()
+                self._bytes -= taken.size
+                return taken
         return None
 
     def _drop(self) -> T:
@@ -58,5 +73,6 @@ class WaitingLine(Generic[T]):
             if line[index].recipe == most:
                 dropped = line[index]
                 del line[index]
+                self._bytes -= dropped.size
                 return dropped
         raise AssertionError("a recipe that was counted is in the line")

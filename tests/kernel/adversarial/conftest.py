@@ -54,6 +54,10 @@ class Arena:
             (finished,) = await self.host.submit(detection)
         return finished
 
+    def warm(self) -> None:
+        """Wait until all workers, the spare one too, are ready."""
+        self._runner.run(self.host.warm(self.host.config.workers + 1))
+
     def attack(self, code: str, timeout_s: float | None = None) -> Finished:
         return self.run(make_recipe(code, name="attacker", limits=Limits(timeout_s=timeout_s)))
 

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from raqib.model.detection import Detection
-from raqib.model.event import encode
 from raqib.model.recipe import Limits, Mode, Reaction
 from raqib.reactions import Finished
 from raqib.reactions.shell import DIRECTORY_PREFIX
@@ -56,7 +55,7 @@ def test_output_becomes_lines_of_the_log(run_scenario: RunScenario) -> None:
 def test_event_is_in_the_environment_and_in_a_file(run_scenario: RunScenario) -> None:
     detection = shell('echo "$REACTION_DATA"; cat "$REACTION_DATA_FILE"', note="a\n'é\\")
     host, _ = run(run_scenario, detection)
-    event = json.loads(encode(detection.event))
+    event = json.loads(detection.event_json)
     assert [event, event] == [json.loads(line.text) for line in host.lines]
     assert "a\\u000a\\u0027\\u00e9\\u005c" in host.texts[0]
 
@@ -123,6 +122,23 @@ def test_dry_run_only_checks_the_syntax(run_scenario: RunScenario, tmp_path: Pat
     assert ("ok", "error") == (good.outcome, bad.outcome)
     assert "Syntax error" in bad.error
     assert [("would", "ok"), ("error", "error")] == executions(host)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_switching_all_actions_off_stops_those_that_wait(run_scenario: RunScenario, tmp_path: Path) -> None:
+    async def scenario(host: Host) -> None:
+        started = asyncio.Event()
+        host.on_log = lambda line: (host.lines.append(line), started.set())
+        os.mkfifo(tmp_path / "go")
+        host.reactions.submit(shell(f"echo running; cat {tmp_path}/go", f"touch {tmp_path}/ran"))
+        await started.wait()
+        host.reactions.services.switch.disarm()
+        (tmp_path / "go").write_text("")
+        await host.reactions.drain()
+
+    host = run_scenario(scenario, shell=True, workers=1)
+    assert ["ok", "ok"] == [finished.outcome for finished in host.finished]
+    assert [("done", "ok"), ("would", "ok")] == executions(host)
     assert not (tmp_path / "ran").exists()
 
 

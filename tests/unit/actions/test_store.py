@@ -252,3 +252,11 @@ def test_file_of_an_earlier_version_is_brought_up(tmp_path: Path) -> None:
     store.push("r", "l", "x")
     assert store.keys("r") == ["k", "l"]
     store.close()
+
+
+def test_items_are_texts_and_lists(store: Store) -> None:
+    store.set("recipe", "b", "text")
+    store.push("recipe", "a", "one")
+    store.push("recipe", "a", "two")
+    store.set("other", "c", "x")
+    assert {"a": ["one", "two"], "b": "text"} == store.items("recipe")

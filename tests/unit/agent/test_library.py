@@ -30,6 +30,26 @@ def library(directory: Path) -> Library:
     return Library(RecipesConfig(directories=(directory,), builtin=False, allow_unsafe_owner=True))
 
 
+SHELLS = """
+- {kind: k, name: s, version: '1', description: d, tactic: impact, technique: resource_hijacking, mechanism: execution,
+   breed: execution, importance: low, mode: MODE,
+   reactions: [{format: js, code: 'function process(data) {}'}, {format: shell, code: 'true'}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "shell", "warned"),
+    [("react", False, True), ("react", True, False), ("dry_react", False, False), ("alert", False, False)],
+)
+def test_a_shell_reaction_that_will_be_refused_is_told(directory: Path, mode: str, shell: bool, warned: bool) -> None:
+    config = RecipesConfig(directories=(directory,), builtin=False, allow_unsafe_owner=True)
+    library = Library(config, shell=shell)
+    (directory / "s.yaml").write_text(SHELLS.replace("MODE", mode))
+    assert ["s"] == names(library)
+    expected = "s: reactions[1]: expected shell reactions to be switched on"
+    assert [True] * warned == [expected in str(one) and one.severity == "warning" for one in library.diagnostics]
+
+
 def names(library: Library) -> list[str]:
     return sorted(one.name for one in library.load().recipes)
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
-from raqib.model.event import Event
+from raqib.model.event import Event, encode
 from raqib.printers import Counts, Printers, VoidPrinter
 
 MakeEvent = Callable[..., Event]
@@ -149,6 +150,38 @@ def test_a_full_queue_drops_and_keeps_an_eighth_for_what_is_important(make_event
     printers.close()
     assert [b"first"] + [b"low"] * 14 + [b"critical"] * 2 == stuck.lines
     assert [b"first"] + [b"low"] * 20 + [b"critical"] * 3 == good.lines
+
+
+def test_what_waits_is_bounded_in_bytes_too(make_event: MakeEvent) -> None:
+    stuck = Memory("stuck", local=False, gate_open=False)
+    printers = Printers([stuck], max_waiting_bytes=16_000)
+    printers.start()
+    printers.submit(make_event(), b"first")
+    stuck.entered.wait()
+    for number in range(10):
+        printers.submit(make_event(number), b"x" * 1000)
+    assert Counts(written=0, failed=0, dropped=4, waiting=6) == printers.counts["stuck"]
+    for number in range(3):
+        printers.submit(make_event(number, "critical"), b"y" * 999)
+    assert Counts(written=0, failed=0, dropped=6, waiting=7) == printers.counts["stuck"]
+    stuck.gate.set()
+    deadline = time.monotonic() + 10
+    while printers.counts["stuck"].written < 8 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    printers.submit(make_event(), b"z" * 100_000)
+    printers.close()
+    assert [5, *[1000] * 6, 999, 100_000] == [len(line) for line in stuck.lines]
+
+
+def test_the_alias_is_added_for_printers_alone(make_event: MakeEvent) -> None:
+    good = Memory("good")
+    printers = Printers([good])
+    printers.start()
+    event = make_event()
+    asyncio.run(printers.printed(printers.submit(event, encode(event), add_base=True), timeout_s=10))
+    printers.close()
+    printed = json.loads(good.lines[0])
+    assert printed["base"]["uuid"] == printed["uuid"] == event.uuid
 
 
 def test_closing_breaks_off_a_printer_that_does_not_return(make_event: MakeEvent) -> None:
