@@ -17,6 +17,8 @@ from raqib.model.process import ProcessKey
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """The resolution of start times in procfs."""
 
+_STAT_BYTES = 4096
+"""More than that line can be."""
 _PF_KTHREAD = 0x0020_0000
 _DELETED = " (deleted)"
 
@@ -34,8 +36,12 @@ class ProcessStat(NamedTuple):
 def read_stat(pid: int) -> ProcessStat | None:
     """Return the process's state, or None if there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
+        # A kill waits for this: no file objects.
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(fd, _STAT_BYTES)
+        finally:
+            os.close(fd)
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name is in parentheses and may itself contain blanks and parentheses.

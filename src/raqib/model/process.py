@@ -61,6 +61,10 @@ class Process(msgspec.Struct, frozen=True):
     envs: tuple[bytes, ...] = ()
     """Only what was asked for."""
 
+    def __hash__(self) -> int:
+        """Return a hash of the identity: descriptions of processes are looked up by them, often."""
+        return hash(self.key)
+
     @property
     def pid(self) -> int:
         """Its pid in the host's pid namespace."""

@@ -25,6 +25,9 @@ _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOL
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
 
 
+_MOST_DECODED = 4096
+
+
 class Accessed(NamedTuple):
     """A file that a process did something to."""
 
@@ -67,6 +70,7 @@ class FileSensor:
         self._ring = Ring(self._bpf, "records", "struct record", self._receive)
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
         self._swept = 0
+        self._decoded: dict[bytes, Process] = {}
         self._settled: list[Any] = []
         self._lost_texts = 0
         self.agent = self._identify()
@@ -99,8 +103,19 @@ class FileSensor:
     def process(self, key: ProcessKey) -> Process | None:
         """Return what the kernel knows of a process, also if it has ended."""
         raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
-        raw = self._processes.get(raw_key) or self._exited.get(raw_key)
-        return process(raw, self._text) if raw else None
+        raw: Any = self._processes.get(raw_key) or self._exited.get(raw_key)
+        if raw is None:
+            return None
+        # Most of those that are asked for are ancestors, which stay as they are.
+        raw.last_access = raw.last_watched = 0
+        packed = bytes(ffi.buffer(raw))
+        known = self._decoded.get(packed)
+        if known is None:
+            known = process(raw, self._text)
+            if len(self._decoded) >= _MOST_DECODED:
+                self._decoded.clear()
+            self._decoded[packed] = known
+        return known
 
     def living(self) -> Iterator[ProcessKey]:
         """Yield the processes that live."""
