@@ -61,6 +61,7 @@ class Isolate:
         self._runtime = jsrun.Runtime(config)
         self._host = host
         self._wait: Callable[[], None] | None = None
+        self._data: str | None = None
         operation = self._runtime.register_op("raqib", self._handle, mode="sync")
         # Not to be met by chance; code that looks for it can harm its own execution only.
         self._entry = f"__raqib_{secrets.token_hex(8)}"
@@ -86,6 +87,10 @@ class Isolate:
         return received[0]
 
     def _handle(self, name: str, payload: str) -> str:
+        if self._data is not None:
+            # Once, before any code of the reaction is there.
+            data, self._data = self._data, None
+            return data
         if self._wait is not None:
             self._wait()
             return ""
@@ -93,7 +98,9 @@ class Isolate:
 
     def execute(self, job: Execute) -> Ended:
         """Run a reaction to its end, pending microtasks included."""
-        arguments = ",".join(json.dumps(part) for part in (job.kind, job.name, job.uuid, job.data))
+        arguments = ",".join(json.dumps(part) for part in (job.kind, job.name, job.uuid))
+        # As the answer of a call: within the code that is run, the engine would have to read it as code first.
+        self._data = job.data
         return self._run(
             f"{self._entry}.begin({arguments})",
             job.code,

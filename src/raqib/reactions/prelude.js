@@ -127,7 +127,8 @@
   let event;
   defineProperty(global, entryName, {
     value: {
-      begin(kind, name, uuid, json) {
+      // The event's JSON is given, or asked for.
+      begin(kind, name, uuid, json = host(operation, "begin", "")) {
         event = complete(parse(json));
         define("kind", kind);
         define("name", name);
