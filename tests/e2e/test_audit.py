@@ -216,11 +216,15 @@ def test_undo_and_store(run_agent: RunAgent, victim: Path, running: bool) -> Non
         assert 0 == agent.stop()
     increment, kill = (entry["seq"] for entry in agent.ledger()[:2])
     assert {"seen": "1"} == raqib_json("store", "list", "kills", *here)
+    assert [increment] == [
+        json.loads(line)["seq"] for line in raqib("ledger", "--undoable", "--json", *here).splitlines()
+    ]
     assert "number 1 is undone" in raqib("undo", str(increment), *here)
+    assert raqib("ledger", "--undoable", *here) == ""
     assert raqib_json("store", "get", "kills", "seen", *here) == "0"
     assert "was undone already" in raqib("undo", str(increment), *here, status=1)
     refused = raqib("undo", str(kill), *here, status=1)
-    assert "KillCurrent cannot be undone; what can: DataIncr" in refused
+    assert "KillCurrent cannot be undone; what can: CreateTempDir (removes it" in refused
     assert "no line number 999" in raqib("undo", "999", *here, status=1)
     raqib("store", "set", "kills", "é\x1b", "värde\n", *here)
     listed = raqib("store", "list", "kills", *here)

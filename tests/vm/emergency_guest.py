@@ -24,8 +24,11 @@ import time
 from pathlib import Path
 
 from raqib.actions.context import EmergencySettings
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionsConfig, pool
 from raqib.testing import make_detection
+
+PATIENCE_S = 300.0
+"""For a worker to be ready, where the processor is an emulated one and others use the real one, too."""
 
 
 def mount_disk() -> Path:
@@ -43,10 +46,12 @@ def mount_disk() -> Path:
 
 
 async def main(helper: str, directory: Path) -> None:
+    pool.READY_WITHIN_S = PATIENCE_S
     config = ReactionsConfig(
         data_dir=directory / "data",
-        workers=2,
-        timeout_s=60.0,
+        workers=1,
+        timeout_s=PATIENCE_S,
+        max_timeout_s=PATIENCE_S,
         emergency=EmergencySettings(enabled=True, helpers=(helper,)),  # type: ignore[arg-type]
     )
     other = {"PowerOff": "Panic", "Panic": "PowerOff"}[helper]

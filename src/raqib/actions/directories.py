@@ -6,9 +6,11 @@ import os
 import secrets
 from pathlib import PurePosixPath
 
-from raqib.actions.context import ActionContext, ActionSettings
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.context import ActionContext, ActionSettings, Services
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
 from raqib.actions.files import problem
+from raqib.actions.ledger import Entry
+from raqib.actions.made import MadeDirectories
 from raqib.actions.paths import PARENT_MODE, open_without_links
 from raqib.actions.removal import RemovalError, check_contents, remove_contents
 from raqib.errors import RaqibError
@@ -74,12 +76,28 @@ def _prefix(pattern: str, settings: ActionSettings) -> str | Failed:
 
 def _remove_dir(context: ActionContext, arguments: Arguments) -> Checked:
     path: str = arguments[0]
-    pure = PurePosixPath(path)
-    if str(pure) != path or not pure.is_absolute() or ".." in pure.parts or not pure.name:
-        return Refused("expected an absolute path of a directory without . and .. in it")
     made = context.services.made
     if context.dry_run and made.forget_dry(path):
         return Plan(lambda: Done(0), would=0)
+    return _removal(made, path)
+
+
+def _undo_create(services: Services, entry: Entry) -> Result:
+    plan = _removal(services.made, entry.arguments["path"])
+    if not isinstance(plan, Plan):
+        return plan
+    try:
+        result = plan.do()
+    finally:
+        plan.release()
+    assert isinstance(result, Done | Refused | Failed)  # noqa: S101 -- it is no action of the event loop
+    return result
+
+
+def _removal(made: MadeDirectories, path: str) -> Checked:
+    pure = PurePosixPath(path)
+    if str(pure) != path or not pure.is_absolute() or ".." in pure.parts or not pure.name:
+        return Refused("expected an absolute path of a directory without . and .. in it")
     try:
         parent = open_without_links(None, str(pure.parent), _FLAGS)
     except OSError as error:
@@ -132,6 +150,7 @@ HELPERS = (
         error='""',
         check=_create_temp_dir,
         place="files",
+        undo=Undo("removes it, with all that is in it", _undo_create),
     ),
     Helper("RemoveDir", (Argument("path", "string"),), check=_remove_dir, place="files"),
 )

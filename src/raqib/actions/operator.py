@@ -16,13 +16,14 @@ from raqib.actions.budgets import Budgets
 from raqib.actions.context import ActionSettings, Services
 from raqib.actions.declare import Done, Failed, Refused, Result
 from raqib.actions.ledger import Entry, Ledger
+from raqib.actions.made import MadeDirectories
 from raqib.actions.reading import LedgerReader, find
 from raqib.actions.store import Store, StoreError
 from raqib.actions.switch import Switch
 from raqib.actions.table import HELPERS
 from raqib.errors import RaqibError
 
-LEDGER_NAME, STORE_NAME = "ledger.jsonl", "store.db"
+LEDGER_NAME, STORE_NAME, MADE_NAME = "ledger.jsonl", "store.db", "directories.json"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -154,6 +155,24 @@ def _answer(result: Result) -> Answer:
     return Answer(isinstance(result, Done), result.value if isinstance(result, Done) else None, result.reason)
 
 
+def undoable(ledger: Path) -> list[int]:
+    """Return the numbers of the lines whose actions can be taken back and have not been. Raises OSError."""
+    able = {helper.name for helper in HELPERS.values() if helper.undo is not None}
+    found: dict[int, None] = {}
+    reader = LedgerReader(ledger)
+    try:
+        for _, entry in reader.read():
+            if entry.decision != "done":
+                continue
+            if entry.action in able:
+                found[entry.seq] = None
+            elif entry.action == "undo":
+                found.pop(entry.arguments.get("seq", 0), None)
+    finally:
+        reader.close()
+    return list(found)
+
+
 def describe_undoable() -> str:
     """Return which actions can be undone, and how."""
     return "; ".join(f"{helper.name} ({helper.undo.says})" for helper in HELPERS.values() if helper.undo is not None)
@@ -173,4 +192,5 @@ def operating_on(data_dir: Path) -> Iterator[Operator]:
         store = Store(data_dir / STORE_NAME)
         stack.callback(store.close)
         settings = ActionSettings(data_dir=data_dir, evidence_dir=data_dir / "evidence")
-        yield Operator(Services(settings, ledger, store, store, Budgets(), switch=Switch(data_dir)))
+        made = MadeDirectories(data_dir / MADE_NAME)
+        yield Operator(Services(settings, ledger, store, store, Budgets(), switch=Switch(data_dir), made=made))

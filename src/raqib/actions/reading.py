@@ -28,6 +28,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """The event's."""
     since: str | None = None
     """RFC 3339 in UTC with nanoseconds, as the entries have it."""
+    numbers: frozenset[int] | None = None
 
     def takes(self, entry: Entry) -> bool:
         """Tell whether an entry is wanted."""
@@ -37,6 +38,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             and self.decision in (None, entry.decision)
             and self.uuid in (None, entry.uuid)
             and (self.since is None or entry.time >= self.since)
+            and (self.numbers is None or entry.seq in self.numbers)
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from raqib.actions.archives import sync_directory
@@ -21,11 +22,16 @@ class Switch:
         """
         self._path = None if directory is None else directory / FILE_NAME
         self._armed = self._path is None or not _exists(self._path)
+        self._listeners: list[Callable[[], object]] = []
 
     @property
     def armed(self) -> bool:
         """Whether actions are done."""
         return self._armed
+
+    def when_disarmed(self, listener: Callable[[], object]) -> None:
+        """Have a function called each time that actions are switched off, in the thread that does so."""
+        self._listeners.append(listener)
 
     def disarm(self) -> bool:
         """Switch all actions off, at once; False if they were off.
@@ -33,6 +39,8 @@ class Switch:
         Raises OSError if that will not survive a restart; they are off all the same.
         """
         changed, self._armed = self._armed, False
+        for listener in self._listeners:
+            listener()
         if self._path is not None and not _exists(self._path):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             os.close(descriptor)

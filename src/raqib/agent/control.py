@@ -164,7 +164,9 @@ def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = Non
         except PermissionError as error:
             raise NotPermittedError(f"{directory}: expected root: the agent answers nobody else") from error
         try:
-            connection.sendall(request)
+            # Somebody who may not ask is told so before the question was read.
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(request)
             received = bytearray()
             while not received.endswith(b"\n") and (chunk := connection.recv(1 << 16)):
                 received += chunk

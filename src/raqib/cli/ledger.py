@@ -13,6 +13,7 @@ import watchfiles
 
 from raqib.actions.ledger import Entry, Head, parse_head
 from raqib.actions.operator import LEDGER_NAME
+from raqib.actions.operator import undoable as undoable_in
 from raqib.actions.reading import Filter, LedgerReader
 from raqib.actions.verification import Verification
 from raqib.actions.verification import verify as verify_ledger
@@ -40,6 +41,7 @@ def ledger(
     decision: Annotated[str | None, typer.Option(help="Only done, refused, would or error.")] = None,
     event: Annotated[str | None, typer.Option(help="Only of the event of that UUID.")] = None,
     since: Annotated[str | None, typer.Option(help="Only later ones: 2026-01-31T12:00:00Z or 10m, 2h, 7d ago.")] = None,
+    undoable: Annotated[bool, typer.Option("--undoable", help="Only what `raqib undo` can still take back.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -51,8 +53,13 @@ def ledger(
     if decision not in (None, "done", "refused", "would", "error"):
         raise UsageError(f"--decision: expected done, refused, would or error, found {decision!r}")
     path = data_dir_of(data_dir, config) / LEDGER_NAME
-    wanted = Filter(recipe=recipe, action=action, decision=decision, uuid=event, since=_since(since))
+    if undoable and follow:
+        raise UsageError("--undoable: expected no --follow beside it")
     try:
+        numbers = frozenset(undoable_in(path)) if undoable else None
+        wanted = Filter(
+            recipe=recipe, action=action, decision=decision, uuid=event, since=_since(since), numbers=numbers
+        )
         _show(path, wanted, follow=follow, as_json=as_json)
     except (KeyboardInterrupt, BrokenPipeError):
         raise typer.Exit(0) from None

@@ -280,6 +280,7 @@ class Reactions:
         self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes, self._on_call)
         self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
         self._shells = ShellLine(self, config, self._on_log, self._ledger.writable)
+        self._services.switch.when_disarmed(lambda: self._loop.call_soon_threadsafe(self._shells.switched_off))
         self._open = self._accepting = True
 
     def _breaker_opened(self, opened: BreakerOpened) -> None:

@@ -67,10 +67,17 @@ class ShellLine:
         while (execution := self._waiting.take()) is not None:
             problem = f"{execution.place()}: dropped, raqib is stopping"
             self._owner.shell_finished(execution, "dropped", problem)
-        for task in self._running:
-            task.cancel()
+        self._end_running("ended, raqib is stopping")
         if self._running:
             await asyncio.wait(set(self._running))
+
+    def switched_off(self) -> None:
+        """End all that run, with their process groups: all actions were switched off."""
+        self._end_running("ended, all actions were switched off")
+
+    def _end_running(self, why: str) -> None:
+        for task in self._running:
+            task.cancel(why)
 
     def _dispatch(self) -> None:
         while len(self._running) < self._config.workers and (execution := self._waiting.take()) is not None:
@@ -81,12 +88,12 @@ class ShellLine:
 
     def _done(self, task: asyncio.Task[_End]) -> None:
         execution = self._running.pop(task)
-        if task.cancelled():
-            end = _End("dropped", "ended, raqib is stopping")
-        elif (error := task.exception()) is not None:
-            end = _End("error", f"cannot be run: {escape(str(error))}")
-        else:
+        try:
             end = task.result()
+        except asyncio.CancelledError as ended:
+            end = _End("dropped", str(ended))
+        except Exception as error:
+            end = _End("error", f"cannot be run: {escape(str(error))}")
         problem = f"{execution.place()}: {end.problem}" if end.problem else ""
         self._owner.shell_finished(execution, end.outcome, problem, end.decision)
         self._dispatch()

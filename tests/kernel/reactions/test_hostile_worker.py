@@ -13,7 +13,7 @@ import pytest
 from raqib.actions.verification import verify
 from raqib.reactions import process
 from raqib.reactions.protocol import MAX_FRAME, Call, Ended, Log, Ready, Reply, pack
-from raqib.testing import make_recipe
+from raqib.testing import make_detection, make_recipe
 
 from .conftest import Host, RunScenario
 
@@ -108,6 +108,21 @@ def test_what_is_not_due_ends_it(run_scenario: RunScenario, trick: str) -> None:
     host = run_scenario(scenario)
     assert any("broke the protocol" in text for text in host.texts)
     assert not any("late" in text for text in host.texts)
+
+
+def test_nothing_is_done_before_it_was_told_to_begin(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        early = steps(("early", pack(Call("DataSet", '["a","1"]')).hex()), ("hold",))
+        release = host.reactions.prepare(make_detection(early))
+        await host.reactions.drain()
+        release()
+        assert ["crashed"] == [one.outcome for one in host.finished]
+        assert None is host.reactions.services.store.get("test_recipe", "a")
+        assert "ok" == (await host.run(steps())).outcome
+
+    host = run_scenario(scenario)
+    assert any("broke the protocol" in text for text in host.texts)
 
 
 def test_a_frame_that_never_ends_is_the_time_limits_matter(run_scenario: RunScenario) -> None:

@@ -125,20 +125,20 @@ def test_dry_run_only_checks_the_syntax(run_scenario: RunScenario, tmp_path: Pat
     assert not (tmp_path / "ran").exists()
 
 
-def test_switching_all_actions_off_stops_those_that_wait(run_scenario: RunScenario, tmp_path: Path) -> None:
+def test_switching_all_actions_off_ends_all_of_them(run_scenario: RunScenario, tmp_path: Path) -> None:
     async def scenario(host: Host) -> None:
         started = asyncio.Event()
         host.on_log = lambda line: (host.lines.append(line), started.set())
         os.mkfifo(tmp_path / "go")
-        host.reactions.submit(shell(f"echo running; cat {tmp_path}/go", f"touch {tmp_path}/ran"))
+        host.reactions.submit(shell(f"echo $$; cat {tmp_path}/go; touch {tmp_path}/ran", f"touch {tmp_path}/ran"))
         await started.wait()
         host.reactions.services.switch.disarm()
-        (tmp_path / "go").write_text("")
         await host.reactions.drain()
 
-    host = run_scenario(scenario, shell=True, workers=1)
-    assert ["ok", "ok"] == [finished.outcome for finished in host.finished]
-    assert [("done", "ok"), ("would", "ok")] == executions(host)
+    host = run_scenario(scenario, shell=True, workers=1, timeout_s=60.0)
+    assert [("refused", "dropped"), ("would", "ok")] == executions(host)
+    assert host.finished[0].error.endswith("ended, all actions were switched off")
+    assert not Path(f"/proc/{host.texts[0]}").exists()
     assert not (tmp_path / "ran").exists()
 
 
