@@ -23,7 +23,7 @@ PATIENCE_S = 60.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(IDLE_S + 2 * PATIENCE_S)]
 
 PIP = """
-"$PYTHON" -m venv "$WORK/venv"
+python3 -m venv "$WORK/venv"
 "$WORK/venv/bin/pip" install --no-cache-dir --only-binary :all: msgspec
 "$WORK/venv/bin/python" -c 'import msgspec; msgspec.json.decode(b"1")'
 """
