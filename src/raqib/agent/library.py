@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from raqib.agent.config import RecipesConfig
-from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, load_safely
+from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, is_missing, load_safely
 from raqib.agent.selection import switch
 from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine, load_builtin
@@ -71,7 +71,7 @@ class Library:
             files, problem = files_of(path, allow_unsafe_owner=self._config.allow_unsafe_owner)
             if problem is not None:
                 problems.append(problem)
-                files = self._owned.get(path, []) if path.exists() else []
+                files = [] if is_missing(path) else self._owned.get(path, [])
             self._owned[path] = files
             found.update(dict.fromkeys(files))
         return list(found), problems
