@@ -96,8 +96,10 @@ class Reloader:
     async def _look_walled(self) -> None:
         try:
             await self._look()
-        except (OSError, RaqibError) as error:
-            self._log.error("recipes could not be loaded, those in force stay", problem=str(error))
+        except Exception as error:
+            # A mistake of ours too: whoever corrects the recipe must not have to restart the agent.
+            trace = None if isinstance(error, OSError | RaqibError) else error
+            self._log.error("recipes could not be loaded, those in force stay", problem=str(error), exc_info=trace)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _PAUSE_S)
 

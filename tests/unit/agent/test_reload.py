@@ -27,7 +27,10 @@ def test_differences_by_name() -> None:
     assert {"added": ["d"], "changed": ["b"], "removed": ["a"]} == found
 
 
-def test_what_could_not_be_put_in_force_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OSError("not now"), ValueError("a mistake of ours")])
+def test_what_could_not_be_put_in_force_is_tried_again(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reload, "_PAUSE_S", 0.3)
     library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
     applied: list[list[str]] = []
@@ -35,7 +38,7 @@ def test_what_could_not_be_put_in_force_is_tried_again(tmp_path: Path, monkeypat
     def apply(prepared: Prepared) -> None:
         applied.append([one.name for one in prepared.compiled.recipes])
         if len(applied) == 1:
-            raise OSError("not now")
+            raise error
         reloader.stop()
 
     reloader = Reloader(library, library.load().recipes, apply)
