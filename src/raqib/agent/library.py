@@ -8,7 +8,7 @@ from pathlib import Path
 from raqib.agent.config import RecipesConfig
 from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, is_missing, load_safely
 from raqib.agent.selection import switch
-from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.load import combine, load_builtin
 from raqib.recipes.spec import RecipeSpec
 
@@ -96,7 +96,8 @@ class Library:
         kept = {name: one for name, one in before.items() if name not in good and (nameless or name in broken)}
         self._good[path] = good | kept
         notes = [
-            Diagnostic("warning", str(path), name, "", "its last good version stays in force") for name in sorted(kept)
+            Diagnostic("warning", source_of(path), name, "", "its last good version stays in force")
+            for name in sorted(kept)
         ]
         return Loaded((*good.values(), *kept.values()), (*checked.diagnostics, *notes))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from raqib.model.recipe import Reaction
 from raqib.reactions import ReactionProblem, check_reactions
-from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.load import SUFFIXES, combine, load_file
 from raqib.recipes.spec import RecipeSpec
 
@@ -44,7 +44,7 @@ def without_files(path: Path) -> list[Diagnostic]:
     if files or problem is not None:
         return []
     found = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
-    return [Diagnostic("warning", str(path), "", "", f"expected files {found}, found none")]
+    return [Diagnostic("warning", source_of(path), "", "", f"expected files {found}, found none")]
 
 
 def is_missing(path: Path) -> bool:
@@ -69,7 +69,7 @@ def load_safely(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
 
 def problem_of(path: Path, message: str) -> Diagnostic:
     """Return an error about a whole file or directory."""
-    return Diagnostic("error", str(path), "", "", message)
+    return Diagnostic("error", source_of(path), "", "", message)
 
 
 def fingerprint(path: Path) -> Fingerprint | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,10 @@ def test_where_there_are_no_recipes_is_told(tmp_path: Path, capsys: pytest.Captu
     status, said = told(tmp_path, capsys)
     assert 0 == status
     assert f"warning: {tmp_path}: expected files *.yaml or *.yml, found none" in said
+
+
+def test_a_name_that_is_no_text_is_told_in_both_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text("- {kind: k}\n")
+    for as_json, name in ((False, "\\xff.yaml"), (True, "\\\\xff.yaml")):
+        assert 1 == check([tmp_path], as_json=as_json)
+        assert f"{tmp_path}/{name}" in capsys.readouterr().out
