@@ -12,7 +12,7 @@ import pytest
 from raqib.kernel.layout import constant
 from raqib.model.actions import FileAction
 from raqib.sensors.files import LoaderVariables
-from tests.kernel.acting import Watch, argv, below
+from tests.kernel.acting import AT_FDCWD, Watch, argv, below
 
 ROOM = constant("ENVIRONMENT_BYTES")
 PIECE = constant("PATH_BYTES")
@@ -69,6 +69,16 @@ def test_each_program_of_a_process_has_its_own(watch: Watch, program: Path) -> N
     assert os.fsencode(watch.program) == process.previous.exe
     # The second program has none, and what is kept is of the first.
     assert LoaderVariables((), complete=True) == watch.sensor.loader_variables(process)
+
+
+def test_what_a_forked_child_inherited_is_not_known(watch: Watch, tmp_path: Path) -> None:
+    watch.look(tmp_path, below(tmp_path)._replace(environments=True))
+    (tmp_path / "a").touch()
+    fork = ["fork", "[", "openat", AT_FDCWD, tmp_path / "a", 0, "]"]
+    parent = watch.act(fork, prefix=("env", "LD_BIND_NOW=1"))
+    process = watch.last(FileAction.OPEN).process
+    assert parent != process.pid
+    assert LoaderVariables((), complete=False) == watch.sensor.loader_variables(process)
 
 
 def test_nothing_is_known_of_before_it_was_asked_for(watch: Watch, program: Path, tmp_path: Path) -> None:

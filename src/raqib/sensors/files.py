@@ -125,6 +125,9 @@ class FileSensor:
         began_ns = seen.image.exec_ns
         if self._environments_since_ns is None or began_ns <= self._environments_since_ns:
             return LoaderVariables((), complete=False)
+        if seen.key.start_ns > began_ns:
+            # Forked since: what its parent's program found is kept under the parent.
+            return LoaderVariables((), complete=False)
         raw: Any = self._environments.get(self._environments.key({"pid": seen.key.pid, "start_ns": seen.key.start_ns}))
         if raw is None or raw.exec_ns != began_ns:
             return LoaderVariables((), complete=raw is None or raw.exec_ns < began_ns)
