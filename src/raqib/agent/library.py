@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from raqib.agent.config import RecipesConfig
-from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, load_safely
+from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, is_missing, load_safely
 from raqib.agent.selection import switch
-from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.load import combine, load_builtin
 from raqib.recipes.spec import RecipeSpec
 
@@ -74,7 +74,7 @@ class Library:
             files, problem = files_of(path, allow_unsafe_owner=self._config.allow_unsafe_owner)
             if problem is not None:
                 problems.append(problem)
-                files = self._owned.get(path, []) if path.exists() else []
+                files = [] if is_missing(path) else self._owned.get(path, [])
             self._owned[path] = files
             found.update(dict.fromkeys(files))
         return list(found), problems
@@ -99,7 +99,8 @@ class Library:
         kept = {name: one for name, one in before.items() if name not in good and (nameless or name in broken)}
         self._good[path] = good | kept
         notes = [
-            Diagnostic("warning", str(path), name, "", "its last good version stays in force") for name in sorted(kept)
+            Diagnostic("warning", source_of(path), name, "", "its last good version stays in force")
+            for name in sorted(kept)
         ]
         return Loaded((*good.values(), *kept.values()), (*checked.diagnostics, *notes))
 

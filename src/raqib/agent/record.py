@@ -26,6 +26,11 @@ EVERYTHING = Policy(wanted=ALL_ACTIONS, residual=ALL_ACTIONS, hints=(), interest
 """Whatever any process does to any file."""
 
 
+_RECORDS_AT_ONCE = 128
+"""Then the loop sees to signals and to the time: what is left keeps the descriptor readable."""
+_RECORDS_AT_THE_END = 128 * _RECORDS_AT_ONCE
+
+
 class Counts(NamedTuple):
     """What came of it."""
 
@@ -43,7 +48,7 @@ class Recorder:
         self._file = create(path)
         self._policy = EVERYTHING if everything else policy_of(compiled)
         self._sensors = sensors
-        self._environments = Environments()
+        self._environments = Environments(lambda process: self._sensor.loader_variables(process))
         self._environments.replace(compiled)
         self._stop = asyncio.Event()
         self._count = 0
@@ -75,7 +80,7 @@ class Recorder:
             on_ready()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
-            self._consume()
+            self._consume(_RECORDS_AT_THE_END)
             lost = sum(value for name, value in self._sensor.counters().items() if name.startswith("lost_"))
             with contextlib.suppress(OSError):
                 self._file.flush()
@@ -98,9 +103,9 @@ class Recorder:
             self._failure = error
             self._stop.set()
 
-    def _consume(self) -> None:
+    def _consume(self, most: int = _RECORDS_AT_ONCE) -> None:
         try:
-            self._sensor.consume()
+            self._sensor.consume(most)
         except ExceptionGroup as failed:
             for one in failed.exceptions:
                 self._log.error("a record could not be handled", problem=repr(one), exc_info=one)

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from raqib.agent.reload import difference, watched_places
+import pytest
+
+from raqib.agent import reload
+from raqib.agent.config import RecipesConfig
+from raqib.agent.library import Library
+from raqib.agent.reload import Reloader, difference, watched_places
+from raqib.matcher.matcher import Prepared
 from raqib.recipes.load import load_text
 from raqib.recipes.spec import RecipeSpec
 
@@ -18,6 +25,26 @@ def recipes(**importances: str) -> tuple[RecipeSpec, ...]:
 def test_differences_by_name() -> None:
     found = difference(recipes(a="low", b="low", c="low"), recipes(b="high", c="low", d="low"))
     assert {"added": ["d"], "changed": ["b"], "removed": ["a"]} == found
+
+
+@pytest.mark.parametrize("error", [OSError("not now"), ValueError("a mistake of ours")])
+def test_what_could_not_be_put_in_force_is_tried_again(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "_PAUSE_S", 0.3)
+    library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
+    applied: list[list[str]] = []
+
+    def apply(prepared: Prepared) -> None:
+        applied.append([one.name for one in prepared.compiled.recipes])
+        if len(applied) == 1:
+            raise error
+        reloader.stop()
+
+    reloader = Reloader(library, library.load().recipes, apply)
+    (tmp_path / "a.yaml").write_text("- {kind: k, name: a, mechanism: execution, breed: execution, importance: low}\n")
+    asyncio.run(asyncio.wait_for(reloader.run(), 20))
+    assert [["a"], ["a"]] == applied
 
 
 def test_a_place_is_the_directory_and_the_one_above(tmp_path: Path) -> None:
