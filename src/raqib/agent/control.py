@@ -164,7 +164,9 @@ def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = Non
         except PermissionError as error:
             raise NotPermittedError(f"{directory}: expected root: the agent answers nobody else") from error
         try:
-            connection.sendall(request)
+            # It may have answered, and closed, before it was asked.
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(request)
             received = bytearray()
             while not received.endswith(b"\n") and (chunk := connection.recv(1 << 16)):
                 received += chunk
