@@ -137,13 +137,13 @@ async def _do(context: ActionContext, tree: _Tree) -> Result:
         tree.signal(signal.SIGSTOP)
         # Looking through all processes takes milliseconds: other reactions must not wait for it.
         stood = await loop.run_in_executor(None, _bring_to_a_stand, tree)
+        if context.now().dry_run:
+            tree.signal(signal.SIGCONT)
+            return Refused("all actions were switched off meanwhile")
         chosen, spared = _within_budget(context, tree)
     except BaseException:
         tree.signal(signal.SIGKILL)
         raise
-    if context.now().dry_run:
-        tree.signal(signal.SIGCONT)
-        return Refused("all actions were switched off meanwhile")
     # In this order, and the root last: when the leader of a process group ends, the kernel hangs up on what is still
     # stopped in it, and on all others with that.
     _signal(spared, signal.SIGCONT)

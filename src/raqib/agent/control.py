@@ -164,7 +164,7 @@ def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = Non
         except PermissionError as error:
             raise NotPermittedError(f"{directory}: expected root: the agent answers nobody else") from error
         try:
-            # Somebody who may not ask is told so before the question was read.
+            # It may have answered, and closed, before it was asked.
             with contextlib.suppress(BrokenPipeError):
                 connection.sendall(request)
             received = bytearray()

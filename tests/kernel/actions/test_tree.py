@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from raqib.actions import tree as tree_module
 from raqib.model.process import ProcessKey
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_detection, make_recipe
@@ -117,6 +118,26 @@ def test_what_the_budget_does_not_allow_goes_on(act: Acting, tree: list[int]) ->
     left = [pid for pid in tree if alive(pid)]
     assert 4 == len(left)
     assert {"S"} == {state(pid) for pid in left}
+    # The breaker has opened, and that is told once.
+    assert [("kills", 3)] == [(opened.budget, opened.limit) for opened in act.opened]
+
+
+def test_switching_all_actions_off_sets_a_stopped_tree_free(
+    act: Acting, tree: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stand_and_switch_off(stopped: tree_module._Tree) -> bool:
+        stood = bring_to_a_stand(stopped)
+        assert {"T"} == {state(pid) for pid in tree}
+        act.switch.disarm()
+        return stood
+
+    bring_to_a_stand = tree_module._bring_to_a_stand
+    monkeypatch.setattr(tree_module, "_bring_to_a_stand", stand_and_switch_off)
+    record = act("KillTree")
+    assert ("refused", "all actions were switched off meanwhile") == (record.decision, record.reason)
+    assert {"S"} == {state(pid) for pid in tree}
+    assert ("would", 7) == ((record := act("KillTree")).decision, record.value)
+    assert {"S"} == {state(pid) for pid in tree}
 
 
 def test_protected_program_in_the_tree_is_left_alone(act: Acting, configure: Change) -> None:

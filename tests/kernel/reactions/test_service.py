@@ -170,3 +170,19 @@ asyncio.run(main())
             timeout=60,
         )
     assert result.stdout.split() == ["ran", "ok"], result.stderr
+
+
+def test_lines_of_an_execution_stay_in_order_whatever_runs_beside_it(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        code = "function process() { for (let i = 0; i < 100; i++) { Info(i); if (i % 10 === 0) DataSet('x', 'y') } }"
+        detections = [make_detection(code, code) for _ in range(2)]
+        for detection in detections:
+            host.reactions.submit(detection)
+        await host.reactions.drain()
+        by_execution: dict[tuple[str, int], list[str]] = {}
+        for line in host.lines:
+            by_execution.setdefault((line.uuid, line.reaction), []).append(line.text)
+        assert 4 == len(by_execution)
+        assert all([str(number) for number in range(100)] == lines for lines in by_execution.values())
+
+    run_scenario(scenario, workers=3, timeout_s=30.0)

@@ -60,3 +60,19 @@ def test_without_a_ledger_it_is_refused(act: Acting, configure: Change, helper: 
     os.close(act.ledger._fd)
     act.ledger._fd = working
     assert [] == act.machine.reached
+
+
+@BOTH
+def test_what_is_switched_off_at_the_last_moment_stays_up(act: Acting, configure: Change, helper: str) -> None:
+    configure(emergency=EmergencySettings(enabled=True, helpers=("PowerOff", "Panic")))
+    sync = act.ledger.sync
+
+    def sync_and_switch_off() -> None:
+        sync()
+        act.switch.disarm()
+
+    act.ledger.sync = sync_and_switch_off  # type: ignore[method-assign]
+    record = act(helper)
+    assert ("refused", "all actions were switched off meanwhile") == (record.decision, record.reason)
+    assert ("would", 0) == ((record := act(helper)).decision, record.value)
+    assert [] == act.machine.reached

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,25 @@ def test_nobody_else_may_connect_or_is_answered(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(control, "peer_uid", lambda connection: 4242)
     served(tmp_path, client)
+
+
+def test_an_answer_that_came_before_the_question_is_heard(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / SOCKET_NAME))
+        listening.listen()
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(msgspec.json.encode(control.Reply(False, error="go away")) + b"\n")
+                connection.shutdown(socket.SHUT_RD)
+
+        with ThreadPoolExecutor(1) as pool:
+            served = pool.submit(answer)
+            with pytest.raises(RaqibError, match="go away"):
+                # More than a socket takes without being read.
+                ask(tmp_path, "echo", {"text": "x" * (1 << 20)})
+            served.result()
 
 
 def test_the_other_end_is_known() -> None:
