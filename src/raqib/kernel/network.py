@@ -1,0 +1,62 @@
+"""The network's eBPF object: its programs belong to a cgroup, which is found, not assumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from raqib.errors import NotPermittedError, RaqibError
+from raqib.kernel.object import BpfObject
+
+NETWORK_HOOKS = ("net_egress", "net_ingress")
+"""The programs that look at packets, both attached to one cgroup."""
+
+
+def find_cgroup2() -> Path | None:
+    """Return where cgroup v2 is mounted, which is its root; None if it is not."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, after = line.partition(" - ")
+        if after.startswith("cgroup2 "):
+            return Path(fields.split()[4].encode().decode("unicode_escape"))
+    return None
+
+
+def load_network(
+    sizes: Mapping[str, int] | None = None, *, pins: Mapping[str, Path] | None = None, without: Collection[str] = ()
+) -> BpfObject:
+    """Load the network's object; see `BpfObject`."""
+    return BpfObject(sizes, name="net", pins=pins, without=without)
+
+
+class CgroupAttachment:
+    """The packet programs on one cgroup and all below it, until closed."""
+
+    def __init__(self, bpf: BpfObject, cgroup: Path) -> None:
+        """Attach.
+
+        Raises:
+            NotPermittedError: this is no cgroup v2, or not ours to use.
+        """
+        self._library = bpf.library
+        self._links: dict[str, Any] = {}
+        try:
+            fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NotPermittedError(f"expected a directory of cgroup v2, found: {error}; give --cgroup PATH") from error
+        try:
+            for name in NETWORK_HOOKS:
+                self._links[name] = bpf.attach_cgroup(name, fd)
+        except RaqibError as error:
+            self.close()
+            raise NotPermittedError(
+                f"expected a directory of cgroup v2 at {cgroup}, found: {error}; give --cgroup PATH"
+            ) from error
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Detach, except what is pinned."""
+        while self._links:
+            self._library.calls.bpf_link__destroy(self._links.popitem()[1])
