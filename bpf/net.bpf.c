@@ -15,6 +15,7 @@
 #include "net_policy.h"
 #include "net_dns.h"
 #include "net_flows.h"
+#include "net_sockets.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -32,8 +32,16 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+struct socket;
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	struct socket *sk_socket;
 	__u16 sk_protocol;
 	__u16 sk_type;
 };
@@ -44,22 +52,8 @@ struct inet_sock {
 };
 
 struct socket {
+	struct file *file;
 	struct sock *sk;
-};
-
-struct file___socket {
-	void *private_data;
-	void *f_op;
-};
-
-/* With full preemption the softirq's state is the task's. */
-struct task_struct___rt {
-	int softirq_disable_cnt;
-};
-
-/* Where kernels 6.2 to 6.14 keep what is __preempt_count elsewhere. */
-struct pcpu_hot {
-	int preempt_count;
 };
 
 struct bpf_iter__task_file {
