@@ -153,7 +153,6 @@ static __noinline struct flow *flow_make(const struct flow_key *key,
 		NET_COUNT(lost_flows);
 		return NULL;
 	}
-	NET_COUNT(flows_made);
 	return bpf_map_lookup_elem(&flows, key);
 }
 
@@ -264,6 +263,8 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	begins = packet->protocol != PROTO_TCP ||
 		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
+		if (!flow)
+			NET_COUNT(flows_made);
 		flow = flow_make(&key, packet);
 		actions = first_actions(packet);
 	} else {

@@ -53,14 +53,9 @@ class FlowSensor:
         observe: Callable[[FlowObservation], None],
         process: Callable[[ProcessKey], Process | None],
         *,
-        agent: int = 0,
         names: Names = no_names,
     ) -> None:
-        """Prepare; nothing is handed over before `set_wanted`.
-
-        `process` looks a process up, living or not; `agent` is the pid of the daemon itself, of whose own flows it is
-        not told.
-        """
+        """Prepare; nothing is handed over before `set_wanted`. `process` looks a process up, living or not."""
         self._network = network
         self._observe = observe
         self._process = process
@@ -72,10 +67,15 @@ class FlowSensor:
         self._pending = bpf.map("flows_pending", "struct flow_link_key", "struct flow_record")
         self._configs = bpf.map(".data.flow_config", "uint32_t", "struct flow_config")
         self._zero = self._configs.key(0)
-        self._config: Any = self._configs.value({"agent": agent})
+        self._config: Any = self._configs.value()
         self._write()
         self._swept = 0
         network.on("NET_RECORD_FLOW", self._receive)
+
+    def set_agent(self, pid: int) -> None:
+        """Be told nothing of the flows of one process: the daemon itself."""
+        self._config.agent = pid
+        self._write()
 
     def set_wanted(self, wanted: FlowAction) -> None:
         """Be told of flows that gain one of these actions, and of no others."""
@@ -85,7 +85,7 @@ class FlowSensor:
     def take_existing(self) -> None:
         """Take in the sockets that were there before: whose they are, and the flows of those that are connected."""
         for step in (1, 2):
-            self._config["pass"] = step
+            self._config.step = step
             self._write()
             self._network.bpf.iterate("existing_sockets")
 
@@ -123,6 +123,11 @@ class FlowSensor:
                 count += 1
                 self._receive(record)
         return count
+
+    def forgotten(self) -> int:
+        """Return how many flows newer ones have pushed out so far. Goes over all flows."""
+        made = self._network.counters()["flows_made"]
+        return max(0, made - sum(1 for _ in self._flows.entries()))
 
     def _write(self) -> None:
         self._configs.set(self._zero, self._config)
