@@ -27,6 +27,7 @@ class Flowing:
 
     def __init__(self, cgroup: Path, files: FileSensor, sizes: dict[str, int] | None = None) -> None:
         self.cgroup = cgroup
+        self.files = files
         self.seen: list[FlowObservation] = []
         self.children: list[subprocess.Popen[bytes]] = []
         self.network = NetworkSensor(sizes)
