@@ -35,6 +35,8 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     or `importance:` and a pattern."""
     disable: tuple[str, ...] = ()
     """The same, and stronger than `enable`."""
+    lists: dict[str, tuple[Path, ...]] = {}
+    """Lists that users have already, by the name of the recipe whose own entries they add to."""
     times_window_s: _Seconds = 86400.0
     allow_unsafe_owner: bool = False
     """Load recipes that others than root can write: for trials only."""
