@@ -15,7 +15,7 @@ from typing import Any
 from raqib.model.flow import ALL_FLOW_ACTIONS, NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
 from raqib.sensors.files import FileSensor
-from raqib.sensors.flows import FlowSensor, KnownFlow
+from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
 
 DEADLINE_S = 20.0
@@ -74,7 +74,7 @@ class Flowing:
                 found |= one.new
         return found
 
-    def known(self, pid: int) -> list[KnownFlow]:
+    def known(self, pid: int) -> list[FlowObservation]:
         """Return the flows of a process that the kernel remembers."""
         key = next(one.process.key for one in self.seen if one.process.pid == pid)
         return self.sensor.flows(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import astuple
 
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from tests.kernel.net.flowing import Flowing, number, tell
@@ -159,8 +160,8 @@ def test_udp(flowing: Flowing, address: str) -> None:
     assert BOTH_WAYS | INCOMING == flowing.actions(server.pid)
     [flow] = flowing.known(client.pid)
     header = 48 if ":" in address else 28
-    assert (1, 1, header + 5, header + 5) == flow.totals
-    assert ("udp", address, port) == (flow.seen.protocol, flow.seen.remote.address, flow.seen.remote.port)
+    assert (1, 1, header + 5, header + 5) == astuple(flow.traffic)
+    assert ("udp", address, port) == (flow.protocol, flow.remote.address, flow.remote.port)
 
 
 @pytest.mark.parametrize(("version", "address", "request_type"), [(4, "127.0.0.1", 8), (6, "::1", 128)])
@@ -211,11 +212,11 @@ def test_packets_and_bytes(flowing: Flowing) -> None:
     flowing.end(client)
     flowing.end(server)
     [one], [other] = flowing.known(client.pid), flowing.known(server.pid)
-    assert 3_000_000 < one.totals.bytes_out
+    assert 3_000_000 < one.traffic.bytes_out
     # The last acknowledgement may be sent by a socket of the kernel's, which is in the root cgroup only.
-    without = other.totals.packets_in - one.totals.packets_out
+    without = other.traffic.packets_in - one.traffic.packets_out
     assert without in (0, 1)
-    assert one.totals.bytes_out == other.totals.bytes_in - without * 52
+    assert one.traffic.bytes_out == other.traffic.bytes_in - without * 52
     assert one.first_ns <= other.first_ns
 
 
@@ -245,7 +246,7 @@ def test_what_is_not_told_is_known(flowing: Flowing, processes: object) -> None:
 
 def _flows_of(flowing: Flowing, pid: int) -> list[FlowObservation]:
     key = next((key for key in flowing.files.living() if key.pid == pid), None)
-    return [one.seen for one in flowing.sensor.flows(key)] if key else []
+    return flowing.sensor.flows(key) if key else []
 
 
 def test_a_flood_is_counted_and_the_newest_is_seen(make_flowing: Callable[..., Flowing]) -> None:
@@ -267,7 +268,7 @@ def test_a_flood_is_counted_and_the_newest_is_seen(make_flowing: Callable[..., F
     flowing.end(flood)
     assert "127.0.0.3" in [one.remote.address for one in flowing.of(flood.pid)]
     known = flowing.known(flood.pid)
-    assert "127.0.0.3" == known[0].seen.remote.address
+    assert "127.0.0.3" == known[0].remote.address
     assert 0 < len(known) <= room
 
 

@@ -41,8 +41,8 @@ def test_pipeline_with_curl(flowing: Flowing) -> None:
     assert shell.pid != owner.pid
     assert {server.pid, owner.pid} == {one.process.pid for one in flowing.seen}
     [flow] = flowing.known(owner.pid)
-    assert port == flow.seen.remote.port
-    assert len("secret\n") <= flow.totals.bytes_out
+    assert port == flow.remote.port
+    assert len("secret\n") <= flow.traffic.bytes_out
 
 
 def test_server_that_forks(flowing: Flowing) -> None:
@@ -73,7 +73,7 @@ def test_server_that_forks(flowing: Flowing) -> None:
     assert FlowAction.CREATED | FlowAction.INCOMING | FlowAction.ONGOING in flowing.actions(child)
     assert [client.pid] == list({one.process.pid for one in flowing.seen if one.actions & FlowAction.OUTGOING})
     [flow] = flowing.known(child)
-    assert flow.seen.remote == flowing.known(client.pid)[0].seen.local
+    assert flow.remote == flowing.known(client.pid)[0].local
 
 
 def test_children_that_accept(flowing: Flowing) -> None:
@@ -100,7 +100,7 @@ def test_children_that_accept(flowing: Flowing) -> None:
     assert server.stdout is not None
     assert b"accepted\n" == server.stdout.readline()
     flowing.wait(lambda: FlowAction.STARTED in flowing.actions(child))
-    assert [port] == [one.seen.local.port for one in flowing.known(child)]
+    assert [port] == [one.local.port for one in flowing.known(child)]
     tell(client)
     tell(server)
 
@@ -143,7 +143,7 @@ def test_passed_over_a_unix_socket(flowing: Flowing) -> None:
     assert FlowAction.CREATED | FlowAction.OUTGOING | FlowAction.ONGOING in flowing.actions(taker.pid)
     assert FlowAction.ONGOING not in flowing.actions(giver.pid)
     # Both had it.
-    assert flowing.known(giver.pid)[0].seen.local == flowing.known(taker.pid)[0].seen.local
+    assert flowing.known(giver.pid)[0].local == flowing.known(taker.pid)[0].local
 
 
 def test_exits_right_after_sending(flowing: Flowing) -> None:
@@ -196,7 +196,7 @@ def test_in_namespaces_of_its_own(flowing: Flowing) -> None:
     """)
     flowing.end(host)
     assert FlowAction.CREATED | FlowAction.OUTGOING in flowing.actions(host.pid)
-    assert 1 == flowing.known(host.pid)[0].totals.packets_out
+    assert 1 == flowing.known(host.pid)[0].traffic.packets_out
     tell(container)
 
 
@@ -214,7 +214,7 @@ def test_datagrams_belong_to_who_received_last(flowing: Flowing) -> None:
     port, child = number(server), number(server)
     flowing.end(flowing.python('socket(AF_INET, SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1])))', port))
     flowing.wait(lambda: FlowAction.INCOMING in flowing.actions(child))
-    assert [port] == [one.seen.local.port for one in flowing.known(child)]
+    assert [port] == [one.local.port for one in flowing.known(child)]
     flowing.end(server)
 
 
@@ -245,7 +245,7 @@ def test_shared_by_two_that_take_turns(flowing: Flowing) -> None:
     flowing.end(server)
     told = [one.process.pid for one in flowing.seen if one.new & FlowAction.OUTGOING]
     assert [server.pid, child] == sorted(told)
-    assert 100 == flowing.known(child)[0].totals.packets_out
+    assert 100 == flowing.known(child)[0].traffic.packets_out
 
 
 def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) -> None:
