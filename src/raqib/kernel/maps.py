@@ -40,6 +40,16 @@ class Map:
             raise self._library.error(f"map {self.name}: look-up", code)
         return value
 
+    def take(self, key: Any) -> Any | None:
+        """Remove an entry of a hash and return its value, in one step; None if there is none."""
+        value = ffi.new(self._value)
+        code = self._library.calls.bpf_map_lookup_and_delete_elem(self._fd, key, value)
+        if code == -errno.ENOENT:
+            return None
+        if code:
+            raise self._library.error(f"map {self.name}: take out", code)
+        return value
+
     def set(self, key: Any, value: Any, flags: int = 0) -> None:
         """Write a value."""
         code = self._library.calls.bpf_map_update_elem(self._fd, key, value, flags)
