@@ -16,8 +16,8 @@
 #include "net_policy.h"
 #include "net_dns.h"
 #include "net_flows.h"
-#include "net_sockets.h"
 #include "net_destroy.h"
+#include "net_sockets.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -63,7 +63,7 @@ int destroy_forbidden(struct bpf_iter__tcp *ctx)
 	struct sock_common *sk = ctx->sk_common;
 	struct decision decision = {};
 	struct net_address remote = {};
-	struct net_socket *socket = 0;
+	struct net_mark *mark = 0;
 	struct tcp_sock *tcp;
 	__u8 state;
 
@@ -79,12 +79,12 @@ int destroy_forbidden(struct bpf_iter__tcp *ctx)
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (!tcp)
 		return 0;
-	socket = bpf_sk_storage_get(&net_sockets, tcp, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (is_named(socket, &remote, &decision))
+	mark = bpf_sk_storage_get(&net_marks, tcp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (is_named(mark, &remote, &decision))
 		return 0;
 	/* It is the one packet to there that may still leave. */
-	if (socket)
-		socket->dying = 1;
+	if (mark)
+		mark->dying = 1;
 	if (!bpf_sock_destroy(sk))
 		NET_COUNT(destroyed);
 	return 0;

@@ -17,28 +17,22 @@ extern int bpf_sock_destroy(struct sock_common *sk) __ksym;
 
 static __always_inline bool remote_of(struct sock_common *sk, struct net_address *remote)
 {
-	__u32 *words = (void *)remote->bytes;
-
 	if (sk->skc_family == AF_INET) {
 		map_ipv4(remote, sk->skc_daddr);
 		return true;
 	}
 	if (sk->skc_family != AF_INET6)
 		return false;
-	words[0] = sk->skc_v6_daddr.in6_u.u6_addr32[0];
-	words[1] = sk->skc_v6_daddr.in6_u.u6_addr32[1];
-	words[2] = sk->skc_v6_daddr.in6_u.u6_addr32[2];
-	words[3] = sk->skc_v6_daddr.in6_u.u6_addr32[3];
+	BPF_CORE_READ_INTO(remote, sk, skc_v6_daddr);
 	return true;
 }
 
 /* A connection may have been opened to a name that was allowed then. */
-static __always_inline bool is_named(const struct net_socket *socket,
-				     const struct net_address *remote,
+static __always_inline bool is_named(const struct net_mark *mark, const struct net_address *remote,
 				     const struct decision *decision)
 {
-	return socket && decision->source <= NET_BY_RULE &&
-	       socket->named == tag_of(remote, policy_active()->epoch);
+	return mark && decision->source <= NET_BY_RULE &&
+	       mark->named == tag_of(remote, policy_active()->epoch);
 }
 
 #endif

@@ -248,7 +248,7 @@ static __always_inline void flow_add(struct flow *flow, struct __sk_buff *skb,
 static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet *packet,
 				 bool dropped)
 {
-	struct socket_owner *socket;
+	struct net_socket *socket;
 	struct process_key owner;
 	struct flow_key key = {};
 	struct flow *flow;
@@ -257,7 +257,7 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 
 	if (!packet->cookie || !flow_key_of(skb, packet, &key))
 		return;
-	socket = owner_of_packet(skb, packet);
+	socket = socket_of(skb, packet);
 	if (!socket)
 		return;
 	key.net_ns = socket->net_ns;
@@ -286,7 +286,7 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 }
 
 /* Something happened to a socket and its flow other than a packet. */
-static __always_inline void flow_of_socket(const struct socket_owner *socket, __u32 actions)
+static __always_inline void flow_of_socket(const struct net_socket *socket, __u32 actions)
 {
 	struct flow_key key = socket->last;
 	struct process_key owner = socket->owner;
@@ -304,7 +304,7 @@ static __always_inline void flow_of_socket(const struct socket_owner *socket, __
 /* The current process uses the socket: if that is news, its flow is now this process's too. */
 static __noinline void socket_used(__u64 cookie)
 {
-	struct socket_owner *socket = bpf_map_lookup_elem(&socket_owners, &cookie);
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 	struct process_key key = {};
 
 	if (!current_process(&key) || (socket && same_process(&socket->owner, &key)))

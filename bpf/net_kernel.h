@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The few members of the kernel's sockets that the network programs read; see kernel.h. */
+/* The few members of sockets that raqib reads; continues kernel.h. */
 #ifndef RAQIB_NET_KERNEL_H
 #define RAQIB_NET_KERNEL_H
 
@@ -8,10 +8,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct in6_addr {
-	union {
-		__u8 u6_addr8[16];
-		__u32 u6_addr32[4];
-	} in6_u;
+	__u8 bytes[16];
 };
 
 typedef struct {
@@ -59,19 +56,19 @@ struct socket {
 	struct sock *sk;
 };
 
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
 struct tcp_sock;
 
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
 	__u32 uid;
-};
-
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	__u32 fd;
-	struct file *file;
 };
 
 #pragma clang attribute pop

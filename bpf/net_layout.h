@@ -136,8 +136,8 @@ struct net_switch {
 	__u32 off;
 };
 
-/* What is remembered of a socket; each tag is a word, so that it is never half written. */
-struct net_socket {
+/* What the policy remembers of a socket; each tag is a word, so that it is never half written. */
+struct net_mark {
 	__u64 allowed; /* tag of the remote address and the generation that allowed it */
 	__u64 named;   /* tag of the remote address and the policy that allowed it for its name */
 	__u32 dying;   /* its reset may pass */
@@ -220,10 +220,10 @@ struct net_hash_request {
 /* Every failure that the network programs can have, and what else is worth counting. */
 struct net_counters {
 	__u64 lost_records;
-	__u64 lost_flows;
-	__u64 lost_sockets;
 	__u64 lost_learned; /* no room for an address: the answer was dropped if it was denied */
 	__u64 lost_scratch; /* all working memory was in use: as if the message were malformed */
+	__u64 lost_flows;
+	__u64 lost_sockets;
 
 	__u64 unparsed;
 	__u64 records;
@@ -264,7 +264,7 @@ enum flow_action {
 };
 
 /* A socket, by its cookie: whose it is, and its flow (of an unconnected one the latest). */
-struct socket_owner {
+struct net_socket {
 	struct process_key owner; /* zero if nobody knows */
 	__u64 sock;		  /* kernel address, from the first packet on */
 	__u32 net_ns;

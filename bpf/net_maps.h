@@ -18,6 +18,7 @@ __u64 net_learnings SEC(".data.net_learnings");
 /* What nothing else would bring into the object's type information. */
 const struct net_record *net_record_type __attribute__((unused));
 const struct net_drop_domain *net_drop_domain_type __attribute__((unused));
+const struct net_dns_record *net_dns_record_type __attribute__((unused));
 const struct net_rule *net_rule_type __attribute__((unused));
 const struct net_prefix4 *net_prefix4_type __attribute__((unused));
 
@@ -140,7 +141,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct net_socket);
-} net_sockets SEC(".maps");
+	__type(value, struct net_mark);
+} net_marks SEC(".maps");
 
 #endif

@@ -20,8 +20,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
 	__type(key, __u64);
-	__type(value, struct socket_owner);
-} socket_owners SEC(".maps");
+	__type(value, struct net_socket);
+} net_sockets SEC(".maps");
 
 static __always_inline bool same_process(const struct process_key *one,
 					 const struct process_key *other)
@@ -43,21 +43,21 @@ static __always_inline bool current_process(struct process_key *key)
 
 /* The socket belongs to `owner` from now on. The entry is replaced as a whole, so that nobody reads
  * half of a key. Null if the map refuses. */
-static __noinline struct socket_owner *socket_give(__u64 cookie, const struct socket_owner *known,
-						   const struct process_key *owner)
+static __noinline struct net_socket *socket_give(__u64 cookie, const struct net_socket *known,
+						 const struct process_key *owner)
 {
-	struct socket_owner socket = {};
+	struct net_socket socket = {};
 
 	if (known)
 		socket = *known;
 	socket.owner = *owner;
-	if (bpf_map_update_elem(&socket_owners, &cookie, &socket, BPF_ANY))
+	if (bpf_map_update_elem(&net_sockets, &cookie, &socket, BPF_ANY))
 		NET_COUNT(lost_sockets);
-	return bpf_map_lookup_elem(&socket_owners, &cookie);
+	return bpf_map_lookup_elem(&net_sockets, &cookie);
 }
 
 /* The current process uses the socket. */
-static __always_inline struct socket_owner *socket_claim(__u64 cookie, struct socket_owner *socket)
+static __always_inline struct net_socket *socket_claim(__u64 cookie, struct net_socket *socket)
 {
 	struct process_key key = {};
 
@@ -75,7 +75,7 @@ static __always_inline __u32 net_ns_of(struct sock *sk)
 
 /* Learn what the kernel's own structure tells. Only by way of a map its pointer becomes an address
  * that can be read from. */
-static __always_inline void socket_learn(struct socket_owner *socket, struct bpf_sock *pointer)
+static __always_inline void socket_learn(struct net_socket *socket, struct bpf_sock *pointer)
 {
 	struct sock *sk;
 
@@ -90,7 +90,7 @@ static __always_inline void socket_learn(struct socket_owner *socket, struct bpf
  * always do; the kernel's own sockets have no file. A TCP connection also sends by itself, but not
  * while a process holds it.
  */
-static __always_inline bool sent_by_current(const struct socket_owner *socket, __u8 protocol)
+static __always_inline bool sent_by_current(const struct net_socket *socket, __u8 protocol)
 {
 	struct sock *sk = (struct sock *)socket->sock;
 
@@ -100,11 +100,11 @@ static __always_inline bool sent_by_current(const struct socket_owner *socket, _
 }
 
 /* The entry of the packet's socket; null only if the map refuses. */
-static __noinline struct socket_owner *owner_of_packet(struct __sk_buff *skb,
-						       const struct net_packet *packet)
+static __noinline struct net_socket *socket_of(struct __sk_buff *skb,
+					       const struct net_packet *packet)
 {
 	__u64 cookie = packet->cookie;
-	struct socket_owner *socket = bpf_map_lookup_elem(&socket_owners, &cookie);
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 	struct process_key nobody = {};
 	struct bpf_sock *sk;
 
@@ -127,7 +127,7 @@ static __noinline struct socket_owner *owner_of_packet(struct __sk_buff *skb,
 static __always_inline void owner_find(struct __sk_buff *skb, const struct net_packet *packet,
 				       struct process_key *owner)
 {
-	struct socket_owner *socket = owner_of_packet(skb, packet);
+	struct net_socket *socket = socket_of(skb, packet);
 
 	if (socket)
 		*owner = socket->owner;

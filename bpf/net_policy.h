@@ -218,7 +218,7 @@ static __always_inline __u64 tag_of(const struct net_address *address, __u64 gen
 	return (tag ^ tag >> 32) | 1;
 }
 
-static __always_inline struct net_socket *socket_of(struct __sk_buff *skb)
+static __always_inline struct net_mark *mark_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
@@ -227,13 +227,12 @@ static __always_inline struct net_socket *socket_of(struct __sk_buff *skb)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
-	return bpf_sk_storage_get(&net_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	return bpf_sk_storage_get(&net_marks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
 /* A connection that was opened to an allowed name outlives the time to live of its address, but no
  * block and no other policy. */
-static __always_inline bool is_still_named(struct net_socket *socket,
-					   const struct net_packet *packet,
+static __always_inline bool is_still_named(struct net_mark *mark, const struct net_packet *packet,
 					   const struct decision *decision)
 {
 	__u64 tag;
@@ -242,27 +241,26 @@ static __always_inline bool is_still_named(struct net_socket *socket,
 		return false;
 	tag = tag_of(&packet->remote, policy_active()->epoch);
 	if (decision->verdict == NET_ALLOW && decision->source == NET_BY_DOMAIN)
-		socket->named = tag;
-	return socket->named == tag && decision->source <= NET_BY_RULE;
+		mark->named = tag;
+	return mark->named == tag && decision->source <= NET_BY_RULE;
 }
 
 /* True if the packet is to be dropped. That a socket's packets to an address are allowed holds
  * until something changes. */
 static __noinline int judge(struct __sk_buff *skb, const struct net_packet *packet,
-			    struct net_socket *socket, __u64 tag)
+			    struct net_mark *mark, __u64 tag)
 {
 	struct decision decision = {};
 
 	decide(&packet->remote, &decision);
-	if (socket && is_still_named(socket, packet, &decision))
+	if (mark && is_still_named(mark, packet, &decision))
 		decision.verdict = NET_ALLOW;
 	if (decision.verdict != NET_DENY) {
-		if (socket && !decision.end_ns)
-			socket->allowed = tag;
+		if (mark && !decision.end_ns)
+			mark->allowed = tag;
 		return false;
 	}
-	if (socket && socket->dying && packet->direction == NET_EGRESS &&
-	    packet->tcp_flags & TCP_RST)
+	if (mark && mark->dying && packet->direction == NET_EGRESS && packet->tcp_flags & TCP_RST)
 		return false;
 	if (decision.act & NET_ALERT)
 		report_drop(skb, packet, &decision);
@@ -274,16 +272,16 @@ static __noinline int judge(struct __sk_buff *skb, const struct net_packet *pack
 
 static __always_inline bool policy_verdict(struct __sk_buff *skb, const struct net_packet *packet)
 {
-	struct net_socket *socket;
+	struct net_mark *mark;
 	__u64 tag;
 
 	if (net_switch.off || is_indispensable(packet))
 		return false;
 	tag = tag_of(&packet->remote, policy_generation());
-	socket = socket_of(skb);
-	if (socket && socket->allowed == tag)
+	mark = mark_of(skb);
+	if (mark && mark->allowed == tag)
 		return false;
-	return judge(skb, packet, socket, tag);
+	return judge(skb, packet, mark, tag);
 }
 
 #endif

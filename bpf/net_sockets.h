@@ -48,14 +48,14 @@ SEC("cgroup/sock_release")
 int net_sock_release(struct bpf_sock *ctx)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct socket_owner *socket = bpf_map_lookup_elem(&socket_owners, &cookie);
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 
 	/* A TCP connection lives on for a while. */
 	if (!socket || ctx->protocol == PROTO_TCP)
 		return 1;
 	if (socket->last.protocol)
 		flow_of_socket(socket, FLOW_ENDED | FLOW_TERMINATOR);
-	bpf_map_delete_elem(&socket_owners, &cookie);
+	bpf_map_delete_elem(&net_sockets, &cookie);
 	return 1;
 }
 
@@ -93,7 +93,7 @@ SEC("sockops")
 int net_sockops(struct bpf_sock_ops *ops)
 {
 	struct process_key owner = {};
-	struct socket_owner *socket;
+	struct net_socket *socket;
 	struct flow_key key = {};
 	struct bpf_sock *sk;
 	struct flow *flow;
@@ -105,7 +105,7 @@ int net_sockops(struct bpf_sock_ops *ops)
 	if (!sk)
 		return 1;
 	cookie = bpf_get_socket_cookie(ops);
-	socket = bpf_map_lookup_elem(&socket_owners, &cookie);
+	socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 	if (!socket)
 		socket = socket_give(cookie, NULL, &owner);
 	if (!socket)
@@ -154,11 +154,11 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 {
 	__u64 cookie = sk->__sk_common.skc_cookie.counter;
-	struct socket_owner *socket;
+	struct net_socket *socket;
 
 	if (!cookie)
 		return 0;
-	socket = bpf_map_lookup_elem(&socket_owners, &cookie);
+	socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 	if (!socket)
 		return 0;
 	/* The flow that a listener has is one of many. */
@@ -171,7 +171,7 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 			flow_of_socket(socket, FLOW_ENDED);
 	}
 	if (now == STATE_CLOSE)
-		bpf_map_delete_elem(&socket_owners, &cookie);
+		bpf_map_delete_elem(&net_sockets, &cookie);
 	return 0;
 }
 
@@ -297,7 +297,7 @@ static __always_inline bool flow_key_of_sock(struct sock *sk, __u32 net_ns, stru
 }
 
 /* A connection that was there before: which side began is told only where a listener shows it. */
-static __always_inline void existing_flow(struct socket_owner *socket, __u32 actions)
+static __always_inline void existing_flow(struct net_socket *socket, __u32 actions)
 {
 	struct process_key owner = socket->owner;
 	struct flow_key key = socket->last;
@@ -323,7 +323,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct listener_key listener = {};
-	struct socket_owner *known, fresh = {};
+	struct net_socket *known, fresh = {};
 	struct socket *socket;
 	struct sock *sk;
 	__u64 cookie;
@@ -339,7 +339,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	cookie = bpf_get_socket_cookie(sk);
 	state = sk->__sk_common.skc_state;
-	known = bpf_map_lookup_elem(&socket_owners, &cookie);
+	known = bpf_map_lookup_elem(&net_sockets, &cookie);
 	if (flow_config.step == 2) {
 		if (known && known->last.protocol &&
 		    (known->last.protocol == PROTO_UDP || state == STATE_ESTABLISHED))
@@ -362,7 +362,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 		if (!flow_key_of_sock(sk, fresh.net_ns, &fresh.last))
 			__builtin_memset(&fresh.last, 0, sizeof(fresh.last));
 	}
-	bpf_map_update_elem(&socket_owners, &cookie, &fresh, BPF_ANY);
+	bpf_map_update_elem(&net_sockets, &cookie, &fresh, BPF_ANY);
 	return 0;
 }
 

@@ -29,11 +29,21 @@ struct bpf_link *bpf_link__open(const char *path);
 int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__pin(struct bpf_link *link, const char *path);
 int bpf_link__update_program(struct bpf_link *link, struct bpf_program *program);
+int bpf_obj_get(const char *path);
+struct bpf_link_info { __u32 type; __u32 id; __u32 prog_id; __u32 pad; __u64 cgroup_id; __u32 attach_type; __u32 pad2;
+    __u64 more[4]; };
+int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *size);
 int bpf_link__destroy(struct bpf_link *link);
 int bpf_map__fd(const struct bpf_map *map);
 int bpf_map__set_pin_path(struct bpf_map *map, const char *path);
 int bpf_map__set_max_entries(struct bpf_map *map, __u32 entries);
 __u32 bpf_map__max_entries(const struct bpf_map *map);
+struct bpf_map_create_opts {
+    size_t sz; __u32 btf_fd; __u32 btf_key_type_id; __u32 btf_value_type_id; __u32 btf_vmlinux_value_type_id;
+    __u32 inner_map_fd; __u32 map_flags;
+};
+int bpf_map_create(int type, const char *name, __u32 key_size, __u32 value_size, __u32 entries,
+    const struct bpf_map_create_opts *opts);
 int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
 int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_delete_elem(int fd, const void *key);

@@ -63,6 +63,20 @@ class Map:
             raise self._library.error(f"map {self.name}: delete", code)
         return not code
 
+    def walk(self) -> list[Any]:
+        """Return the keys of any kind of map, also of a trie, from key to key: best effort while it changes."""
+        found: list[Any] = []
+        before: Any = ffi.NULL
+        while True:
+            after = ffi.new(self._key)
+            code = self._library.calls.bpf_map_get_next_key(self._fd, before, after)
+            if code == -errno.ENOENT:
+                return found
+            if code:
+                raise self._library.error(f"map {self.name}: next key", code)
+            found.append(after)
+            before = after
+
     def entries(self) -> Iterator[tuple[Any, Any]]:
         """Yield a copy of each key and value of a hash; what stays there meanwhile is yielded exactly once.
 

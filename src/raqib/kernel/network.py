@@ -27,7 +27,7 @@ SOCKET_HOOKS = (
 """The programs that tell whose a socket is, attached to the same cgroup."""
 _USE_TRACES = ("sock_send_length", "sock_recv_length")
 _OLDER_USE_TRACES = ("tcp_rcv_space_adjust",)
-_BTF_KIND_TYPEDEF = 8
+_BTF_KIND_TYPEDEF, _BTF_KIND_FUNC = 8, 12
 
 
 def find_cgroup2() -> Path | None:
@@ -44,24 +44,33 @@ def load_network(
 ) -> BpfObject:
     """Load the network's object; see `BpfObject`."""
     unused = {*_USE_TRACES, *_OLDER_USE_TRACES} - {*use_traces()}
+    if not can_destroy_sockets():
+        unused.add("destroy_forbidden")
     return BpfObject(sizes, name="net", pins=pins, without={*without, *unused})
 
 
 @cache
 def use_traces() -> tuple[str, ...]:
     """Return the programs on tracepoints that tell of sending and receiving on this kernel; 6.3 brought better ones."""
+    found = _known_types(tuple((f"btf_trace_{name}", _BTF_KIND_TYPEDEF) for name in _USE_TRACES))
+    return _USE_TRACES if all(found) else _OLDER_USE_TRACES
+
+
+@cache
+def can_destroy_sockets() -> bool:
+    """Tell whether this kernel lets a program end a connection: since 6.5."""
+    return all(_known_types((("bpf_sock_destroy", _BTF_KIND_FUNC),)))
+
+
+def _known_types(wanted: tuple[tuple[str, int], ...]) -> list[bool]:
     library = Libbpf()
     types = library.calls.btf__load_vmlinux_btf()
     if types == ffi.NULL:
         raise library.error("expected the kernel's types (BTF) to be readable, found")
     try:
-        found = [
-            library.calls.btf__find_by_name_kind(types, f"btf_trace_{name}".encode(), _BTF_KIND_TYPEDEF) > 0
-            for name in _USE_TRACES
-        ]
+        return [library.calls.btf__find_by_name_kind(types, name.encode(), kind) > 0 for name, kind in wanted]
     finally:
         library.calls.btf__free(types)
-    return _USE_TRACES if all(found) else _OLDER_USE_TRACES
 
 
 class CgroupAttachment:

@@ -251,7 +251,7 @@ def _flows_of(flowing: Flowing, pid: int) -> list[FlowObservation]:
 
 def test_a_flood_is_counted_and_the_newest_is_seen(make_flowing: Callable[..., Flowing]) -> None:
     room = 1024
-    flowing = make_flowing({"flows": room, "flow_links": room, "flow_heads": room, "socket_owners": room})
+    flowing = make_flowing({"flows": room, "flow_links": room, "flow_heads": room, "net_sockets": room})
     flowing.start()
     flood = flowing.python("""
         out = socket(AF_INET, SOCK_DGRAM)
