@@ -1,12 +1,13 @@
-"""The compiled eBPF object: opened, sized, loaded, attached, and taken away again."""
+"""The compiled eBPF objects: opened, sized, loaded, attached, and taken away again."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 from raqib.errors import NotPermittedError, RaqibError
@@ -20,10 +21,20 @@ HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_
 
 
 class BpfObject:
-    """All programs and maps. Nothing is pinned: what is attached ends with this process, however that ends."""
+    """All programs and maps of one object. What is not pinned ends with this process, however that ends."""
 
-    def __init__(self, sizes: Mapping[str, int] | None = None) -> None:
-        """Load the object for this processor; `sizes` sets the number of entries (bytes for ring buffers) of maps.
+    def __init__(
+        self,
+        sizes: Mapping[str, int] | None = None,
+        *,
+        name: str = "raqib",
+        pins: Mapping[str, Path] | None = None,
+        without: Collection[str] = (),
+    ) -> None:
+        """Load the object of that name for this processor.
+
+        `sizes` sets the number of entries (bytes for ring buffers) of maps; `pins` tells where maps are pinned, and
+        taken over from if there is one; `without` names programs that are not loaded.
 
         Raises:
             NotPermittedError: this kernel, processor or user may not load it.
@@ -32,27 +43,38 @@ class BpfObject:
         self._stack = ExitStack()
         self.library = Libbpf()
         self.cpus: int = self.library.calls.libbpf_num_possible_cpus()
-        machine = platform.machine()
-        if machine not in ARCHITECTURES:
-            raise NotPermittedError(f"expected a processor of {', '.join(ARCHITECTURES)}, found {machine}")
-        with as_file(files("raqib.kernel").joinpath(f"objects/raqib.{machine}.bpf.o")) as path:
-            if not path.exists():
-                raise RaqibError(f"expected the compiled programs at {path}, found none; build them: make -C bpf")
-            self._object = self.library.calls.bpf_object__open_file(os.fsencode(path), ffi.NULL)
-        if self._object == ffi.NULL:
-            raise self.library.error("cannot open the eBPF object")
+        self._object = self._open(name)
         self._stack.callback(self.library.calls.bpf_object__close, self._object)
+        own = {"scratches": self.cpus + 1} if name == "raqib" else {"dns_scratches": 2 * self.cpus + 1}
         try:
-            for name, entries in {"scratches": self.cpus + 1, **(sizes or {})}.items():
-                code = self.library.calls.bpf_map__set_max_entries(self._map(name), entries)
+            for changed, entries in {**own, **(sizes or {})}.items():
+                code = self.library.calls.bpf_map__set_max_entries(self._map(changed), entries)
                 if code:
-                    raise self.library.error(f"map {name}: cannot have {entries} entries", code)
+                    raise self.library.error(f"map {changed}: cannot have {entries} entries", code)
+            for pinned, path in (pins or {}).items():
+                code = self.library.calls.bpf_map__set_pin_path(self._map(pinned), os.fsencode(path))
+                if code:
+                    raise self.library.error(f"map {pinned}: cannot be pinned at {path}", code)
+            for program in without:
+                self.library.calls.bpf_program__set_autoload(self.program(program), False)
             code = self.library.calls.bpf_object__load(self._object)
             if code:
                 raise self.library.error("cannot load the eBPF programs", code)
         except BaseException:
             self.close()
             raise
+
+    def _open(self, name: str) -> Any:
+        machine = platform.machine()
+        if machine not in ARCHITECTURES:
+            raise NotPermittedError(f"expected a processor of {', '.join(ARCHITECTURES)}, found {machine}")
+        with as_file(files("raqib.kernel").joinpath(f"objects/{name}.{machine}.bpf.o")) as path:
+            if not path.exists():
+                raise RaqibError(f"expected the compiled programs at {path}, found none; build them: make -C bpf")
+            opened = self.library.calls.bpf_object__open_file(os.fsencode(path), ffi.NULL)
+        if opened == ffi.NULL:
+            raise self.library.error("cannot open the eBPF object")
+        return opened
 
     def _map(self, name: str) -> Any:
         found = self.library.calls.bpf_object__find_map_by_name(self._object, name.encode())
@@ -82,6 +104,13 @@ class BpfObject:
         if link == ffi.NULL:
             raise self.library.error(f"cannot attach {name}")
         self._stack.callback(self.library.calls.bpf_link__destroy, link)
+
+    def attach_cgroup(self, name: str, cgroup_fd: int) -> Any:
+        """Attach a program to a cgroup, beside what others attached there; return the link, which the caller ends."""
+        link = self.library.calls.bpf_program__attach_cgroup(self.program(name), cgroup_fd)
+        if link == ffi.NULL:
+            raise self.library.error(f"cannot attach {name} to the cgroup")
+        return link
 
     def iterate(self, name: str) -> None:
         """Run an iterator program over everything that it visits."""

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from raqib.errors import RaqibError
+from raqib.kernel.network import find_cgroup2, load_network
 from raqib.kernel.object import ARCHITECTURES, HOOKS, BpfObject
 
 Verdict = Literal["yes", "no", "unknown"]
@@ -30,7 +31,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def probe_all() -> list[Answer]:
     """Try everything that the agent can use; leaves nothing behind."""
-    return [_processor(), _privileges(), _btf(), *_programs(), _lsm(), _cgroup2(), _pid_namespace()]
+    return [_processor(), _privileges(), _btf(), *_programs(), _network(), _lsm(), _cgroup2(), _pid_namespace()]
 
 
 def _processor() -> Answer:
@@ -79,6 +80,15 @@ def _programs() -> list[Answer]:
         bpf.close()
 
 
+def _network() -> Answer:
+    """Load the network's programs; attaching them waits until something asks for it."""
+    try:
+        load_network().close()
+    except (RaqibError, OSError) as error:
+        return Answer("network programs load", "no", str(error), needed=False)
+    return Answer("network programs load", "yes", needed=False)
+
+
 def _lsm() -> Answer:
     feature = "security hooks (BPF LSM)"
     detail = "not used yet; tracepoints do"
@@ -92,10 +102,8 @@ def _lsm() -> Answer:
 
 
 def _cgroup2() -> Answer:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return Answer("cgroup v2", "yes", fields.split()[4], needed=False)
+    if (mounted := find_cgroup2()) is not None:
+        return Answer("cgroup v2", "yes", str(mounted), needed=False)
     return Answer("cgroup v2", "no", "mount it: mount -t cgroup2 none /sys/fs/cgroup", needed=False)
 
 

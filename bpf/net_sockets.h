@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The hooks that tell who uses a socket and what becomes of it, beside its packets. */
+#ifndef RAQIB_NET_SOCKETS_H
+#define RAQIB_NET_SOCKETS_H
+
+#include "net_flows.h"
+
+#define S_IFMT	 0170000
+#define S_IFSOCK 0140000
+
+#define STATE_ESTABLISHED 1
+#define STATE_FIN_WAIT1	  4
+#define STATE_CLOSE	  7
+#define STATE_CLOSE_WAIT  8
+#define STATE_LISTEN	  10
+
+#if defined(__TARGET_ARCH_x86)
+#define X32_BIT		  0x40000000
+#define CALL_ACCEPT	  43
+#define CALL_ACCEPT4	  288
+#define COMPAT_ACCEPT4	  364
+#define COMPAT_MULTIPLEX  102 /* socketcall(2) */
+#define MULTIPLEX_ACCEPT  5
+#define MULTIPLEX_ACCEPT4 18
+#else
+#define CALL_ACCEPT    202
+#define CALL_ACCEPT4   242
+#define COMPAT_ACCEPT  285
+#define COMPAT_ACCEPT4 366
+#endif
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct listener_key);
+	__type(value, __u8);
+} net_listeners SEC(".maps");
+
+SEC("cgroup/sock_create")
+int net_sock_create(struct bpf_sock *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+SEC("cgroup/sock_release")
+int net_sock_release(struct bpf_sock *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
+
+	/* A TCP connection lives on for a while. */
+	if (!socket || ctx->protocol == PROTO_TCP)
+		return 1;
+	if (socket->last.protocol)
+		flow_of_socket(socket, FLOW_ENDED | FLOW_TERMINATOR);
+	bpf_map_delete_elem(&net_sockets, &cookie);
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int net_connect4(struct bpf_sock_addr *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int net_connect6(struct bpf_sock_addr *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+SEC("cgroup/sendmsg4")
+int net_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+SEC("cgroup/sendmsg6")
+int net_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+/* A connection has been established that nobody has accepted yet: give its socket a cookie and a
+ * flow, so that accept finds both. */
+SEC("sockops")
+int net_sockops(struct bpf_sock_ops *ops)
+{
+	struct process_key owner = {};
+	struct net_socket *socket;
+	struct flow_key key = {};
+	struct bpf_sock *sk;
+	struct flow *flow;
+	__u64 cookie;
+
+	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		return 1;
+	sk = ops->sk;
+	if (!sk)
+		return 1;
+	cookie = bpf_get_socket_cookie(ops);
+	socket = bpf_map_lookup_elem(&net_sockets, &cookie);
+	if (!socket)
+		socket = socket_give(cookie, NULL, &owner);
+	if (!socket)
+		return 1;
+	socket_learn(socket, sk);
+	key.protocol = PROTO_TCP;
+	key.version = 6;
+	key.net_ns = socket->net_ns;
+	key.local_port = ops->local_port;
+	key.remote_port = bpf_ntohl(ops->remote_port);
+	if (ops->family == AF_INET) {
+		map_ipv4(&key.local, ops->local_ip4);
+		map_ipv4(&key.remote, ops->remote_ip4);
+	} else {
+		__u32 *local = (void *)key.local.bytes, *remote = (void *)key.remote.bytes;
+
+		local[0] = ops->local_ip6[0];
+		local[1] = ops->local_ip6[1];
+		local[2] = ops->local_ip6[2];
+		local[3] = ops->local_ip6[3];
+		remote[0] = ops->remote_ip6[0];
+		remote[1] = ops->remote_ip6[1];
+		remote[2] = ops->remote_ip6[2];
+		remote[3] = ops->remote_ip6[3];
+	}
+	if (is_mapped(&key.remote))
+		key.version = 4;
+	socket->last = key;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow)
+		return 1;
+	if (!socket->owner.pid)
+		socket->owner = flow->owner;
+	flow_of_socket(socket, FLOW_STARTED);
+	return 1;
+}
+
+static __always_inline bool is_inet(struct sock *sk)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	return family == AF_INET || family == AF_INET6;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
+{
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
+	struct net_socket *socket;
+
+	if (!cookie)
+		return 0;
+	socket = bpf_map_lookup_elem(&net_sockets, &cookie);
+	if (!socket)
+		return 0;
+	/* The flow that a listener has is one of many. */
+	if (socket->last.protocol == PROTO_TCP && before != STATE_LISTEN) {
+		if (now == STATE_FIN_WAIT1)
+			flow_of_socket(socket, FLOW_TERMINATOR);
+		else if (now == STATE_CLOSE_WAIT)
+			flow_of_socket(socket, FLOW_TERMINATED);
+		else if (now == STATE_CLOSE)
+			flow_of_socket(socket, FLOW_ENDED);
+	}
+	if (now == STATE_CLOSE)
+		bpf_map_delete_elem(&net_sockets, &cookie);
+	return 0;
+}
+
+static __always_inline void sock_used(struct sock *sk)
+{
+	__u64 cookie;
+
+	if (!is_inet(sk))
+		return;
+	cookie = sk->__sk_common.skc_cookie.counter;
+	if (cookie)
+		socket_used(cookie);
+}
+
+/* Since 6.3: whoever sends or receives by whatever call. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send_length, struct sock *sk, int length, int flags)
+{
+	if (length >= 0)
+		sock_used(sk);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int length, int flags)
+{
+	if (length >= 0)
+		sock_used(sk);
+	return 0;
+}
+
+/* In their place before: whoever reads of a TCP connection. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
+{
+	sock_used(sk);
+	return 0;
+}
+
+static __always_inline bool is_accept(struct task_struct *task, struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u32 number = regs->orig_ax;
+
+	if (!(task->thread_info.status & 0x2)) { /* TS_COMPAT */
+		number &= ~X32_BIT;
+		return number == CALL_ACCEPT || number == CALL_ACCEPT4;
+	}
+	if (number == COMPAT_MULTIPLEX) {
+		__u32 call = regs->bx;
+
+		return call == MULTIPLEX_ACCEPT || call == MULTIPLEX_ACCEPT4;
+	}
+	return number == COMPAT_ACCEPT4;
+#else
+	__u32 number = regs->syscallno;
+
+	if (!(task->thread_info.flags & (1 << 22))) /* TIF_32BIT */
+		return number == CALL_ACCEPT || number == CALL_ACCEPT4;
+	return number == COMPAT_ACCEPT || number == COMPAT_ACCEPT4;
+#endif
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(net_accept, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct socket *socket;
+	struct fdtable *fdt;
+	struct file *file = NULL;
+	struct sock *sk;
+	__u64 cookie;
+
+	if (!is_accept(task, regs) || ret < 0)
+		return 0;
+	fdt = BPF_CORE_READ(task, files, fdt);
+	if (!fdt || ret >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(fdt, fd) + ret);
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk)
+		return 0;
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (cookie)
+		socket_used(cookie);
+	return 0;
+}
+
+static __always_inline bool is_zero(const struct net_address *address)
+{
+	const __u64 *words = (const void *)address->bytes;
+
+	return !words[0] && !words[1];
+}
+
+/* The flow of a connected socket; false if it is not connected. */
+static __always_inline bool flow_key_of_sock(struct sock *sk, __u32 net_ns, struct flow_key *key)
+{
+	struct inet_sock *inet = (void *)sk;
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+
+	if (protocol != PROTO_TCP && protocol != PROTO_UDP)
+		return false;
+	key->protocol = protocol;
+	key->net_ns = net_ns;
+	key->version = 6;
+	key->local_port = bpf_ntohs(BPF_CORE_READ(inet, inet_sport));
+	key->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (family == AF_INET) {
+		map_ipv4(&key->local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		map_ipv4(&key->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else {
+		BPF_CORE_READ_INTO(&key->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&key->remote, sk, __sk_common.skc_v6_daddr);
+	}
+	if (is_mapped(&key->remote))
+		key->version = 4;
+	return key->remote_port && !is_zero(&key->remote);
+}
+
+/* A connection that was there before: which side began is told only where a listener shows it. */
+static __always_inline void existing_flow(struct net_socket *socket, __u32 actions)
+{
+	struct process_key owner = socket->owner;
+	struct flow_key key = socket->last;
+	struct listener_key listener = {.net_ns = key.net_ns, .port = key.local_port};
+	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
+
+	if (!flow) {
+		NET_COUNT(flows_made);
+		flow = flow_make(&key, NULL);
+	}
+	if (key.protocol == PROTO_TCP)
+		actions |= bpf_map_lookup_elem(&net_listeners, &listener) ? FLOW_INCOMING
+									  : FLOW_OUTGOING;
+	if (flow)
+		flow_gain(&key, flow, &owner, actions);
+}
+
+/* Run twice at start. Of several processes that share a socket, the one that began last counts:
+ * whoever made it for others seldom uses it. */
+SEC("iter/task_file")
+int existing_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct listener_key listener = {};
+	struct net_socket *known, fresh = {};
+	struct socket *socket;
+	struct sock *sk;
+	__u64 cookie;
+	__u8 state, one = 1;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || !is_inet(sk))
+		return 0;
+	cookie = bpf_get_socket_cookie(sk);
+	state = sk->__sk_common.skc_state;
+	known = bpf_map_lookup_elem(&net_sockets, &cookie);
+	if (flow_config.step == 2) {
+		if (known && known->last.protocol &&
+		    (known->last.protocol == PROTO_UDP || state == STATE_ESTABLISHED))
+			existing_flow(known, known->last.protocol == PROTO_TCP
+						     ? FLOW_STARTED | FLOW_ONGOING
+						     : FLOW_STARTED);
+		return 0;
+	}
+	if (known)
+		fresh = *known;
+	fresh.owner = process_key_of(task);
+	fresh.sock = (__u64)sk;
+	fresh.net_ns = net_ns_of(sk);
+	fresh.user = 1;
+	if (state == STATE_LISTEN) {
+		listener.net_ns = fresh.net_ns;
+		listener.port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		bpf_map_update_elem(&net_listeners, &listener, &one, BPF_ANY);
+	} else if (!fresh.last.protocol) {
+		if (!flow_key_of_sock(sk, fresh.net_ns, &fresh.last))
+			__builtin_memset(&fresh.last, 0, sizeof(fresh.last));
+	}
+	bpf_map_update_elem(&net_sockets, &cookie, &fresh, BPF_ANY);
+	return 0;
+}
+
+#endif
