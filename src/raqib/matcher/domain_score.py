@@ -20,10 +20,12 @@ SYMBOLS: Final = "^abcdefghijklmnopqrstuvwxyz0-"
 STEPS_PER_BIT: Final = 16
 """A byte of the table says how many bits a symbol costs after two others, in such steps."""
 
-_PRIOR_BITS: Final = 11.0
+_PRIOR_BITS: Final = 12.0
 """So much evidence is needed for a score of 50."""
 _STRANGER: Final = 0.04
 """How often a name that people made has a symbol that no words would have there: acronyms, other languages."""
+_SHORTEST: Final = 7
+"""All shorter names are registered by people, many for abbreviations; malware has to find free ones."""
 _LONGEST: Final = 63
 _DICE: Final = (
     ("abcdefghijklmnopqrstuvwxyz", 0.5),
@@ -41,7 +43,7 @@ _PLACE: Final = {symbol: place for place, symbol in enumerate(SYMBOLS)} | dict.f
 def domain_score(name: str) -> int:
     """Return how likely it is, in percent, that the registered label of a name was generated. What is no name has 0."""
     label = registered_label(name)
-    if not label or len(label) > _LONGEST or label.startswith("xn--") or not all(one in _PLACE for one in label):
+    if not _SHORTEST <= len(label) <= _LONGEST or label.startswith("xn--") or not all(one in _PLACE for one in label):
         return 0
     evidence = _word_bits(label) - _dice_bits(label) - _PRIOR_BITS
     return round(100 / (1 + math.exp2(max(-60.0, min(60.0, -evidence)))))

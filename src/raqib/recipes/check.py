@@ -82,14 +82,18 @@ def check_recipe(
     for name_ in FILE_FIELDS if networked else NETWORK_FIELDS:
         if name_ in fields:
             reader.error(fields[name_], f"expected no {name_} beside mechanism {mechanism}")
+    groups = check_groups(reader, fields.get("arbitrary"))
+    network = None
+    if networked and not reader.failed:
+        network = check_network_part(reader, fields, breed, groups, at, lists)
     spec = RecipeSpec(
         info=_info(reader, fields, name, mechanism, builtin),
         mechanism=mechanism,
         breed=breed,
         enabled=reader.boolean(fields.get("enabled"), True),
         file=None if networked else check_file_part(reader, fields, at),
-        network=check_network_part(reader, fields, breed, at, lists) if networked and not reader.failed else None,
-        groups=check_groups(reader, fields.get("arbitrary")),
+        network=network,
+        groups=groups,
         times=check_times(reader, fields.get("times")),
         tests=check_tests(reader, fields.get("tests")),
     )

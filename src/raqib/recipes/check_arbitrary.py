@@ -33,6 +33,12 @@ FACTS: dict[str, FactKind] = {
 }
 """Every fact by its canonical name."""
 
+FLOW_FACTS = frozenset(
+    {"proto", "family", "local", "remote", "any_peers", "local_ports", "remote_ports", "any_ports"}
+    | {"any_peers_and_ports", "remote_domain_score"}
+)
+"""Those that are known of flows only."""
+
 _ALIASES = {f"any_{name}": name for name in FACTS if name.startswith("ancient_")}
 _WHENS: tuple[When, ...] = ("smaller", "bigger", "equal")
 _TESTS = ("pattern", "number", "numbers", "time", "cidr")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from raqib.model.flow import ALL_FLOW_ACTIONS, FLOW_ACTION_NAMES, NO_FLOW_ACTIONS, FlowAction, flow_action_names
-from raqib.recipes.check_arbitrary import network
+from raqib.recipes.check_arbitrary import FLOW_FACTS, network
 from raqib.recipes.diagnostic import shown
 from raqib.recipes.lists import BadListError, Entries, Lists, Read
 from raqib.recipes.networks import DomainMatch
 from raqib.recipes.reader import At, Reader
-from raqib.recipes.spec import Breed, NetworkPart
+from raqib.recipes.spec import Breed, Group, NetworkPart
 
 _KNOWN_ACTIONS = {**FLOW_ACTION_NAMES, "any": ALL_FLOW_ACTIONS}
 _PROTOCOLS = ("tcp", "udp", "icmp", "any")
@@ -38,10 +38,18 @@ NETWORK_FIELDS = (
     "flow_actions_excl",
 )
 
+_NARROWING = frozenset(
+    {"remote_domains_file", "remote_cidrs_file", "local_port", "remote_port"}
+    | {f"{side}_{kind}" for side in ("local", "remote") for kind in ("domains", "cidrs", "ips")}
+)
+"""Without one of these, a recipe is about any peer."""
+
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[^\s/:@.]{1,63}(\.[^\s/:@.]{1,63})*")
 
 
-def check_network_part(reader: Reader, fields: dict[str, At], breed: Breed, whole: At, lists: Lists) -> NetworkPart:
+def check_network_part(
+    reader: Reader, fields: dict[str, At], breed: Breed, groups: Sequence[Group], whole: At, lists: Lists
+) -> NetworkPart:
     """Return what a recipe's fields say about flows; what is wrong is noted in the reader."""
     protocols = tuple(
         word
@@ -66,8 +74,7 @@ def check_network_part(reader: Reader, fields: dict[str, At], breed: Breed, whol
         flow_actions=_flow_actions(reader, fields),
         flow_actions_all=reader.choice(fields.get("flow_actions_how"), ("any", "all")) == "all",
     )
-    expected = {breed, breed.replace("cidrs", "ips"), f"{breed}_file"}
-    if not expected & fields.keys():
+    if not fields.keys() & _NARROWING and not any(item.what in FLOW_FACTS for group in groups for item in group.items):
         reader.warning(whole, f"expected {breed} for the breed of that name, found none: any peer matches")
     return part
 
