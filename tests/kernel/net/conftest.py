@@ -7,16 +7,58 @@ from pathlib import Path
 import pytest
 
 from raqib.kernel.network import find_cgroup2
+from raqib.netpolicy.host import Host
+from tests.kernel.net.enforcing import Enforcer
+from tests.kernel.net.lab import IPV4, IPV6, Lab
+
+CLIENTS_HOST = Host(
+    own=frozenset({bytes([10, 99, 1, 2])}),
+    gateways=frozenset({bytes([10, 99, 1, 1])}),
+    resolvers=frozenset({bytes([10, 99, 2, 2]), bytes.fromhex("fd990002000000000000000000000002")}),
+)
+
+
+def new_cgroup(name: str) -> Path:
+    root = find_cgroup2()
+    if root is None:
+        pytest.skip("needs cgroup v2")
+    made = root / f"raqib-{name}-{os.getpid()}"
+    made.mkdir()
+    return made
 
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A child cgroup of its own, to which programs may be attached."""
-    root = find_cgroup2()
-    if root is None:
-        pytest.skip("needs cgroup v2")
-    made = root / f"raqib-test-{os.getpid()}"
-    made.mkdir()
+    made = new_cgroup("test")
     yield made
-    # What a test put there may take a moment to be gone.
     made.rmdir()
+
+
+@pytest.fixture(scope="session")
+def session_lab() -> Iterator[Lab]:
+    cgroup = new_cgroup("lab")
+    lab = Lab(cgroup)
+    yield lab
+    lab.close()
+    cgroup.rmdir()
+
+
+@pytest.fixture
+def lab(session_lab: Lab) -> Lab:
+    """The network; its DNS server knows names of the web servers."""
+    session_lab.answers(
+        web__test=[["A", IPV4["web"], 300], ["AAAA", IPV6["web"], 300]],
+        web6__test=[["AAAA", IPV6["web6"], 300]],
+    )
+    session_lab.dns.ask("raw", names={})
+    session_lab.dns.ask("queries")
+    return session_lab
+
+
+@pytest.fixture
+def enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The programs on the client's cgroup, with an empty policy."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST)
+    yield made
+    made.close()
