@@ -94,6 +94,8 @@ class NetworkConfig(_Section, frozen=True, kw_only=True):
     """Whose processes they see, with all below it. None: the root of cgroup v2, wherever that is mounted."""
     flow_events: bool = False
     """Print an event when a flow begins, and one when it ends."""
+    resolvers: tuple[str, ...] = ()
+    """Addresses of DNS servers beside those that this host is set to: only the answers of known ones count."""
     ring_bytes: _Count = 4 << 20
     flows: _Count = 32768
     flow_links: _Count = 65536

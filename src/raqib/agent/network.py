@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -26,12 +27,15 @@ from raqib.model.detection import Detection
 from raqib.model.event import Event
 from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
+from raqib.netpolicy.host import read_host
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
 
 _RECORDS_AT_ONCE = 128
+_LOOK_S = 5.0
+"""How often it is looked which resolvers this host is set to."""
 _TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
@@ -94,7 +98,9 @@ class Network:
             raise NotPermittedError("expected cgroup v2, found none; mount it: mount -t cgroup2 none /sys/fs/cgroup")
         sensor = NetworkSensor(network_map_sizes(self._config))
         self._stack.callback(sensor.close)
-        Tables(sensor.bpf).want_answers(True)
+        self._tables = Tables(sensor.bpf)
+        self._tables.want_answers(True)
+        self._look_for_resolvers()
         flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
@@ -130,6 +136,13 @@ class Network:
         if lost != self._lost:
             self._log.warning("the network's records were lost in the kernel", **counters)
             self._lost = lost
+
+        if time.monotonic() - self._looked_at > _LOOK_S:
+            self._look_for_resolvers()
+
+    def _look_for_resolvers(self) -> None:
+        self._looked_at = time.monotonic()
+        self._tables.set_resolvers(read_host(self._config.resolvers).resolvers)
 
     def flows(self, key: ProcessKey) -> list[FlowObservation]:
         """Return the flows of a process, the newest first, as far as the kernel remembers."""
