@@ -153,7 +153,6 @@ static __noinline struct flow *flow_make(const struct flow_key *key,
 		NET_COUNT(lost_flows);
 		return NULL;
 	}
-	NET_COUNT(flows_made);
 	return bpf_map_lookup_elem(&flows, key);
 }
 
@@ -234,13 +233,15 @@ static __always_inline void flow_add(struct flow *flow, struct __sk_buff *skb,
 				     const struct net_packet *packet)
 {
 	__u64 packets = skb->gso_segs ? skb->gso_segs : 1;
+	/* Each packet that this one is cut into has the headers. */
+	__u64 bytes = packet->length + (packets - 1) * packet->payload;
 
 	if (packet->direction == NET_EGRESS) {
 		__sync_fetch_and_add(&flow->totals.packets_out, packets);
-		__sync_fetch_and_add(&flow->totals.bytes_out, packet->length);
+		__sync_fetch_and_add(&flow->totals.bytes_out, bytes);
 	} else {
 		__sync_fetch_and_add(&flow->totals.packets_in, packets);
-		__sync_fetch_and_add(&flow->totals.bytes_in, packet->length);
+		__sync_fetch_and_add(&flow->totals.bytes_in, bytes);
 	}
 }
 
@@ -264,6 +265,8 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	begins = packet->protocol != PROTO_TCP ||
 		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
+		if (!flow)
+			NET_COUNT(flows_made);
 		flow = flow_make(&key, packet);
 		actions = first_actions(packet);
 	} else {

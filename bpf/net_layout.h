@@ -325,7 +325,7 @@ struct flow_record {
 struct flow_config {
 	__u32 wanted; /* 0: nothing */
 	__u32 agent;  /* pid of the daemon itself, which is not told of its own flows */
-	__u32 pass;   /* of existing_sockets: 1 finds owners and listeners, 2 the flows */
+	__u32 step;   /* of existing_sockets: 1 finds owners and listeners, 2 the flows */
 	__u32 zero;
 };
 

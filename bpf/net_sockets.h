@@ -304,8 +304,10 @@ static __always_inline void existing_flow(struct net_socket *socket, __u32 actio
 	struct listener_key listener = {.net_ns = key.net_ns, .port = key.local_port};
 	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
 
-	if (!flow)
+	if (!flow) {
+		NET_COUNT(flows_made);
 		flow = flow_make(&key, NULL);
+	}
 	if (key.protocol == PROTO_TCP)
 		actions |= bpf_map_lookup_elem(&net_listeners, &listener) ? FLOW_INCOMING
 									  : FLOW_OUTGOING;
@@ -338,7 +340,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	cookie = bpf_get_socket_cookie(sk);
 	state = sk->__sk_common.skc_state;
 	known = bpf_map_lookup_elem(&net_sockets, &cookie);
-	if (flow_config.pass == 2) {
+	if (flow_config.step == 2) {
 		if (known && known->last.protocol &&
 		    (known->last.protocol == PROTO_UDP || state == STATE_ESTABLISHED))
 			existing_flow(known, known->last.protocol == PROTO_TCP

@@ -12,7 +12,8 @@ import msgspec
 from raqib.agent.config import Config
 from raqib.agent.rehearsal import Reacted, Rehearsal, show_call
 from raqib.context.event import detect
-from raqib.matcher.explain import Finding, explain
+from raqib.matcher.explain import explain
+from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.trial import Outcome, Turn, run_test, turns
 from raqib.model.detection import Detection
@@ -27,7 +28,7 @@ class TrialReport(msgspec.Struct, frozen=True):
     test: str
     outcome: Outcome
     message: str
-    """Expected and found, if it failed; why, if it was skipped."""
+    """Expected and found, if it failed."""
     matched: bool
     because: str | None
     stages: tuple[Finding, ...]

@@ -16,8 +16,8 @@ from raqib.agent.recording import Recorded
 from raqib.cli.recipe_options import AsJson, ConfigFile, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import stage_lines
 from raqib.errors import RaqibError, UsageError
-from raqib.matcher.explain import Finding
 from raqib.matcher.explain import explain as explain_stages
+from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.model.event import Event
 from raqib.printers.escape import visible

@@ -63,6 +63,15 @@ class Endpoint(msgspec.Struct, frozen=True):
     """What hosts really resolved to the address, latest first, without trailing dot."""
 
 
+class Traffic(msgspec.Struct, frozen=True):
+    """What a flow has carried so far. Bytes count network headers too."""
+
+    packets_in: int = 0
+    packets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
 class FlowObservation(msgspec.Struct, frozen=True):
     """A flow of a process that gained an action."""
 
@@ -84,3 +93,6 @@ class FlowObservation(msgspec.Struct, frozen=True):
     icmp_code: int | None = None
     lost: int = 0
     """Flows of which the kernel side could not keep a record in this process's window."""
+    traffic: Traffic = Traffic()
+    first_ns: int = 0
+    """CLOCK_BOOTTIME at which the flow was first seen; 0 is not known."""

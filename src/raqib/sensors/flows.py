@@ -4,42 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv6Address
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec.structs import replace
 
 from raqib.kernel.layout import ffi
-from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
+from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation, Traffic
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.network import NetworkSensor
 
-Names = Callable[[str], tuple[str, ...]]
-"""Finds what an address was really resolved from, latest first."""
+Names = Callable[[str, int, ProcessKey], tuple[str, ...]]
+"""Finds what an address was really resolved from, latest first, in a network namespace and by a process."""
 
 _TCP, _UDP, _ICMP = 6, 17, 1
 PROTOCOLS = {_TCP: "tcp", _UDP: "udp", _ICMP: "icmp"}
 _MOST_OF_ONE = 1000
 
 
-class Totals(NamedTuple):
-    """What a flow has carried. Bytes count network headers too."""
-
-    packets_in: int = 0
-    packets_out: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-
-
-class KnownFlow(NamedTuple):
-    """A flow as the kernel remembers it."""
-
-    seen: FlowObservation
-    totals: Totals
-    first_ns: int
-    """CLOCK_BOOTTIME at which it was first seen."""
-
-
-def no_names(address: str) -> tuple[str, ...]:
+def no_names(address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
     """Know no names."""
     return ()
 
@@ -53,29 +35,30 @@ class FlowSensor:
         observe: Callable[[FlowObservation], None],
         process: Callable[[ProcessKey], Process | None],
         *,
-        agent: int = 0,
         names: Names = no_names,
     ) -> None:
-        """Prepare; nothing is handed over before `set_wanted`.
-
-        `process` looks a process up, living or not; `agent` is the pid of the daemon itself, of whose own flows it is
-        not told.
-        """
+        """Prepare; nothing is handed over before `set_wanted`. `process` looks a process up, living or not."""
         self._network = network
         self._observe = observe
         self._process = process
         self._names = names
         bpf = network.bpf
         self._flows = bpf.map("flows", "struct flow_key", "struct flow")
+        self._sockets = bpf.map("net_sockets", "uint64_t", "struct net_socket")
         self._heads = bpf.map("flow_heads", "struct process_key", "struct flow_head")
         self._links = bpf.map("flow_links", "struct flow_link_key", "struct flow_link")
         self._pending = bpf.map("flows_pending", "struct flow_link_key", "struct flow_record")
         self._configs = bpf.map(".data.flow_config", "uint32_t", "struct flow_config")
         self._zero = self._configs.key(0)
-        self._config: Any = self._configs.value({"agent": agent})
+        self._config: Any = self._configs.value()
         self._write()
         self._swept = 0
         network.on("NET_RECORD_FLOW", self._receive)
+
+    def set_agent(self, pid: int) -> None:
+        """Be told nothing of the flows of one process: the daemon itself."""
+        self._config.agent = pid
+        self._write()
 
     def set_wanted(self, wanted: FlowAction) -> None:
         """Be told of flows that gain one of these actions, and of no others."""
@@ -85,16 +68,19 @@ class FlowSensor:
     def take_existing(self) -> None:
         """Take in the sockets that were there before: whose they are, and the flows of those that are connected."""
         for step in (1, 2):
-            self._config["pass"] = step
+            self._config.step = step
             self._write()
             self._network.bpf.iterate("existing_sockets")
 
-    def flows(self, key: ProcessKey, most: int = _MOST_OF_ONE) -> list[KnownFlow]:
-        """Return the flows of a process, the newest first, as far as the kernel remembers; `most` are looked at."""
+    def flows(self, key: ProcessKey, most: int = _MOST_OF_ONE) -> list[FlowObservation]:
+        """Return the flows of a process, the newest first, as far as the kernel remembers; `most` are looked at.
+
+        Their time is that of the first packet.
+        """
         raw_key = self._heads.key({"pid": key.pid, "start_ns": key.start_ns})
         head = self._heads.get(raw_key)
         at = head.last if head else 0
-        found: list[KnownFlow] = []
+        found: list[FlowObservation] = []
         visited: set[int] = set()
         process: Process | None = None
         while at and at not in visited and len(visited) < most:
@@ -105,10 +91,22 @@ class FlowSensor:
             flow = self._flows.get(ffi.addressof(link, "key"))
             if flow is not None and flow.id == at:
                 process = process or self._process(key) or Process(key=key)
-                seen = self._observation(link.key, flow, process, FlowAction(flow.actions), NO_FLOW_ACTIONS)
-                found.append(KnownFlow(replace(seen, timestamp_ns=flow.first_ns), _totals(flow.totals), flow.first_ns))
+                found.append(self._observation(link.key, flow, process, flow.first_ns))
             at = link.next
         return found
+
+    def remotes(self, key: ProcessKey) -> tuple[Endpoint, ...]:
+        """Return every remote node in the flows of a process until now, each once, the newest first, without ports."""
+        return tuple(dict.fromkeys(replace(flow.remote, port=0) for flow in self.flows(key)))
+
+    def net_ns_of(self, cookie: int) -> int:
+        """Return the network namespace of a socket, by its cookie; 0 if it is not known any more."""
+        socket = self._sockets.get(self._sockets.key(cookie))
+        return int(socket.net_ns) if socket else 0
+
+    def close(self) -> None:
+        """Want nothing any more: what is pinned may go on without the daemon."""
+        self.set_wanted(NO_FLOW_ACTIONS)
 
     def sweep(self) -> int:
         """Deliver what did not fit into the ring buffer when it happened; return the number of records."""
@@ -124,50 +122,55 @@ class FlowSensor:
                 self._receive(record)
         return count
 
+    def forgotten(self) -> int:
+        """Return how many flows newer ones have pushed out so far. Goes over all flows."""
+        made = self._network.counters()["flows_made"]
+        return max(0, made - sum(1 for _ in self._flows.entries()))
+
     def _write(self) -> None:
         self._configs.set(self._zero, self._config)
 
     def _receive(self, raw: Any) -> None:
         record: Any = ffi.cast("struct flow_record *", raw)
         owner = record.head.process
-        process = _as_of(self._process_of(ProcessKey(owner.pid, owner.start_ns)), record.head.timestamp_ns)
-        seen = self._observation(record.key, record, process, FlowAction(record.actions), FlowAction(record.fresh))
-        self._observe(replace(seen, timestamp_ns=record.head.timestamp_ns, lost=record.head.lost))
+        process = self._process_of(ProcessKey(owner.pid, owner.start_ns))
+        seen = self._observation(
+            record.key, record, _as_of(process, record.head.timestamp_ns), record.head.timestamp_ns
+        )
+        self._observe(replace(seen, new=FlowAction(record.fresh), lost=record.head.lost))
 
     def _process_of(self, key: ProcessKey) -> Process:
         return self._process(key) or Process(key=key)
 
-    def _observation(
-        self, key: Any, flow: Any, process: Process, actions: FlowAction, new: FlowAction
-    ) -> FlowObservation:
-        protocol = PROTOCOLS[key.protocol]
-        is_icmp = protocol == "icmp"
+    def _observation(self, key: Any, flow: Any, process: Process, timestamp_ns: int) -> FlowObservation:
+        """Describe a flow, of a `struct flow` or a `struct flow_record`."""
+        is_icmp = key.protocol == _ICMP
+        totals = flow.totals
+
+        def endpoint(raw: Any, port: int) -> Endpoint:
+            address = address_text(bytes(ffi.buffer(raw.bytes)))
+            return Endpoint(address, 0 if is_icmp else port, self._names(address, key.net_ns, process.key))
+
         return FlowObservation(
             process=process,
-            protocol=protocol,
+            protocol=PROTOCOLS[key.protocol],
             ip_version=key.version,
-            local=self._endpoint(key.local, 0 if is_icmp else key.local_port),
-            remote=self._endpoint(key.remote, 0 if is_icmp else key.remote_port),
-            actions=actions,
-            new=new,
-            timestamp_ns=0,
+            local=endpoint(key.local, key.local_port),
+            remote=endpoint(key.remote, key.remote_port),
+            actions=FlowAction(flow.actions),
+            new=NO_FLOW_ACTIONS,
+            timestamp_ns=timestamp_ns,
             icmp_type=flow.icmp_type if is_icmp else None,
             icmp_code=flow.icmp_code if is_icmp else None,
+            traffic=Traffic(totals.packets_in, totals.packets_out, totals.bytes_in, totals.bytes_out),
+            first_ns=flow.first_ns,
         )
-
-    def _endpoint(self, raw: Any, port: int) -> Endpoint:
-        address = address_text(bytes(ffi.buffer(raw.bytes)))
-        return Endpoint(address, port, self._names(address))
 
 
 def address_text(raw: bytes) -> str:
     """Return 16 bytes as an address: IPv4 if it is mapped into IPv6."""
     address = IPv6Address(raw)
     return str(address.ipv4_mapped or address)
-
-
-def _totals(raw: Any) -> Totals:
-    return Totals(raw.packets_in, raw.packets_out, raw.bytes_in, raw.bytes_out)
 
 
 def _as_of(process: Process, timestamp_ns: int) -> Process:

@@ -21,7 +21,7 @@ def test_nothing_is_wrong() -> None:
 @pytest.mark.parametrize(("spec", "test"), CASES, ids=[f"{spec.name}: {test.name}" for spec, test in CASES])
 def test_own_tests(spec: RecipeSpec, test: RecipeTest) -> None:
     result = run_test(spec, test)
-    assert result.outcome == ("passed" if spec.file is not None else "skipped"), result.message
+    assert "passed" == result.outcome, result.message
 
 
 @pytest.mark.parametrize("spec", BUILTIN.recipes, ids=lambda spec: spec.name)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from raqib.matcher import KnownLineage
-from raqib.matcher.explain import Finding, explain
+from raqib.matcher.explain import explain
+from raqib.matcher.finding import Finding
 from raqib.model.actions import FileAction
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
