@@ -15,6 +15,11 @@ SHORT_S = 0.25
 OPEN: dict[str, socket.socket] = {}
 
 
+def outcome(error: Exception) -> str:
+    """A connection whose address becomes forbidden while it is made is not left to wait."""
+    return "unreachable" if isinstance(error, TimeoutError | ConnectionAbortedError) else type(error).__name__
+
+
 def family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
@@ -28,7 +33,7 @@ def tcp(address: str, port: int = 80, timeout_s: float = SHORT_S, mapped: bool =
             made.sendall(b"hello")
             return made.recv(16).decode()
         except OSError as error:
-            return type(error).__name__
+            return outcome(error)
 
 
 def udp(address: str, port: int = 80, timeout_s: float = SHORT_S, connected: bool = False, size: int = 5) -> str:
@@ -45,7 +50,7 @@ def udp(address: str, port: int = 80, timeout_s: float = SHORT_S, connected: boo
         try:
             return made.recv(65535)[:5].decode()
         except OSError as error:
-            return type(error).__name__
+            return outcome(error)
 
 
 def ping(address: str, timeout_s: float = SHORT_S) -> bool:
@@ -119,6 +124,8 @@ def resolve(
                 made.send(message)
                 return addresses_in(made.recv(65535))
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # What is closed must not be sent again and again behind our back.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             framed = struct.pack("!H", len(message)) + message
             if split:
                 made.sendall(framed[:2])
@@ -128,7 +135,7 @@ def resolve(
             (length,) = struct.unpack("!H", made.recv(2, socket.MSG_WAITALL))
             return addresses_in(made.recv(length, socket.MSG_WAITALL))
         except (OSError, struct.error) as error:
-            return type(error).__name__
+            return outcome(error)
 
 
 def race(name: str, tries: int, server: str = "10.99.2.2", port: int = 80) -> dict[str, int]:

@@ -62,3 +62,19 @@ def enforcer(lab: Lab) -> Iterator[Enforcer]:
     made = Enforcer(lab.cgroup, CLIENTS_HOST)
     yield made
     made.close()
+
+
+@pytest.fixture
+def short_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, where an address is denied no longer than its time to live."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, shortest_denial_ns=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guarded_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, with a protected network."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, protected=("203.0.113.7",))
+    yield made
+    made.close()
