@@ -18,6 +18,7 @@ from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
+from raqib.agent.network import Network
 from raqib.agent.outcome import Outcomes
 from raqib.agent.reload import Reloader
 from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
@@ -30,6 +31,7 @@ from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
@@ -121,11 +123,15 @@ class Agent:
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
             self._matcher = Matcher(self._compiled, window_s=self._config.recipes.times_window_s)
-            self._use(prepare(self._compiled))
+            prepared = prepare(self._compiled)
             self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
             stack.callback(self._sensor.close)
+            self._network = self._make_network(prepared)
+            stack.callback(self._network.close)
+            self._use(prepared)
             self._sensor.set_policy(policy_of(self._compiled))
             self._sensor.start()
+            self._network.start()
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
@@ -139,6 +145,18 @@ class Agent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
+
+    def _make_network(self, prepared: Prepared) -> Network:
+        return Network(
+            self._config.network,
+            prepared,
+            self._sensor,
+            environments=self._environments,
+            shadows=self._shadows,
+            window_s=self._config.recipes.times_window_s,
+            report=self._report,
+            tell=self._print,
+        )
 
     @contextlib.asynccontextmanager
     async def _reloading(self, library: Library) -> AsyncIterator[None]:
@@ -155,6 +173,7 @@ class Agent:
         """Put another set of recipes in force, as a whole. What was counted and reported stays."""
         # What has happened until now is judged by the recipes of then.
         self._consume()
+        self._network.consume(None)
         before = self._prepared
         self._use(prepared)
         try:
@@ -162,6 +181,7 @@ class Agent:
         except Exception:
             self._use(before)
             raise
+        self._network.replace(prepared)
 
     def _use(self, prepared: Prepared) -> None:
         self._prepared = prepared
@@ -214,19 +234,21 @@ class Agent:
             if lost != lost_before:
                 self._log.warning("accesses were lost in the kernel", **counters)
                 lost_before = lost
+            self._network.sweep()
 
     def _observe(self, seen: FileObservation) -> None:
         seen = self._environments.of_observation(seen)
         lineage = Lineage(self._environments.finder(self._sensor.process))
-        accessed: list[Accessed] | None = None  # looked up once, however many recipes match
+        around: tuple[list[Accessed], list[FlowObservation]] | None = None  # looked up once, however many match
         for match in self._matcher.match(seen, lineage):
             recipe = match.recipe.info
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue
-            if accessed is None:
-                accessed = self._sensor.accessed(seen.process.key)
-            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note))
+            if around is None:
+                around = self._sensor.accessed(seen.process.key), self._network.flows(seen.process.key)
+            accessed, flows = around
+            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note, flows))
 
     def _report(self, detection: Detection) -> None:
         matched_ns = boottime_ns()

@@ -87,6 +87,23 @@ class SensorsConfig(_Section, frozen=True, kw_only=True):
     """How often what did not fit into the ring buffer is looked for."""
 
 
+class NetworkConfig(_Section, frozen=True, kw_only=True):
+    """The network's programs, which are loaded only if something asks for them; sizes as of the sensors."""
+
+    cgroup: Path | None = None
+    """Whose processes they see, with all below it. None: the root of cgroup v2, wherever that is mounted."""
+    flow_events: bool = False
+    """Print an event when a flow begins, and one when it ends."""
+    resolvers: tuple[str, ...] = ()
+    """Addresses of DNS servers beside those that this host is set to: only the answers of known ones count."""
+    ring_bytes: _Count = 4 << 20
+    flows: _Count = 32768
+    flow_links: _Count = 65536
+    flow_heads: _Count = 16384
+    flows_pending: _Count = 16384
+    sockets: _Count = 32768
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """All settings."""
 
@@ -98,6 +115,7 @@ class Config(_Section, frozen=True, kw_only=True):
     printers: PrintersConfig = PrintersConfig()
     reactions: ReactionsSection = ReactionsSection()
     sensors: SensorsConfig = SensorsConfig()
+    network: NetworkConfig = NetworkConfig()
 
 
 def load_config(path: Path | None) -> Config:
@@ -129,7 +147,7 @@ def _hint(message: str) -> str:
     found = re.search(r"unknown field `(.+?)`", message)
     if not found:
         return ""
-    sections = (Config, RecipesConfig, PrintersConfig, ReactionsSection, SensorsConfig)
+    sections = (Config, RecipesConfig, PrintersConfig, ReactionsSection, SensorsConfig, NetworkConfig)
     known = [name for section in sections for name in section.__struct_fields__]
     near = difflib.get_close_matches(found.group(1), known, n=1)
     return f"; did you mean {near[0]}?" if near else ""

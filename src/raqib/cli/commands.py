@@ -64,6 +64,9 @@ def run(
     data_dir: Annotated[Path | None, typer.Option(help="Data store and ledger.")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Where raqib's own log goes; default: standard error.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    cgroup: Annotated[
+        Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
+    ] = None,
     allow_unsafe_owner: Annotated[
         bool,
         typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: for trials only."),
@@ -91,6 +94,7 @@ def run(
         reactions=msgspec.structs.replace(settings.reactions, dry_run=settings.reactions.dry_run or dry_run),
         data_dir=data_dir or settings.data_dir,
         log_file=log_file or settings.log_file,
+        network=msgspec.structs.replace(settings.network, cgroup=cgroup or settings.network.cgroup),
     )
     configure(settings.log_file)
     library = Library(chosen)

@@ -49,7 +49,7 @@ class Block(msgspec.Struct, frozen=True):
 class Blocks:
     """May be used from any thread."""
 
-    def __init__(self, tables: Tables, guards: Guards, on_forbidden: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, tables: Tables, guards: Guards, on_forbidden: Callable[[], object] = lambda: None) -> None:
         """`on_forbidden` is called whenever something has become forbidden that was not."""
         self._tables = tables
         self._guards = guards

@@ -44,6 +44,7 @@ class FlowSensor:
         self._names = names
         bpf = network.bpf
         self._flows = bpf.map("flows", "struct flow_key", "struct flow")
+        self._sockets = bpf.map("net_sockets", "uint64_t", "struct net_socket")
         self._heads = bpf.map("flow_heads", "struct process_key", "struct flow_head")
         self._links = bpf.map("flow_links", "struct flow_link_key", "struct flow_link")
         self._pending = bpf.map("flows_pending", "struct flow_link_key", "struct flow_record")
@@ -97,6 +98,15 @@ class FlowSensor:
     def remotes(self, key: ProcessKey) -> tuple[Endpoint, ...]:
         """Return every remote node in the flows of a process until now, each once, the newest first, without ports."""
         return tuple(dict.fromkeys(replace(flow.remote, port=0) for flow in self.flows(key)))
+
+    def net_ns_of(self, cookie: int) -> int:
+        """Return the network namespace of a socket, by its cookie; 0 if it is not known any more."""
+        socket = self._sockets.get(self._sockets.key(cookie))
+        return int(socket.net_ns) if socket else 0
+
+    def close(self) -> None:
+        """Want nothing any more: what is pinned may go on without the daemon."""
+        self.set_wanted(NO_FLOW_ACTIONS)
 
     def sweep(self) -> int:
         """Deliver what did not fit into the ring buffer when it happened; return the number of records."""

@@ -1,71 +1,80 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from raqib.kernel.network import find_cgroup2
-from raqib.sensors.files import FileSensor
-from tests.kernel.net.flowing import Flowing
+from raqib.netpolicy.host import Host
+from tests.kernel.net.enforcing import Enforcer
+from tests.kernel.net.lab import IPV4, IPV6, Lab
+
+CLIENTS_HOST = Host(
+    own=frozenset({bytes([10, 99, 1, 2])}),
+    gateways=frozenset({bytes([10, 99, 1, 1])}),
+    resolvers=frozenset({bytes([10, 99, 2, 2]), bytes.fromhex("fd990002000000000000000000000002")}),
+)
+
+
+def new_cgroup(name: str) -> Path:
+    root = find_cgroup2()
+    if root is None:
+        pytest.skip("needs cgroup v2")
+    made = root / f"raqib-{name}-{os.getpid()}"
+    made.mkdir()
+    return made
 
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A child cgroup of its own, to which programs may be attached."""
-    root = find_cgroup2()
-    if root is None:
-        pytest.skip("needs cgroup v2")
-    made = root / f"raqib-test-{os.getpid()}"
-    made.mkdir()
+    made = new_cgroup("test")
     yield made
-    remove_cgroup(made)
-
-
-def remove_cgroup(cgroup: Path) -> None:
-    """What a test put there may take a moment to be gone."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            cgroup.rmdir()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    made.rmdir()
 
 
 @pytest.fixture(scope="session")
-def processes() -> Iterator[FileSensor]:
-    """Knows the processes."""
-    sensor = FileSensor(lambda seen: None)
-    try:
-        sensor.start()
-        yield sensor
-    finally:
-        sensor.close()
+def session_lab() -> Iterator[Lab]:
+    cgroup = new_cgroup("lab")
+    lab = Lab(cgroup)
+    yield lab
+    lab.close()
+    cgroup.rmdir()
 
 
 @pytest.fixture
-def make_flowing(cgroup: Path, processes: FileSensor) -> Iterator[Callable[..., Flowing]]:
-    """Makes a flow sensor with maps of the given sizes, not started."""
-    made: list[Flowing] = []
-
-    def make(sizes: dict[str, int] | None = None) -> Flowing:
-        made.append(Flowing(cgroup, processes, sizes))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+def lab(session_lab: Lab) -> Lab:
+    """The network; its DNS server knows names of the web servers."""
+    session_lab.answers(
+        web__test=[["A", IPV4["web"], 300], ["AAAA", IPV6["web"], 300]],
+        web6__test=[["AAAA", IPV6["web6"], 300]],
+    )
+    session_lab.dns.ask("raw", names={})
+    session_lab.dns.ask("queries")
+    return session_lab
 
 
 @pytest.fixture
-def flowing(make_flowing: Callable[..., Flowing]) -> Flowing:
-    """A flow sensor that runs."""
-    one = make_flowing()
-    one.start()
-    return one
+def enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The programs on the client's cgroup, with an empty policy."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def short_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, where an address is denied no longer than its time to live."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, shortest_denial_ns=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def guarded_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, with a protected network."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, protected=("203.0.113.7",))
+    yield made
+    made.close()

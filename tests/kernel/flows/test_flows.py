@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import astuple
 
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
-from tests.kernel.net.flowing import Flowing, number, tell
+from tests.kernel.flows.flowing import Flowing, number, tell
 
 CREATED, STARTED, ONGOING, ENDED = FlowAction.CREATED, FlowAction.STARTED, FlowAction.ONGOING, FlowAction.ENDED
 INGRESS, EGRESS = FlowAction.INGRESS, FlowAction.EGRESS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raqib.model.flow import FlowAction
-from tests.kernel.net.flowing import Flowing, number, tell
+from tests.kernel.flows.flowing import Flowing, number, tell
 
 SERVER = """
     server = create_server(("127.0.0.1", 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from raqib.model.process import ProcessKey
 from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
+from tests.cgroups import enter
 
 DEADLINE_S = 20.0
 PRELUDE = "import os, socket, struct, sys, time\nfrom socket import *\n"
@@ -39,13 +39,12 @@ class Flowing:
 
     def spawn(self, *command: str | Path, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         """Start a program in the cgroup; its standard input and output are pipes."""
-        procs = self.cgroup / "cgroup.procs"
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=pass_fds,
-            preexec_fn=lambda: procs.write_text(str(os.getpid())) and None,
+            preexec_fn=lambda: enter(self.cgroup),
         )
         self.children.append(child)
         return child
