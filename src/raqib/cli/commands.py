@@ -67,6 +67,7 @@ def run(
     cgroup: Annotated[
         Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
     ] = None,
+    policy: Annotated[Path | None, typer.Option(help="A network policy, in place of the configuration's.")] = None,
     allow_unsafe_owner: Annotated[
         bool,
         typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: for trials only."),
@@ -94,7 +95,9 @@ def run(
         reactions=msgspec.structs.replace(settings.reactions, dry_run=settings.reactions.dry_run or dry_run),
         data_dir=data_dir or settings.data_dir,
         log_file=log_file or settings.log_file,
-        network=msgspec.structs.replace(settings.network, cgroup=cgroup or settings.network.cgroup),
+        network=msgspec.structs.replace(
+            settings.network, cgroup=cgroup or settings.network.cgroup, policy=policy or settings.network.policy
+        ),
     )
     configure(settings.log_file)
     library = Library(chosen)

@@ -98,6 +98,11 @@ class Pins:
         with contextlib.suppress(OSError):
             self.root.rmdir()
 
+    def remove_unattached(self) -> None:
+        """Take away what is pinned if no program is: what was begun and failed."""
+        if self.directory.is_dir() and not any(self.directory.glob(f"{_LINK}*")):
+            self.remove()
+
     def switch_off(self) -> None:
         """Let the programs decide nothing any more, also those of a daemon that runs; then take everything away."""
         path = self.maps()[".data.net_switch"]
