@@ -16,6 +16,7 @@ from raqib.agent.config import PrinterName
 from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
+from raqib.cli import blocks as blocks_commands
 from raqib.cli import check as check_command
 from raqib.cli import demo as demo_command
 from raqib.cli import doctor as doctor_command
@@ -146,5 +147,5 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     raise typer.Exit(doctor_command.doctor(as_json=json))
 
 
-for _module in (explain_command, recipes_commands, record_command, replay_command, test_command):
+for _module in (blocks_commands, explain_command, recipes_commands, record_command, replay_command, test_command):
     _module.register(app)

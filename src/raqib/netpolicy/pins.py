@@ -13,7 +13,7 @@ from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.layout import ffi
 from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.maps import Map
-from raqib.kernel.network import NETWORK_HOOKS
+from raqib.kernel.network import NETWORK_HOOKS, load_network
 from raqib.kernel.object import BpfObject
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
@@ -71,6 +71,19 @@ class Pins:
     def exist(self) -> bool:
         """Whether there is a policy in force here, with or without a daemon."""
         return (self.directory / "net_blocks").exists()
+
+    def open(self) -> BpfObject:
+        """Open what is in force, to look and to change, without attaching anything.
+
+        Raises:
+            RaqibError: no network policy is in force.
+        """
+        if not self.exist:
+            raise RaqibError(
+                f"expected a network policy in force below {self.root}, found none; "
+                "enable one: network_policy: in the configuration, or network: {enforce: true}"
+            )
+        return load_network(pins=self.maps(), only=("hash_name", "destroy_forbidden"))
 
     def maps(self) -> dict[str, Path]:
         """Return where each map is pinned."""
