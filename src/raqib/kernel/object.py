@@ -152,6 +152,18 @@ class BpfObject:
             raise self.library.error(f"cannot run {name}", code)
         return int(ffi.cast("int32_t", opts.retval))
 
+    def judge_packet(self, name: str, frame: bytes) -> tuple[int, int]:
+        """Run a program on an Ethernet frame that exists nowhere else; return its result and its nanoseconds."""
+        opts: Any = ffi.new("struct bpf_test_run_opts *")
+        data = ffi.from_buffer(frame)
+        opts.sz = ffi.sizeof("struct bpf_test_run_opts")
+        opts.data_in = data
+        opts.data_size_in = len(frame)
+        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        if code:
+            raise self.library.error(f"cannot run {name}", code)
+        return int(opts.retval), int(opts.duration)
+
     def close(self) -> None:
         """Detach and unload everything."""
         self._stack.close()
