@@ -30,11 +30,12 @@ class BpfObject:
         name: str = "raqib",
         pins: Mapping[str, Path] | None = None,
         without: Collection[str] = (),
+        only: Collection[str] | None = None,
     ) -> None:
         """Load the object of that name for this processor.
 
         `sizes` sets the number of entries (bytes for ring buffers) of maps; `pins` tells where maps are pinned, and
-        taken over from if there is one; `without` names programs that are not loaded.
+        taken over from if there is one; `without` names programs that are not loaded, `only` those that are.
 
         Raises:
             NotPermittedError: this kernel, processor or user may not load it.
@@ -55,8 +56,9 @@ class BpfObject:
                 code = self.library.calls.bpf_map__set_pin_path(self._map(pinned), os.fsencode(path))
                 if code:
                     raise self.library.error(f"map {pinned}: cannot be pinned at {path}", code)
-            for program in without:
-                self.library.calls.bpf_program__set_autoload(self.program(program), False)
+            for program in self._programs():
+                if program in without or (only is not None and program not in only):
+                    self.library.calls.bpf_program__set_autoload(self.program(program), False)
             code = self.library.calls.bpf_object__load(self._object)
             if code:
                 raise self.library.error("cannot load the eBPF programs", code)
@@ -81,6 +83,16 @@ class BpfObject:
         if found == ffi.NULL:
             raise RaqibError(f"expected a map {name!r} in the eBPF object, found none")
         return found
+
+    def _programs(self) -> list[str]:
+        found: list[str] = []
+        program = ffi.NULL
+        while True:
+            program = self.library.calls.bpf_object__next_program(self._object, program)
+            if program == ffi.NULL:
+                return found
+            raw: Any = ffi.string(self.library.calls.bpf_program__name(program))
+            found.append(raw.decode())
 
     def program(self, name: str) -> Any:
         """Return the program of that name."""
@@ -139,6 +151,18 @@ class BpfObject:
         if code:
             raise self.library.error(f"cannot run {name}", code)
         return int(ffi.cast("int32_t", opts.retval))
+
+    def judge_packet(self, name: str, frame: bytes) -> tuple[int, int]:
+        """Run a program on an Ethernet frame that exists nowhere else; return its result and its nanoseconds."""
+        opts: Any = ffi.new("struct bpf_test_run_opts *")
+        data = ffi.from_buffer(frame)
+        opts.sz = ffi.sizeof("struct bpf_test_run_opts")
+        opts.data_in = data
+        opts.data_size_in = len(frame)
+        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        if code:
+            raise self.library.error(f"cannot run {name}", code)
+        return int(opts.retval), int(opts.duration)
 
     def close(self) -> None:
         """Detach and unload everything."""

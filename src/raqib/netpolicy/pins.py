@@ -13,7 +13,7 @@ from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.layout import ffi
 from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.maps import Map
-from raqib.kernel.network import NETWORK_HOOKS
+from raqib.kernel.network import NETWORK_HOOKS, load_network
 from raqib.kernel.object import BpfObject
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
@@ -72,6 +72,19 @@ class Pins:
         """Whether there is a policy in force here, with or without a daemon."""
         return (self.directory / "net_blocks").exists()
 
+    def open(self) -> BpfObject:
+        """Open what is in force, to look and to change, without attaching anything.
+
+        Raises:
+            RaqibError: no network policy is in force.
+        """
+        if not self.exist:
+            raise RaqibError(
+                f"expected a network policy in force below {self.root}, found none; "
+                "enable one: network_policy: in the configuration, or network: {enforce: true}"
+            )
+        return load_network(pins=self.maps(), only=("hash_name", "destroy_forbidden"))
+
     def maps(self) -> dict[str, Path]:
         """Return where each map is pinned."""
         return {name: self.directory / name.rpartition(".")[2] for name in _MAPS}
@@ -97,6 +110,11 @@ class Pins:
         place.rmdir()
         with contextlib.suppress(OSError):
             self.root.rmdir()
+
+    def remove_unattached(self) -> None:
+        """Take away what is pinned if no program is: what was begun and failed."""
+        if self.directory.is_dir() and not any(self.directory.glob(f"{_LINK}*")):
+            self.remove()
 
     def switch_off(self) -> None:
         """Let the programs decide nothing any more, also those of a daemon that runs; then take everything away."""

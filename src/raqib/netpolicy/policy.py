@@ -12,7 +12,7 @@ from raqib.netpolicy.drops import Drop, Source, decode_drop
 from raqib.netpolicy.guards import Guards, cut_off
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
-from raqib.netpolicy.spec import DomainRule, PolicySpec
+from raqib.netpolicy.spec import DomainRule, PolicySpec, Verdict
 from raqib.netpolicy.tables import DROP_INTERVAL_NS, SHORTEST_DENIAL_NS, Tables
 
 _EPOCHS = 4
@@ -33,11 +33,13 @@ class NetworkPolicy:
     ) -> None:
         """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked."""
         self._host = host
-        self.tables = Tables(bpf, drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
+        self.tables = Tables(bpf)
+        self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
         self.reaper = Reaper(bpf)
         self.reaper.start()
         self.blocks = Blocks(self.tables, Guards(host, protected), self.reaper.request)
         self._epochs: dict[int, tuple[PolicySpec, dict[int, DomainRule]]] = {}
+        self._verdicts: dict[str, Verdict] = {}
         self._epoch = self.tables.config().policies[self.tables.config().active].epoch
         self.refresh()
 
@@ -55,6 +57,7 @@ class NetworkPolicy:
             )
         self._epoch += 1
         self._epochs[self._epoch] = policy, self.tables.load(policy, self._epoch)
+        self._verdicts = {rule.domain: rule.policy for rule in policy.domains}
         for old in sorted(self._epochs)[:-_EPOCHS]:
             del self._epochs[old]
         self.reaper.request()
@@ -86,6 +89,17 @@ class NetworkPolicy:
                 return f"domain: {domain.domain}, policy: {domain.policy}" if domain else "a rule of an earlier policy"
             case "block" | "domain_block":
                 return self._describe_block(source, rule)
+
+    def denies(self, name: str) -> bool:
+        """Tell whether a name must not be resolved, by the policy last put in force and the blocks."""
+        policy, _ = self._epochs.get(self._epoch, (PolicySpec(), {}))
+        blocked = {one.target for one in self.blocks.list() if one.kind == "domain"}
+        labels = name.lower().rstrip(".").split(".")
+        above = [".".join(labels[at:]) for at in range(len(labels))]
+        if not blocked.isdisjoint(above):
+            return True
+        verdicts = (self._verdicts[domain] for domain in above if domain in self._verdicts)
+        return next(verdicts, policy.resolve_policy) == "deny"
 
     def _describe_block(self, source: Source, rule: int) -> str:
         for one in self.blocks.list():

@@ -41,14 +41,8 @@ def wire_name(domain: str) -> bytes:
 class Tables:
     """Reads and writes the maps; what comes into force does so as a whole."""
 
-    def __init__(
-        self,
-        bpf: BpfObject,
-        *,
-        drop_interval_ns: int = DROP_INTERVAL_NS,
-        shortest_denial_ns: int = SHORTEST_DENIAL_NS,
-    ) -> None:
-        """Take over what the maps hold, if they have been used before."""
+    def __init__(self, bpf: BpfObject) -> None:
+        """Only look: nothing is changed."""
         self._bpf = bpf
         self._library = bpf.library
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
@@ -58,15 +52,20 @@ class Tables:
         self.domain_blocks: Map = bpf.map("net_domain_blocks", "uint64_t", "struct net_domain_block")
         self.learned: Map = bpf.map("net_learned", "struct net_address", "struct net_learned")
         self._zero = self._config.key(0)
+
+    def prepare(
+        self, *, drop_interval_ns: int = DROP_INTERVAL_NS, shortest_denial_ns: int = SHORTEST_DENIAL_NS
+    ) -> None:
+        """Let the programs work with what the maps hold; maps that were never used hold an empty policy."""
         config = self.config()
         if not config.siphash_key[0]:
-            config.siphash_key[0], config.siphash_key[1] = secrets.randbits(64), secrets.randbits(64)
+            config.siphash_key[0], config.siphash_key[1] = secrets.randbits(64) | 1, secrets.randbits(64)
             for policy in config.policies:
                 policy.cidr_default = policy.resolve_default = _VERDICTS["allow"]
                 policy.cidr_mode = _MODE_BITS["both"]
         config.drop_interval_ns = drop_interval_ns
         config.shortest_denial_ns = shortest_denial_ns
-        config.dns_scratches = 2 * bpf.cpus
+        config.dns_scratches = 2 * self._bpf.cpus
         self._config.set(self._zero, config)
         self.changed(off=False)
 
