@@ -90,6 +90,7 @@ class FlowSensor:
                 break
             flow = self._flows.get(ffi.addressof(link, "key"))
             if flow is not None and flow.id == at:
+                self._add_of_socket(link.key, flow)
                 process = process or self._process(key) or Process(key=key)
                 found.append(self._observation(link.key, flow, process, flow.first_ns))
             at = link.next
@@ -138,6 +139,14 @@ class FlowSensor:
             record.key, record, _as_of(process, record.head.timestamp_ns), record.head.timestamp_ns
         )
         self._observe(replace(seen, new=FlowAction(record.fresh), lost=record.head.lost))
+
+    def _add_of_socket(self, key: Any, flow: Any) -> None:
+        """Add what the flow's socket has counted and not yet handed on."""
+        socket = self._sockets.get(self._sockets.key(flow.cookie))
+        if socket is None or bytes(ffi.buffer(ffi.addressof(socket, "last"))) != bytes(ffi.buffer(ffi.addressof(key))):
+            return
+        for name in Traffic.__struct_fields__:
+            setattr(flow.totals, name, getattr(flow.totals, name) + getattr(socket.totals, name))
 
     def _process_of(self, key: ProcessKey) -> Process:
         return self._process(key) or Process(key=key)

@@ -220,6 +220,51 @@ def test_packets_and_bytes(flowing: Flowing) -> None:
     assert one.first_ns <= other.first_ns
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_packets_and_bytes_while_it_goes_on(flowing: Flowing, protocol: str) -> None:
+    """What is counted at the socket is counted, too; another owner does not change it."""
+    pair = flowing.python(
+        """
+        if sys.argv[1] == "tcp":
+            server = create_server(("127.0.0.1", 0))
+            one = create_connection(server.getsockname())
+            other, _ = server.accept()
+        else:
+            one, other = socket(AF_INET, SOCK_DGRAM), socket(AF_INET, SOCK_DGRAM)
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            one.connect(other.getsockname())
+            other.connect(one.getsockname())
+        def talk():
+            for _ in range(1500):
+                one.send(b"x" * 10)
+                other.recv(10)
+                other.send(b"y" * 20)
+                one.recv(20)
+        talk()
+        child = os.fork()
+        if child == 0:
+            talk()
+            print(os.getpid(), flush=True)
+            sys.stdin.readline()
+            os._exit(0)
+        os.wait()
+        """,
+        protocol,
+    )
+    child = number(pair)
+    flowing.wait(lambda: flowing.of(child) != [])
+    one, other = sorted(flowing.known(child), key=lambda flow: flow.actions & OUTGOING, reverse=True)
+    assert (one.traffic.packets_out, one.traffic.bytes_out) == (other.traffic.packets_in, other.traffic.bytes_in)
+    assert (one.traffic.packets_in, one.traffic.bytes_in) == (other.traffic.packets_out, other.traffic.bytes_out)
+    if protocol == "udp":
+        assert (3000, 3000, 3000 * 48, 3000 * 38) == astuple(one.traffic)
+    else:
+        assert 3000 * 62 <= one.traffic.bytes_out
+    tell(pair)
+    flowing.end(pair)
+
+
 def test_only_what_is_wanted_is_told(flowing: Flowing) -> None:
     flowing.sensor.set_wanted(ENDED)
     server = flowing.python(SERVER, "127.0.0.1", "client")
