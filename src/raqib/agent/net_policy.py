@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ class PolicyKeeper:
         self._mark: tuple[int, ...] | None = None
         self._refreshed = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         self._busy = threading.Lock()
         self._closed = False
         self._log = structlog.get_logger()
@@ -130,6 +131,8 @@ class PolicyKeeper:
             if time.monotonic() - self._refreshed >= _REFRESH_S:
                 self._refreshed = time.monotonic()
                 self.policy.refresh()
+                late = list(self.policy.unreported())
+                self._loop.call_soon_threadsafe(self._tell_all, late)
 
     def close(self) -> None:
         """Stop looking; what is in force stays so."""
@@ -141,7 +144,13 @@ class PolicyKeeper:
         self.policy.reaper.request()
 
     def _dropped(self, raw: Any) -> None:
-        drop = self.policy.decode(raw)
+        self._tell_of(self.policy.decode(raw))
+
+    def _tell_all(self, drops: Iterable[Drop]) -> None:
+        for drop in drops:
+            self._tell_of(drop)
+
+    def _tell_of(self, drop: Drop) -> None:
         seen = self._flow(drop)
         shared: tuple[str, ...] = ()
         if drop.source in ("domain", "domain_block"):

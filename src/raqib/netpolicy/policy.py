@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from raqib.errors import UsageError
 from raqib.kernel.object import BpfObject
+from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import Blocks
-from raqib.netpolicy.drops import Drop, Source, decode_drop
+from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
 from raqib.netpolicy.guards import Guards, cut_off
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
@@ -34,6 +35,8 @@ class NetworkPolicy:
         """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked."""
         self._host = host
         self.tables = Tables(bpf)
+        self._drop_interval_ns = drop_interval_ns
+        self._drops = bpf.map("net_drops", "struct net_drop_key", "struct net_drop_count")
         self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
         self.reaper = Reaper(bpf)
         self.reaper.start()
@@ -70,6 +73,15 @@ class NetworkPolicy:
     def decode(self, raw: Any) -> Drop:
         """Return what a `struct net_record *` of a drop says."""
         return decode_drop(raw, self.describe)
+
+    def unreported(self) -> Iterator[Drop]:
+        """Yield what was counted, but not told because it was told of shortly before, and count it anew."""
+        for key, value in self._drops.entries():
+            if value.unreported and boottime_ns() - value.reported_ns >= self._drop_interval_ns:
+                yield decode_count(key, value, self.describe)
+                # What is counted between reading and writing is lost: it is a count, not a record.
+                value.unreported, value.reported_ns = 0, boottime_ns()
+                self._drops.set(key, value)
 
     def describe(self, source: Source, rule: int, epoch: int) -> str:
         """Return a rule in words."""

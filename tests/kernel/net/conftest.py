@@ -41,6 +41,7 @@ def lab(session_lab: Lab) -> Lab:
     )
     session_lab.dns.ask("raw", names={})
     session_lab.dns.ask("queries")
+    session_lab.dns.ask("pieces", size=1 << 20)
     return session_lab
 
 
@@ -64,5 +65,13 @@ def short_enforcer(lab: Lab) -> Iterator[Enforcer]:
 def guarded_enforcer(lab: Lab) -> Iterator[Enforcer]:
     """The same, with a protected network."""
     made = Enforcer(lab.cgroup, CLIENTS_HOST, protected=("203.0.113.7",))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def eager_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, where the same thing is told again after a moment."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, drop_interval_ns=100_000_000)
     yield made
     made.close()
