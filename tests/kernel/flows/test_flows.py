@@ -8,7 +8,10 @@ import pytest
 from msgspec.structs import astuple
 
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
+from raqib.netpolicy.host import Host
+from raqib.netpolicy.policy import NetworkPolicy
 from tests.kernel.flows.flowing import Flowing, number, tell
+from tests.kernel.net.enforcing import spec
 
 CREATED, STARTED, ONGOING, ENDED = FlowAction.CREATED, FlowAction.STARTED, FlowAction.ONGOING, FlowAction.ENDED
 INGRESS, EGRESS = FlowAction.INGRESS, FlowAction.EGRESS
@@ -356,3 +359,25 @@ def test_what_does_not_fit_anywhere_is_counted(make_flowing: Callable[..., Flowi
     """)
     flowing.end(late)
     assert 0 == flowing.of(late.pid)[0].lost
+
+
+def test_what_a_policy_drops_was_tried_and_has_not_left(flowing: Flowing) -> None:
+    policy = NetworkPolicy(flowing.network.bpf, Host)
+    try:
+        policy.use(spec("cidr_mode: enforce\nrules:\n  - {cidr: 127.0.0.9/32, policy: deny}"))
+        sender = flowing.python("""
+            out = socket(AF_INET, SOCK_DGRAM)
+            out.sendto(b"x", ("127.0.0.9", 9))
+            out.sendto(b"x", ("127.0.0.8", 9))
+        """)
+        flowing.end(sender)
+    finally:
+        policy.close()
+    denied, allowed = (
+        next(one for one in flowing.known(sender.pid) if one.remote.address == address)
+        for address in ("127.0.0.9", "127.0.0.8")
+    )
+    assert CREATED | STARTED | OUTGOING == denied.actions
+    assert (0, 0, 0, 0) == astuple(denied.traffic)
+    assert EGRESS in allowed.actions
+    assert (0, 1, 0, 29) == astuple(allowed.traffic)
