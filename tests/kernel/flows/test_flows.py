@@ -318,6 +318,8 @@ def test_a_flood_is_counted_and_the_newest_is_seen(make_flowing: Callable[..., F
     known = flowing.known(flood.pid)
     assert "127.0.0.3" == known[0].remote.address
     assert 0 < len(known) <= room
+    key = known[0].process.key
+    assert ["127.0.0.3", "127.0.0.2"] == [one.address for one in flowing.sensor.remotes(key)]
 
 
 def test_what_does_not_fit_the_ring_is_delivered_later(make_flowing: Callable[..., Flowing]) -> None:

@@ -13,6 +13,7 @@ SERVER = """
     server = create_server(("127.0.0.1", 0))
     print(server.getsockname()[1], flush=True)
     peer, _ = server.accept()
+    print(0, flush=True)
     while peer.recv(1 << 16):
         pass
 """
@@ -294,6 +295,8 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
         port,
     )
     local = number(client)
+    # Before it is accepted, a connection is nobody's.
+    assert 0 == number(server)
     flowing.start()
     flowing.sensor.take_existing()
     flowing.wait(lambda: {server.pid, client.pid} <= {one.process.pid for one in flowing.seen})
