@@ -105,7 +105,6 @@ struct file {
 	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
-	void *private_data;
 };
 
 struct fdtable {

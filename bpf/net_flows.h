@@ -130,9 +130,11 @@ static __noinline void flow_tell(const struct flow_key *key, struct flow *flow,
 static __always_inline void flow_gain(const struct flow_key *key, struct flow *flow,
 				      const struct process_key *owner, __u32 actions)
 {
-	__u32 before = __sync_fetch_and_or(&flow->actions, actions);
+	bool news = actions & ~flow->actions;
 
-	if ((actions & ~before) || !same_process(owner, &flow->owner))
+	if (news)
+		news = actions & ~__sync_fetch_and_or(&flow->actions, actions);
+	if (news || !same_process(owner, &flow->owner))
 		flow_tell(key, flow, owner);
 }
 

@@ -3,8 +3,9 @@
  * Which process a socket belongs to: the one that used it last. Who creates, connects or accepts a
  * socket uses it, and so does who sends or receives on it; so it does not matter whether it was
  * made, inherited over fork, or passed over a Unix socket. A connection that nobody has accepted
- * yet belongs to its listener's process. A packet that comes in proves nothing: it is taken up in
- * whichever process happened to run. Before kernel 6.3, receiving datagrams does not count as use.
+ * yet belongs to its listener's process, also after an accept that does not ask for the peer, until
+ * somebody sends or receives. A packet that comes in proves nothing: it is taken up in whichever
+ * process happened to run. Before kernel 6.3, receiving datagrams does not count as use.
  */
 #ifndef RAQIB_NET_OWNER_H
 #define RAQIB_NET_OWNER_H

@@ -5,29 +5,11 @@
 
 #include "net_flows.h"
 
-#define S_IFMT	 0170000
-#define S_IFSOCK 0140000
-
 #define STATE_ESTABLISHED 1
 #define STATE_FIN_WAIT1	  4
 #define STATE_CLOSE	  7
 #define STATE_CLOSE_WAIT  8
 #define STATE_LISTEN	  10
-
-#if defined(__TARGET_ARCH_x86)
-#define X32_BIT		  0x40000000
-#define CALL_ACCEPT	  43
-#define CALL_ACCEPT4	  288
-#define COMPAT_ACCEPT4	  364
-#define COMPAT_MULTIPLEX  102 /* socketcall(2) */
-#define MULTIPLEX_ACCEPT  5
-#define MULTIPLEX_ACCEPT4 18
-#else
-#define CALL_ACCEPT    202
-#define CALL_ACCEPT4   242
-#define COMPAT_ACCEPT  285
-#define COMPAT_ACCEPT4 366
-#endif
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -87,8 +69,23 @@ int net_sendmsg6(struct bpf_sock_addr *ctx)
 	return 1;
 }
 
+/* Accepting a connection asks for its peer, unless it is told not to. */
+SEC("cgroup/getpeername4")
+int net_getpeername4(struct bpf_sock_addr *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+SEC("cgroup/getpeername6")
+int net_getpeername6(struct bpf_sock_addr *ctx)
+{
+	socket_used(bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
 /* A connection has been established that nobody has accepted yet: give its socket a cookie and a
- * flow, so that accept finds both. */
+ * flow, so that accepting finds both. */
 SEC("sockops")
 int net_sockops(struct bpf_sock_ops *ops)
 {
@@ -177,89 +174,27 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 
 static __always_inline void sock_used(struct sock *sk)
 {
-	__u64 cookie;
+	__u64 cookie = sk->__sk_common.skc_cookie.counter;
 
-	if (!is_inet(sk))
-		return;
-	cookie = sk->__sk_common.skc_cookie.counter;
 	if (cookie)
 		socket_used(cookie);
 }
 
-/* Since 6.3: whoever sends or receives by whatever call. */
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_send_length, struct sock *sk, int length, int flags)
-{
-	if (length >= 0)
-		sock_used(sk);
-	return 0;
-}
-
+/* Since 6.3: whoever receives, by whatever call. Of a connection, whoever tried to. */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int length, int flags)
 {
-	if (length >= 0)
+	if (is_inet(sk) && (length >= 0 || sk->sk_protocol == PROTO_TCP))
 		sock_used(sk);
 	return 0;
 }
 
-/* In their place before: whoever reads of a TCP connection. */
+/* In its place before: whoever reads of a TCP connection. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	sock_used(sk);
-	return 0;
-}
-
-static __always_inline bool is_accept(struct task_struct *task, struct pt_regs *regs)
-{
-#if defined(__TARGET_ARCH_x86)
-	__u32 number = regs->orig_ax;
-
-	if (!(task->thread_info.status & 0x2)) { /* TS_COMPAT */
-		number &= ~X32_BIT;
-		return number == CALL_ACCEPT || number == CALL_ACCEPT4;
-	}
-	if (number == COMPAT_MULTIPLEX) {
-		__u32 call = regs->bx;
-
-		return call == MULTIPLEX_ACCEPT || call == MULTIPLEX_ACCEPT4;
-	}
-	return number == COMPAT_ACCEPT4;
-#else
-	__u32 number = regs->syscallno;
-
-	if (!(task->thread_info.flags & (1 << 22))) /* TIF_32BIT */
-		return number == CALL_ACCEPT || number == CALL_ACCEPT4;
-	return number == COMPAT_ACCEPT || number == COMPAT_ACCEPT4;
-#endif
-}
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(net_accept, struct pt_regs *regs, long ret)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct socket *socket;
-	struct fdtable *fdt;
-	struct file *file = NULL;
-	struct sock *sk;
-	__u64 cookie;
-
-	if (!is_accept(task, regs) || ret < 0)
-		return 0;
-	fdt = BPF_CORE_READ(task, files, fdt);
-	if (!fdt || ret >= BPF_CORE_READ(fdt, max_fds))
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(fdt, fd) + ret);
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return 0;
-	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk)
-		return 0;
-	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (cookie)
-		socket_used(cookie);
+	if (is_inet(sk))
+		sock_used(sk);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ class AgentProcess:
 
     def __init__(self, directory: Path, number: int, cgroup: Path, arguments: list[str]) -> None:
         self.directory = directory
+        self.cgroup = cgroup
         self.data_dir = directory / "data"
         self.log = directory / f"raqib{number}.log"
         self.stderr = directory / f"stderr{number}"

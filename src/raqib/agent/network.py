@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -36,6 +37,8 @@ from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
 
 _RECORDS_AT_ONCE = 128
+_LOOK_S = 10.0
+"""How often it is looked which resolvers this host is set to."""
 _TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
@@ -115,11 +118,11 @@ class Network:
             )
             self._stack.callback(self._keeper.close)
             self._keeper.load()
-        tables = Tables(sensor.bpf)
+        self._tables = Tables(sensor.bpf)
         if pins is None:
-            tables.prepare()
-            tables.set_resolvers(read_host(self._config.resolvers).resolvers)
-        tables.want_answers(True)
+            self._tables.prepare()
+            self._look_for_resolvers()
+        self._tables.want_answers(True)
         flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
@@ -150,6 +153,8 @@ class Network:
             return
         if self._keeper is not None:
             self._keeper.look()
+        elif time.monotonic() - self._looked_at >= _LOOK_S:
+            self._look_for_resolvers()
         if count := self._flows.sweep():
             self._log.warning("records of flows were late: the ring buffer was full", flows=count)
         counters = self._sensor.counters()
@@ -157,6 +162,10 @@ class Network:
         if lost != self._lost:
             self._log.warning("the network's records were lost in the kernel", **counters)
             self._lost = lost
+
+    def _look_for_resolvers(self) -> None:
+        self._looked_at = time.monotonic()
+        self._tables.set_resolvers(read_host(self._config.resolvers).resolvers)
 
     @property
     def blocks(self) -> Blocks | None:

@@ -17,6 +17,7 @@ from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.trial import Outcome, Turn, run_test, turns
 from raqib.model.detection import Detection
+from raqib.model.flow import FlowObservation
 from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
 
 
@@ -82,7 +83,8 @@ def _detection(recipe: RecipeSpec, turn: Turn, note: str) -> Detection:
     """Return the detection; whatever the recipe's mode, a test wants to see its reactions."""
     info = msgspec.structs.replace(recipe.info, mode="dry_react")
     seen = turn.observation
-    return detect(info, seen, turn.ancestors, [(seen.path, seen.actions)], note)
+    accessed = [] if isinstance(seen, FlowObservation) else [(seen.path, seen.actions)]
+    return detect(info, seen, turn.ancestors, accessed, note)
 
 
 def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:

@@ -138,6 +138,8 @@ def _entry(line: bytes, shift_ns: int) -> Recorded:
         process=_moved(observation.process, shift_ns),
         timestamp_ns=observation.timestamp_ns + shift_ns,
     )
+    if isinstance(moved, FlowObservation) and moved.first_ns:
+        moved = replace(moved, first_ns=moved.first_ns + shift_ns)
     return Recorded(moved, tuple(_moved(one, shift_ns) for one in ancestors))
 
 

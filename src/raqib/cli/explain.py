@@ -84,7 +84,7 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     name = event.metadata.name if event is not None else entries[0].recipe
     recipe = next((one for one in _load(settings) if one.name == name), None)
     stages: list[Finding] = []
-    if event is not None and recipe is not None and event.file is not None:
+    if event is not None and recipe is not None and (event.file is not None or event.flow is not None):
         stages = _stages(recipe, observation_of(event))
     if as_json:
         answer: dict[str, Any] = {"uuid": uuid, "recipe": name, "stages": stages, "events": events, "ledger": entries}

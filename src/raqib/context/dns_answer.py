@@ -15,13 +15,16 @@ import dns.exception
 import dns.name
 import dns.wire
 
-MAX_RECORDS: Final = 512
+MAX_RECORDS: Final = 128
+MAX_ADDRESSES: Final = 256
+"""Of one answer; more are not told."""
 MAX_ALIASES: Final = 16
 """Longer chains end here: resolvers follow fewer."""
 
 _HEADER: Final = "!HHHHHH"
 _RESPONSE, _OPCODE, _RCODE = 0x8000, 0x7800, 0x000F
 _IN: Final = 1
+_POINTER: Final = 0xC0
 _A, _CNAME, _AAAA, _SVCB, _HTTPS = 1, 5, 28, 64, 65
 _IPV4_HINT, _IPV6_HINT = 4, 6
 
@@ -47,14 +50,33 @@ class Answer(NamedTuple):
 class _Records:
     """The records of an answer that say where a name leads, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, parser: dns.wire.Parser) -> None:
+        self._parser = parser
+        self._pointed: dict[int, str] = {}
         self.aliases: dict[str, tuple[str, int]] = {}
         self.addresses: dict[str, list[tuple[str, int]]] = {}
+        self.count = 0
+
+    def name(self) -> str:
+        """Read a name. What a pointer leads to is read once: the longest names cost most."""
+        parser = self._parser
+        head = parser.wire[parser.current : parser.current + 2]
+        pointer = int.from_bytes(head, "big") if len(head) == 2 and head[0] >= _POINTER else 0
+        if pointer in self._pointed:
+            parser.get_uint16()
+            return self._pointed[pointer]
+        text = _name(parser)
+        if pointer:
+            self._pointed[pointer] = text
+        return text
 
     def alias(self, name: str, target: str, ttl_s: int) -> None:
         self.aliases.setdefault(name, (target, ttl_s))
 
     def address(self, name: str, raw: bytes, ttl_s: int) -> None:
+        if self.count >= MAX_ADDRESSES:
+            return
+        self.count += 1
         address = IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         self.addresses.setdefault(name, []).append((str(mapped or address), ttl_s))
@@ -71,7 +93,7 @@ def parse_answer(payload: bytes) -> Answer | None:
         parser.get_struct("!HH")
     except dns.exception.DNSException:
         return None
-    known = _Records()
+    known = _Records(parser)
     try:
         for _ in range(min(records, MAX_RECORDS)):
             _record(parser, known)
@@ -85,7 +107,7 @@ def _name(parser: dns.wire.Parser) -> str:
 
 
 def _record(parser: dns.wire.Parser, known: _Records) -> None:
-    name = _name(parser)
+    name = known.name()
     kind, class_, ttl_s, length = parser.get_struct("!HHIH")
     if ttl_s >= 1 << 31:
         ttl_s = 0  # RFC 2181: as if it were none
@@ -93,7 +115,7 @@ def _record(parser: dns.wire.Parser, known: _Records) -> None:
         if class_ == _IN and (kind, length) in ((_A, 4), (_AAAA, 16)):
             known.address(name, parser.get_remaining(), ttl_s)
         elif class_ == _IN and kind == _CNAME:
-            known.alias(name, _name(parser), ttl_s)
+            known.alias(name, known.name(), ttl_s)
         elif class_ == _IN and kind in (_SVCB, _HTTPS):
             _service(parser, name, ttl_s, known)
         else:
@@ -103,7 +125,7 @@ def _record(parser: dns.wire.Parser, known: _Records) -> None:
 def _service(parser: dns.wire.Parser, name: str, ttl_s: int, known: _Records) -> None:
     """Read where a service is (RFC 9460): browsers connect to the addresses that it hints at."""
     priority = parser.get_uint16()
-    target = _name(parser)
+    target = known.name()
     if priority == 0 and target not in ("", "."):
         known.alias(name, target, ttl_s)
     while parser.remaining():

@@ -78,6 +78,8 @@ class NameCache:
     def take(self, payload: bytes, asker: ProcessKey, net_ns: int, timestamp_ns: int) -> Answer | None:
         """Learn from a DNS message that a process received; return it as read, None if it is no answer.
 
+        A namespace of 0 is not known: what is heard there counts in all.
+
         A stub resolver on this host receives the answer first, then who asked it: both are askers, the latter the last.
         """
         answer = parse_answer(payload)
@@ -96,18 +98,24 @@ class NameCache:
 
         If the process itself asked, only what it asked for: the same address may have other names for others.
         """
-        entries = list(self._entries((net_ns, address)))
+        entries = list(self._around(net_ns, address))
         own = [entry for entry in entries if process in entry.askers] if process is not None else []
         names = dict.fromkeys(name for entry in own or entries for name in entry.names)
         return tuple(names)[:MAX_NAMES]
 
     def askers(self, address: str, net_ns: int = 0) -> tuple[ProcessKey, ...]:
         """Return the processes that got an address by asking, the latest first."""
-        return tuple(dict.fromkeys(asker for entry in self._entries((net_ns, address)) for asker in entry.askers))
+        return tuple(dict.fromkeys(asker for entry in self._around(net_ns, address) for asker in entry.askers))
 
     def forget(self, process: ProcessKey) -> None:
         """Let a process that has ended count no more; what it asked for stays until its time is up."""
         self._asked.pop(process, None)
+
+    def _around(self, net_ns: int, address: str) -> Iterator[_Entry]:
+        """Yield what is known in a namespace, then what was heard in one that is not known."""
+        yield from self._entries((net_ns, address))
+        if net_ns:
+            yield from self._entries((0, address))
 
     def _entries(self, place: _Place) -> Iterator[_Entry]:
         """Yield what is known and not out of date, the latest first."""

@@ -22,10 +22,12 @@ SOCKET_HOOKS = (
     "net_connect6",
     "net_sendmsg4",
     "net_sendmsg6",
+    "net_getpeername4",
+    "net_getpeername6",
     "net_sockops",
 )
 """The programs that tell whose a socket is, attached to the same cgroup."""
-_USE_TRACES = ("sock_send_length", "sock_recv_length")
+_USE_TRACES = ("sock_recv_length",)
 _OLDER_USE_TRACES = ("tcp_rcv_space_adjust",)
 _BTF_KIND_TYPEDEF, _BTF_KIND_FUNC = 8, 12
 
@@ -55,7 +57,7 @@ def load_network(
 
 @cache
 def use_traces() -> tuple[str, ...]:
-    """Return the programs on tracepoints that tell of sending and receiving on this kernel; 6.3 brought better ones."""
+    """Return the programs on tracepoints that tell of receiving on this kernel; 6.3 brought a better one."""
     found = _known_types(tuple((f"btf_trace_{name}", _BTF_KIND_TYPEDEF) for name in _USE_TRACES))
     return _USE_TRACES if all(found) else _OLDER_USE_TRACES
 

@@ -188,7 +188,7 @@ class Endpoint(_Part):
 
     address: str | None = None
     name: str | None = None
-    names: list[str] = []
+    names: list[str] | UnsetType = UNSET
     port: int | None = None
 
 

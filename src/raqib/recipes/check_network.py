@@ -9,7 +9,7 @@ from raqib.model.flow import ALL_FLOW_ACTIONS, FLOW_ACTION_NAMES, NO_FLOW_ACTION
 from raqib.recipes.check_arbitrary import FLOW_FACTS, network
 from raqib.recipes.diagnostic import shown
 from raqib.recipes.lists import BadListError, Entries, Lists, Read
-from raqib.recipes.networks import DomainMatch
+from raqib.recipes.networks import DomainMatch, normal
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import Breed, Group, NetworkPart
 
@@ -93,11 +93,12 @@ def _cidrs(reader: Reader, fields: dict[str, At], side: str) -> tuple[str, ...]:
 def _domains(reader: Reader, at: At | None) -> tuple[str, ...]:
     result = []
     for text, place in reader.texts(at):
-        name = text.strip(".").lower()
-        if _DOMAIN.fullmatch(name):
+        name = normal(text)
+        if _DOMAIN.fullmatch(name) and "*" not in name:
             result.append(name)
-        else:
-            reader.error(place, f"expected a domain name as example.org, found {shown(text)}")
+            continue
+        hint = "; all below a name is meant by the type suffix" if "*" in name else ""
+        reader.error(place, f"expected a domain name as example.org, found {shown(text)}{hint}")
     return tuple(result)
 
 

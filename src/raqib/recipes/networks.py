@@ -7,6 +7,7 @@ its number among those of the same prefix length.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from array import array
 from bisect import bisect_left
@@ -171,8 +172,12 @@ class NetworkIndex:
 
 
 def normal(name: str) -> str:
-    """Return a host's name in the form in which names are compared."""
-    return name.strip(".").lower()
+    """Return a name of a host in the form in which names are compared: as DNS has it, lower case, no last dot."""
+    plain = name.strip(".").lower()
+    if not plain.isascii():
+        with contextlib.suppress(UnicodeError):
+            return plain.encode("idna").decode("ascii")
+    return plain
 
 
 def parts(name: str, match: DomainMatch, most_labels: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from raqib.kernel.network import SOCKET_HOOKS, CgroupAttachment, load_network, u
 from raqib.kernel.object import BpfObject
 from raqib.kernel.ring import Ring
 
-_TRACES = ("inet_sock_set_state", "net_accept")
+_TRACES = ("inet_sock_set_state",)
 
 Handle = Callable[[Any], None]
 """Gets a `struct net_record *`, valid only during the call."""

@@ -16,7 +16,10 @@ EXAMPLES = ("--enable", "file_example", "--enable", "exec_example")
 def library_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
     """One agent with all built-in recipes for the whole folder."""
     with new_cgroup("library") as cgroup:
-        agent = AgentProcess(tmp_path_factory.mktemp("agent"), 0, cgroup, list(EXAMPLES))
+        directory = tmp_path_factory.mktemp("agent")
+        config = directory / "config.yaml"
+        config.write_text("network: {resolvers: [127.0.0.1]}\n")
+        agent = AgentProcess(directory, 0, cgroup, ["--config", str(config), *EXAMPLES])
         try:
             agent.wait_ready()
             yield agent

@@ -105,6 +105,37 @@ def test_children_that_accept(flowing: Flowing) -> None:
     tell(server)
 
 
+def test_children_that_accept_whoever_it_is(flowing: Flowing) -> None:
+    """An accept that does not ask for the peer tells nobody; the first try to receive does."""
+    server = flowing.python("""
+        import ctypes
+        server = create_server(("127.0.0.1", 0))
+        if os.fork() == 0:
+            print(os.getpid(), flush=True)
+            print(server.getsockname()[1], flush=True)
+            peer = socket(fileno=ctypes.CDLL(None).accept(server.fileno(), None, None))
+            peer.setblocking(False)
+            try:
+                peer.recv(1)
+            except BlockingIOError:
+                pass
+            sys.stdin.readline()
+            os._exit(0)
+        os.wait()
+    """)
+    child, port = number(server), number(server)
+    client = flowing.python(
+        """
+        peer = create_connection(("127.0.0.1", int(sys.argv[1])))
+        sys.stdin.readline()
+        """,
+        port,
+    )
+    flowing.wait(lambda: FlowAction.STARTED in flowing.actions(child))
+    tell(client)
+    tell(server)
+
+
 def test_passed_over_a_unix_socket(flowing: Flowing) -> None:
     """Who connects passes the connection to somebody who is no relative, and is gone before that one sends."""
     server = flowing.python(SERVER)

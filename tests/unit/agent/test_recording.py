@@ -11,7 +11,7 @@ from raqib.agent.recording import Recorded, entry_line, header_line, read_record
 from raqib.errors import RaqibError
 from raqib.matcher.facts import boot_offset_ns
 from raqib.model.actions import FileAction
-from raqib.model.flow import Endpoint, FlowAction, FlowObservation
+from raqib.model.flow import Endpoint, FlowAction, FlowObservation, Traffic
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 
@@ -60,6 +60,7 @@ flows = st.builds(
     icmp_type=st.none() | st.integers(0, 255),
     icmp_code=st.none() | st.integers(0, 255),
     lost=numbers,
+    traffic=st.builds(Traffic, numbers, numbers, numbers, numbers),
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raqib.context.dns_answer import MAX_ALIASES, MAX_RECORDS, Answer, Found, parse_answer
+from raqib.context.dns_answer import MAX_ADDRESSES, MAX_ALIASES, MAX_RECORDS, Answer, Found, parse_answer
 
 
 def answer(question: str, *records: str, rcode: int = dns.rcode.NOERROR) -> bytes:
@@ -118,6 +118,15 @@ def test_thousands_of_records_of_the_longest_names_take_no_time() -> None:
     read = parse_answer(payload)
     assert read is not None
     assert MAX_RECORDS == len(read.found)
+    assert time.process_time() - began < 1
+
+
+def test_a_service_with_thousands_of_hints_takes_no_time() -> None:
+    hints = struct.pack("!HBHH", 1, 0, 4, 60_000) + bytes(60_000)
+    record = b"\xc0\x0c" + struct.pack("!HHIH", 65, 1, 60, len(hints)) + hints
+    payload = struct.pack("!6H", 1, 0x8000, 1, 1, 0, 0) + b"\1a\0\0\1\0\1" + record
+    began = time.process_time()
+    assert MAX_ADDRESSES == len(found(payload))
     assert time.process_time() - began < 1
 
 

@@ -60,7 +60,7 @@ def test_the_flow_of_a_detection() -> None:
     assert 4242 == event["process"]["pid"]
     assert "file" not in event
     flow = event["flow"]
-    assert {"address": "10.0.0.2", "port": 50_000} == flow["local"]
+    assert {"address": "10.0.0.2", "names": [], "port": 50_000} == flow["local"]
     named = {
         "address": "192.0.2.1",
         "port": 443,

@@ -57,6 +57,16 @@ def test_namespaces_know_nothing_of_each_other(cache: NameCache) -> None:
     assert ("b.org",) == cache.names("10.0.0.1", BOX)
 
 
+def test_what_was_heard_in_a_namespace_that_is_not_known_counts_in_all(cache: NameCache) -> None:
+    tell(cache, "a.org. 300 A 10.0.0.1", net_ns=0)
+    tell(cache, "b.org. 300 A 10.0.0.1", net_ns=HOST, asker=WGET)
+    assert ("b.org", "a.org") == cache.names("10.0.0.1", HOST)
+    assert ("a.org",) == cache.names("10.0.0.1", BOX)
+    assert ("a.org",) == cache.names("10.0.0.1", HOST, CURL)
+    assert ("a.org",) == cache.names("10.0.0.1")
+    assert (WGET, CURL) == cache.askers("10.0.0.1", HOST)
+
+
 def test_a_process_that_asked_hears_its_own_names_only(cache: NameCache) -> None:
     tell(cache, "a.org. 300 A 192.0.2.1", asker=CURL)
     tell(cache, "b.org. 300 A 192.0.2.1", asker=WGET)

@@ -262,6 +262,7 @@ def test_a_network_recipe_is_checked() -> None:
         ("remote_port: 70000", "from 0 to 65535"),
         ("file_actions: open", "expected no file_actions beside mechanism network_peers"),
         ("remote_domains: 'a b'", "expected a domain name"),
+        ("remote_domains: '*.example.org'", "all below a name is meant by the type suffix"),
     ]:
         assert any(expected in one for one in messages(load_text(head + ", " + wrong + "}", "r.yaml")))
 
