@@ -7,7 +7,7 @@ SHELL_SCRIPTS := scripts/run scripts/setup scripts/test .ci/run tests/vm/run
 PYTHON_SOURCES = src tests hatch_build.py $(wildcard bench)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: ## set up, then start the agent in the foreground
 	@scripts/run
@@ -37,6 +37,9 @@ bench: setup ## the workloads behind the numbers in README
 vm: setup ## load, attach and see a program start on other kernels, in virtual machines
 	@tests/vm/run
 
+fuzz-dns: setup ## ten minutes of broken DNS messages for the kernel's parser
+	$(PYTHON) -m tests.kernel.net.fuzzing 600
+
 wheel: setup ## dist/raqib-*.whl, objects for every processor included
 	$(PYTHON) -m build --wheel --no-isolation
 
@@ -53,4 +56,4 @@ setup:
 	@scripts/setup test
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench vm wheel lock clean setup
+.PHONY: help run demo test lint format bench vm fuzz-dns wheel lock clean setup

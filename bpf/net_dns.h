@@ -72,14 +72,14 @@ static __noinline int report_domain(struct __sk_buff *skb, const struct net_pack
 	struct net_drop_domain *record = &scratch->drop;
 	struct decision decision = {.rule = name->rule, .source = name->source, .act = name->act};
 	struct net_drop_key key = {
-		.rule = name->rule, .source = name->source | 0x100, .act = name->act};
+		.rule = name->rule, .source = name->source, .question = 1, .act = name->act};
 	__u64 *words = (void *)key.remote.bytes;
 
 	__builtin_memset(&record->drop, 0, sizeof(record->drop));
 	owner_find(skb, packet, &record->drop.head.process);
 	key.process = record->drop.head.process;
 	words[0] = name->whole;
-	record->drop.count = count_drop(&key);
+	record->drop.count = count_drop(&key, packet);
 	if (!record->drop.count)
 		return 0;
 	describe(&record->drop, packet, &decision);
@@ -100,6 +100,18 @@ static __always_inline void question_key(struct net_question *key, const struct 
 	key->zero = 0;
 }
 
+/* The answer to what this socket asks over TCP must be read: what comes in pieces is not let in. */
+static __always_inline void socket_asked(struct __sk_buff *skb, const struct net_packet *packet)
+{
+	struct net_mark *mark;
+
+	if (packet->protocol != PROTO_TCP)
+		return;
+	mark = mark_of(skb);
+	if (mark)
+		mark->asked = 1;
+}
+
 static __noinline int question_verdict(struct __sk_buff *skb, const struct net_packet *packet,
 				       struct dns_scratch *scratch, __u32 at)
 {
@@ -110,7 +122,8 @@ static __noinline int question_verdict(struct __sk_buff *skb, const struct net_p
 	    message_short(scratch, 2) & DNS_RESPONSE || message_short(scratch, 4) != 1 ||
 	    !name_read(scratch, DNS_HEADER_BYTES))
 		return DNS_MALFORMED;
-	if (scratch->name.verdict == NET_DENY && scratch->name.act) {
+	if (scratch->name.verdict == NET_DENY) {
+		socket_asked(skb, packet);
 		if (scratch->name.act & NET_ALERT)
 			report_domain(skb, packet, scratch);
 		if (scratch->name.act & NET_ENFORCE) {
@@ -170,6 +183,7 @@ static __noinline int dns_question(struct __sk_buff *skb, const struct net_packe
 	if (verdict != DNS_MALFORMED)
 		return verdict;
 	NET_COUNT(dns_malformed);
+	socket_asked(skb, packet);
 	return is_resolution_enforced();
 }
 
@@ -205,6 +219,9 @@ static __noinline int answer_verdict(struct __sk_buff *skb, const struct net_pac
 		return DNS_MALFORMED;
 	if (!(message_short(scratch, 2) & DNS_RESPONSE))
 		return DNS_PASS;
+	/* Some errors do not repeat the question. */
+	if (!message_short(scratch, 4) && !message_short(scratch, 6))
+		return DNS_PASS;
 	if (message_short(scratch, 4) != 1 || !name_read(scratch, DNS_HEADER_BYTES))
 		return DNS_MALFORMED;
 	if (packet->protocol == PROTO_UDP) {
@@ -224,6 +241,14 @@ static __noinline int answer_verdict(struct __sk_buff *skb, const struct net_pac
 	return DNS_PASS;
 }
 
+/* A socket without a mark may have asked for anything. */
+static __always_inline bool has_asked(struct __sk_buff *skb)
+{
+	struct net_mark *mark = mark_of(skb);
+
+	return !mark || mark->asked;
+}
+
 static __noinline int dns_answer(struct __sk_buff *skb, const struct net_packet *packet)
 {
 	struct dns_scratch *scratch;
@@ -237,7 +262,7 @@ static __noinline int dns_answer(struct __sk_buff *skb, const struct net_packet 
 	if (empty && packet->protocol == PROTO_TCP)
 		return false;
 	if (!at && packet->protocol == PROTO_TCP)
-		return is_resolution_enforced();
+		return is_resolution_enforced() || (has_domains() && has_asked(skb));
 	scratch = at ? scratch_claim(NET_INGRESS) : 0;
 	if (scratch) {
 		verdict = answer_verdict(skb, packet, scratch, at);

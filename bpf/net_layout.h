@@ -141,7 +141,7 @@ struct net_mark {
 	__u64 allowed; /* tag of the remote address and the generation that allowed it */
 	__u64 named;   /* tag of the remote address and the policy that allowed it for its name */
 	__u32 dying;   /* its reset may pass */
-	__u32 zero;
+	__u32 asked;   /* over TCP for a denied name, or for something that could not be read */
 };
 
 /* One thing that is reported again and again. */
@@ -149,13 +149,25 @@ struct net_drop_key {
 	__u64 rule;
 	struct process_key process;
 	struct net_address remote; /* or the hash of a name */
-	__u32 source;
+	__u16 source;
+	__u16 question; /* 1: of a name */
 	__u32 act;
 };
 
 struct net_drop_count {
 	__u64 unreported;
 	__u64 reported_ns;
+	/* Of the first packet. */
+	struct net_address local;
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 version;
+	__u8 protocol;
+	__u8 direction;
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 zero[3];
+	__u32 epoch;
 };
 
 /* NET_RECORD_DROP_IP, and the beginning of NET_RECORD_DROP_DOMAIN. */

@@ -157,9 +157,9 @@ static __always_inline void describe(struct net_drop *drop, const struct net_pac
 	drop->epoch = policy_active()->epoch;
 }
 
-/* How many times it has happened since it was last reported, if it is to be reported now; else 0.
- */
-static __noinline __u64 count_drop(const struct net_drop_key *what)
+/* How many times it has happened since it was last reported, if it is to be reported now; else 0,
+ * and the daemon finds the rest in the map. */
+static __noinline __u64 count_drop(const struct net_drop_key *what, const struct net_packet *packet)
 {
 	struct net_drop_key key = *what;
 	struct net_drop_count fresh = {}, *known;
@@ -168,6 +168,15 @@ static __noinline __u64 count_drop(const struct net_drop_key *what)
 	known = bpf_map_lookup_elem(&net_drops, &key);
 	if (!known) {
 		fresh.reported_ns = now;
+		fresh.local = packet->local;
+		fresh.local_port = packet->local_port;
+		fresh.remote_port = packet->remote_port;
+		fresh.version = packet->version;
+		fresh.protocol = packet->protocol;
+		fresh.direction = packet->direction;
+		fresh.icmp_type = packet->icmp_type;
+		fresh.icmp_code = packet->icmp_code;
+		fresh.epoch = policy_active()->epoch;
 		bpf_map_update_elem(&net_drops, &key, &fresh, BPF_ANY);
 		return 1;
 	}
@@ -189,7 +198,7 @@ static __noinline int report_drop(struct __sk_buff *skb, const struct net_packet
 
 	owner_find(skb, packet, &drop.head.process);
 	key.process = drop.head.process;
-	drop.count = count_drop(&key);
+	drop.count = count_drop(&key, packet);
 	if (!drop.count)
 		return 0;
 	describe(&drop, packet, decision);

@@ -13,6 +13,7 @@ import structlog
 
 from raqib.agent.config import NetworkConfig
 from raqib.agent.environment import Environments
+from raqib.agent.net_policy import PolicyKeeper, load_sensor
 from raqib.agent.settings import network_map_sizes
 from raqib.agent.shadow import Shadows
 from raqib.context.event import detect, flow_event
@@ -20,21 +21,23 @@ from raqib.context.lineage import Lineage
 from raqib.context.names import NameCache
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.layout import ffi
-from raqib.kernel.network import find_cgroup2
+from raqib.kernel.network import CgroupAttachment, find_cgroup2
 from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.matcher import Prepared
 from raqib.model.detection import Detection
 from raqib.model.event import Event
 from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
+from raqib.netpolicy.blocks import Blocks
 from raqib.netpolicy.host import read_host
+from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
 
 _RECORDS_AT_ONCE = 128
-_LOOK_S = 5.0
+_LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
 _TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
@@ -71,18 +74,28 @@ class Network:
         self._stack = ExitStack()
         self._sensor: NetworkSensor | None = None
         self._flows: FlowSensor | None = None
+        self._keeper: PolicyKeeper | None = None
         self._lost = 0
         self._log = structlog.get_logger()
 
     def start(self) -> None:
-        """Load and attach what is needed, if anything is. What cannot be had is logged: files are still watched."""
+        """Load and attach what is needed, if anything is.
+
+        What recipes cannot have is logged: files are still watched. A policy that cannot be enforced is an error.
+
+        Raises:
+            UsageError: the policy is wrong, or would cut this host off.
+            RaqibError: a policy is wanted and this kernel or these privileges do not allow it.
+        """
         wanted = self._matcher.wanted | (_TOLD if self._config.flow_events else NO_FLOW_ACTIONS)
-        if self._flows is None and wanted:
+        if self._flows is None and (wanted or self._config.has_policy):
             try:
                 self._load()
             except (RaqibError, OSError) as error:
-                self._stack.close()
-                self._sensor = self._flows = None
+                self.close()
+                if self._config.has_policy:
+                    Pins(self._config.pin_dir).remove_unattached()
+                    raise
                 self._log.error("flows cannot be seen, recipes about them match nothing", problem=str(error))
         if self._flows is not None:
             self._flows.set_wanted(wanted)
@@ -96,17 +109,26 @@ class Network:
         cgroup = self._config.cgroup or find_cgroup2()
         if cgroup is None:
             raise NotPermittedError("expected cgroup v2, found none; mount it: mount -t cgroup2 none /sys/fs/cgroup")
-        sensor = NetworkSensor(network_map_sizes(self._config))
+        pins = Pins(self._config.pin_dir) if self._config.has_policy else None
+        sensor = load_sensor(network_map_sizes(self._config), pins)
         self._stack.callback(sensor.close)
+        if pins is not None:
+            self._keeper = PolicyKeeper(
+                self._config, sensor, process=self._files.process, names=self._names, tell=self._tell
+            )
+            self._stack.callback(self._keeper.close)
+            self._keeper.load()
         self._tables = Tables(sensor.bpf)
+        if pins is None:
+            self._tables.prepare()
+            self._look_for_resolvers()
         self._tables.want_answers(True)
-        self._look_for_resolvers()
         flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
         sensor.on("NET_RECORD_DNS", self._learn)
         flows.set_wanted(self._matcher.wanted | _TOLD)
-        sensor.start(cgroup)
+        sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
         flows.take_existing()
         loop = asyncio.get_running_loop()
         descriptor = sensor.fileno()
@@ -129,6 +151,10 @@ class Network:
         """Take in what did not fit into the ring buffer; say so if anything was lost."""
         if self._sensor is None or self._flows is None:
             return
+        if self._keeper is not None:
+            self._keeper.look()
+        elif time.monotonic() - self._looked_at >= _LOOK_S:
+            self._look_for_resolvers()
         if count := self._flows.sweep():
             self._log.warning("records of flows were late: the ring buffer was full", flows=count)
         counters = self._sensor.counters()
@@ -137,12 +163,14 @@ class Network:
             self._log.warning("the network's records were lost in the kernel", **counters)
             self._lost = lost
 
-        if time.monotonic() - self._looked_at > _LOOK_S:
-            self._look_for_resolvers()
-
     def _look_for_resolvers(self) -> None:
         self._looked_at = time.monotonic()
         self._tables.set_resolvers(read_host(self._config.resolvers).resolvers)
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """The runtime blocks; None where no network policy is enabled."""
+        return None if self._keeper is None else self._keeper.blocks
 
     def flows(self, key: ProcessKey) -> list[FlowObservation]:
         """Return the flows of a process, the newest first, as far as the kernel remembers."""
@@ -155,7 +183,7 @@ class Network:
     def close(self) -> None:
         """Detach everything."""
         self._stack.close()
-        self._sensor = self._flows = None
+        self._sensor = self._flows = self._keeper = None
 
     def _names_of(self, address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
         return self._names.names(address, net_ns, process)

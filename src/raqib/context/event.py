@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET
@@ -108,6 +109,29 @@ def flow_event(seen: FlowObservation, ancestors: Sequence[Process]) -> Event:
     """Build the event that tells of a flow, whether a recipe is about it or not."""
     recipe = RecipeInfo(kind="flow", name="flow", mechanism="flow", importance="none")
     return _event(recipe, "flow", seen, ancestors, (), "", (seen,))
+
+
+def drop_event(
+    kind: Literal["dropip", "dropdomain"],
+    seen: FlowObservation,
+    ancestors: Sequence[Process],
+    *,
+    rule: str,
+    count: int,
+    enforced: bool,
+    names: Sequence[str] = (),
+    shared_with: Sequence[str] = (),
+) -> Event:
+    """Build the event that tells of packets or questions that a network policy denies.
+
+    `seen` is the flow that they belong to; `names` are those of the address, or the one asked for; `shared_with` are
+    names that the address serves as well and that are not denied.
+    """
+    recipe = RecipeInfo(kind="network_policy", name=kind, mechanism="network_policy", importance="medium")
+    event = _event(recipe, kind, seen, ancestors, (), "" if enforced else "reported only, not dropped", (seen,))
+    event.rule, event.count = rule, count
+    event.names, event.shared_with = [*names], [*shared_with]
+    return event
 
 
 def _event(

@@ -42,13 +42,17 @@ def find_cgroup2() -> Path | None:
 
 
 def load_network(
-    sizes: Mapping[str, int] | None = None, *, pins: Mapping[str, Path] | None = None, without: Collection[str] = ()
+    sizes: Mapping[str, int] | None = None,
+    *,
+    pins: Mapping[str, Path] | None = None,
+    without: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> BpfObject:
-    """Load the network's object; see `BpfObject`."""
+    """Load the network's object, but nothing that this kernel does not have; see `BpfObject`."""
     unused = {*_USE_TRACES, *_OLDER_USE_TRACES} - {*use_traces()}
     if not can_destroy_sockets():
         unused.add("destroy_forbidden")
-    return BpfObject(sizes, name="net", pins=pins, without={*without, *unused})
+    return BpfObject(sizes, name="net", pins=pins, without={*without, *unused}, only=only)
 
 
 @cache

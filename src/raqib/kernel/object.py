@@ -16,6 +16,9 @@ from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.maps import Map
 
 ARCHITECTURES = ("x86_64", "aarch64")
+HASH, LPM_TRIE = 1, 11
+"""Kinds of maps."""
+_NO_PREALLOC = 1
 HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter", "sys_exit")
 """The programs that are attached, in this order: a process is known before what it does."""
 
@@ -30,11 +33,12 @@ class BpfObject:
         name: str = "raqib",
         pins: Mapping[str, Path] | None = None,
         without: Collection[str] = (),
+        only: Collection[str] | None = None,
     ) -> None:
         """Load the object of that name for this processor.
 
         `sizes` sets the number of entries (bytes for ring buffers) of maps; `pins` tells where maps are pinned, and
-        taken over from if there is one; `without` names programs that are not loaded.
+        taken over from if there is one; `without` names programs that are not loaded, `only` those that are.
 
         Raises:
             NotPermittedError: this kernel, processor or user may not load it.
@@ -55,8 +59,9 @@ class BpfObject:
                 code = self.library.calls.bpf_map__set_pin_path(self._map(pinned), os.fsencode(path))
                 if code:
                     raise self.library.error(f"map {pinned}: cannot be pinned at {path}", code)
-            for program in without:
-                self.library.calls.bpf_program__set_autoload(self.program(program), False)
+            for program in self._programs():
+                if program in without or (only is not None and program not in only):
+                    self.library.calls.bpf_program__set_autoload(self.program(program), False)
             code = self.library.calls.bpf_object__load(self._object)
             if code:
                 raise self.library.error("cannot load the eBPF programs", code)
@@ -82,6 +87,16 @@ class BpfObject:
             raise RaqibError(f"expected a map {name!r} in the eBPF object, found none")
         return found
 
+    def _programs(self) -> list[str]:
+        found: list[str] = []
+        program = ffi.NULL
+        while True:
+            program = self.library.calls.bpf_object__next_program(self._object, program)
+            if program == ffi.NULL:
+                return found
+            raw: Any = ffi.string(self.library.calls.bpf_program__name(program))
+            found.append(raw.decode())
+
     def program(self, name: str) -> Any:
         """Return the program of that name."""
         found = self.library.calls.bpf_object__find_program_by_name(self._object, name.encode())
@@ -97,6 +112,30 @@ class BpfObject:
         """Return a map's descriptor; it belongs to the object."""
         fd: int = self.library.calls.bpf_map__fd(self._map(name))
         return fd
+
+    def put_inner(
+        self, outer: str, slot: int, kind: int, sizes: tuple[int, int], keys: bytearray, values: bytearray
+    ) -> None:
+        """Make a map of a kind, with keys and values of these sizes, and put it into a slot of an array of maps."""
+        count = len(keys) // sizes[0]
+        options: Any = ffi.new("struct bpf_map_create_opts *")
+        options.sz = ffi.sizeof("struct bpf_map_create_opts")
+        options.map_flags = _NO_PREALLOC
+        calls = self.library.calls
+        fd = calls.bpf_map_create(kind, outer.encode()[:15], *sizes, max(count, 1), options)
+        if fd < 0:
+            raise self.library.error(f"map {outer}: cannot have one of {count} entries", fd)
+        try:
+            if count:
+                number = ffi.new("__u32 *", count)
+                code = calls.bpf_map_update_batch(fd, ffi.from_buffer(keys), ffi.from_buffer(values), number, ffi.NULL)
+                if code:
+                    raise self.library.error(f"map {outer}: cannot be filled with {count} entries", code)
+            code = calls.bpf_map_update_elem(self.map_fd(outer), ffi.new("__u32 *", slot), ffi.new("__u32 *", fd), 0)
+            if code:
+                raise self.library.error(f"map {outer}: cannot take another map", code)
+        finally:
+            os.close(fd)
 
     def attach(self, name: str) -> None:
         """Attach a program to the hook that its section names, until the object is closed."""
@@ -139,6 +178,18 @@ class BpfObject:
         if code:
             raise self.library.error(f"cannot run {name}", code)
         return int(ffi.cast("int32_t", opts.retval))
+
+    def judge_packet(self, name: str, frame: bytes) -> tuple[int, int]:
+        """Run a program on an Ethernet frame that exists nowhere else; return its result and its nanoseconds."""
+        opts: Any = ffi.new("struct bpf_test_run_opts *")
+        data = ffi.from_buffer(frame)
+        opts.sz = ffi.sizeof("struct bpf_test_run_opts")
+        opts.data_in = data
+        opts.data_size_in = len(frame)
+        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        if code:
+            raise self.library.error(f"cannot run {name}", code)
+        return int(opts.retval), int(opts.duration)
 
     def close(self) -> None:
         """Detach and unload everything."""

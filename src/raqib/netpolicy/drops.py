@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from raqib.kernel.layout import constant, ffi
+from raqib.model.clock import boottime_ns
 from raqib.model.process import ProcessKey
 from raqib.netpolicy.host import address_text
 
@@ -83,4 +84,28 @@ def decode_drop(raw: Any, describe: Callable[[Source, int, int], str]) -> Drop:
         name=name,
         icmp=(drop.icmp_type, drop.icmp_code) if is_icmp else None,
         lost=drop.head.lost,
+    )
+
+
+def decode_count(key: Any, value: Any, describe: Callable[[Source, int, int], str]) -> Drop:
+    """Return what a `struct net_drop_key` and its count say, of which only the first packet is known more closely."""
+    source = _SOURCES[key.source]
+    process = ProcessKey(key.process.pid, key.process.start_ns)
+    is_question = bool(key.question)
+    return Drop(
+        kind="dropdomain" if is_question else "dropip",
+        timestamp_ns=boottime_ns(),
+        process=process if process.pid else None,
+        source=source,
+        rule=describe(source, key.rule, value.epoch),
+        count=value.unreported,
+        enforced=bool(key.act & constant("NET_ENFORCE")),
+        egress=value.direction == constant("NET_EGRESS"),
+        protocol=_PROTOCOLS.get(value.protocol, str(value.protocol)),
+        ip_version=value.version,
+        local=address_text(bytes(value.local.bytes)),
+        local_port=value.local_port,
+        remote="" if is_question else address_text(bytes(key.remote.bytes)),
+        remote_port=value.remote_port,
+        icmp=(value.icmp_type, value.icmp_code) if value.protocol in (1, 58) else None,
     )

@@ -173,8 +173,11 @@ def _rule(reader: Reader, at: At, cidrs: dict[Prefix, CidrRule], domains: dict[s
         reader.error(fields["cidr" if "cidr" in fields else "domain"], str(error))
 
 
-def load_policy(path: Path) -> tuple[PolicySpec | None, list[Diagnostic]]:
-    """Read a policy file; None if there is an error in it. Never raises for what a file may be or contain."""
+def load_policy(path: Path, *, alone: bool = True) -> tuple[PolicySpec | None, list[Diagnostic]]:
+    """Read a policy file; None if there is an error in it. Never raises for what a file may be or contain.
+
+    Without `alone`, it may say other things too: a configuration.
+    """
     source = str(path)
     try:
         with path.open("rb") as file:
@@ -183,10 +186,10 @@ def load_policy(path: Path) -> tuple[PolicySpec | None, list[Diagnostic]]:
         return None, [Diagnostic("error", source, KEY, "", f"expected a file that can be read, found: {error}")]
     if len(text) > _MAX_BYTES:
         return None, [Diagnostic("error", source, KEY, "", f"expected at most {_MAX_BYTES >> 20} MiB, found more")]
-    return policy_from(text, source)
+    return policy_from(text, source, alone=alone)
 
 
-def policy_from(text: bytes | str, source: str) -> tuple[PolicySpec | None, list[Diagnostic]]:
+def policy_from(text: bytes | str, source: str, *, alone: bool = True) -> tuple[PolicySpec | None, list[Diagnostic]]:
     """Return the policy in a text, or None if there is an error; and all that there is to say of it."""
     root, faults = parse(text)
     diagnostics = [Diagnostic("error", source, KEY, one.path, one.message, one.line) for one in faults]
@@ -196,7 +199,8 @@ def policy_from(text: bytes | str, source: str) -> tuple[PolicySpec | None, list
         return None, diagnostics
     reader = Reader(source, KEY)
     at = At(root, "$")
-    fields = reader.fields(at, (KEY,))
+    known = (KEY,) if alone or not isinstance(root, Mapping) else (KEY, *root.entries)
+    fields = reader.fields(at, known)
     diagnostics += reader.diagnostics
     if KEY not in fields:
         if not reader.failed:

@@ -8,11 +8,13 @@ import os
 import socket
 import struct
 import sys
+import threading
 import time
 from typing import Any
 
 SHORT_S = 0.25
 OPEN: dict[str, socket.socket] = {}
+THREADS: dict[str, threading.Thread] = {}
 
 
 def outcome(error: Exception) -> str:
@@ -165,19 +167,34 @@ def opened(key: str, address: str, port: int = 81) -> bool:
     return bool(made.recv(1)) if port == 81 else True
 
 
-def drained(key: str, timeout_s: float = 2.0) -> dict[str, Any]:
-    """Read until the connection ends or falls silent; when the last bytes came, by CLOCK_MONOTONIC."""
-    made = OPEN[key]
-    made.settimeout(timeout_s)
-    last, total = time.monotonic_ns(), 0
-    while True:
-        try:
-            data = made.recv(1 << 20)
-        except OSError as error:
-            return {"end": type(error).__name__, "last_ns": last, "bytes": total}
-        if not data:
-            return {"end": "closed", "last_ns": last, "bytes": total}
-        last, total = time.monotonic_ns(), total + len(data)
+READ: dict[str, dict[str, Any]] = {}
+
+
+def reading(key: str) -> None:
+    """Read in the background until the connection ends; remember when bytes came last, by CLOCK_MONOTONIC."""
+    made, seen = OPEN[key], READ.setdefault(key, {"end": None, "last_ns": 0, "bytes": 0})
+    made.settimeout(5)
+
+    def read() -> None:
+        while True:
+            try:
+                data = made.recv(1 << 20)
+            except OSError as error:
+                seen["end"] = type(error).__name__
+                return
+            if not data:
+                seen["end"] = "closed"
+                return
+            seen["last_ns"], seen["bytes"] = time.monotonic_ns(), seen["bytes"] + len(data)
+
+    THREADS[key] = threading.Thread(target=read, daemon=True)
+    THREADS[key].start()
+
+
+def read_so_far(key: str, wait: bool = False) -> dict[str, Any]:
+    if wait:
+        THREADS[key].join(10)
+    return READ[key]
 
 
 def hello(key: str, timeout_s: float = SHORT_S) -> str:
@@ -224,7 +241,21 @@ def until_reached(address: str, deadline_s: float = 5.0) -> int:
 def main() -> None:
     known = {
         one.__name__: one
-        for one in (tcp, udp, ping, resolve, race, opened, drained, hello, listen_udp, take, pid, until_reached)
+        for one in (
+            tcp,
+            udp,
+            ping,
+            resolve,
+            race,
+            opened,
+            reading,
+            read_so_far,
+            hello,
+            listen_udp,
+            take,
+            pid,
+            until_reached,
+        )
     }
     print("ready", flush=True)
     for line in sys.stdin:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from raqib.kernel.network import find_cgroup2
 from raqib.netpolicy.host import Host
+from tests.cgroups import new_cgroup
 from tests.kernel.net.enforcing import Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
@@ -18,30 +17,19 @@ CLIENTS_HOST = Host(
 )
 
 
-def new_cgroup(name: str) -> Path:
-    root = find_cgroup2()
-    if root is None:
-        pytest.skip("needs cgroup v2")
-    made = root / f"raqib-{name}-{os.getpid()}"
-    made.mkdir()
-    return made
-
-
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A child cgroup of its own, to which programs may be attached."""
-    made = new_cgroup("test")
-    yield made
-    made.rmdir()
+    with new_cgroup("test") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
 def session_lab() -> Iterator[Lab]:
-    cgroup = new_cgroup("lab")
-    lab = Lab(cgroup)
-    yield lab
-    lab.close()
-    cgroup.rmdir()
+    with new_cgroup("lab") as cgroup:
+        lab = Lab(cgroup)
+        yield lab
+        lab.close()
 
 
 @pytest.fixture
@@ -53,6 +41,7 @@ def lab(session_lab: Lab) -> Lab:
     )
     session_lab.dns.ask("raw", names={})
     session_lab.dns.ask("queries")
+    session_lab.dns.ask("pieces", size=1 << 20)
     return session_lab
 
 
@@ -76,5 +65,13 @@ def short_enforcer(lab: Lab) -> Iterator[Enforcer]:
 def guarded_enforcer(lab: Lab) -> Iterator[Enforcer]:
     """The same, with a protected network."""
     made = Enforcer(lab.cgroup, CLIENTS_HOST, protected=("203.0.113.7",))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def eager_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, where the same thing is told again after a moment."""
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, drop_interval_ns=100_000_000)
     yield made
     made.close()

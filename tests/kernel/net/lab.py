@@ -10,6 +10,7 @@ The client's processes are in a cgroup of their own; everybody else is beside it
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ NAMES = ("client", "dns", "web", "web6")
 IPV4 = {name: f"10.99.{number}.2" for number, name in enumerate(NAMES, 1)}
 IPV6 = {name: f"fd99:{number}::2" for number, name in enumerate(NAMES, 1)}
 WAIT_S = 20.0
+_numbers = itertools.count()
 
 
 def ip(*words: str) -> None:
@@ -77,7 +79,7 @@ class Lab:
     def __init__(self, cgroup: Path) -> None:
         self.cgroup = cgroup
         self._stack = ExitStack()
-        self._prefix = f"rq{os.getpid()}"
+        self._prefix = f"rq{os.getpid()}n{next(_numbers)}"
         try:
             self._build()
             self.dns = self._actor("dns", "serve.py", "dns")

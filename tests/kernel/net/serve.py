@@ -18,6 +18,7 @@ LOCK = threading.Lock()
 COUNTS = {"received": 0}
 ANSWERS: dict[str, list[list[Any]]] = {}
 QUERIES: list[str] = []
+PIECES = {"size": 1 << 20}
 RAW: dict[str, str] = {}
 
 
@@ -125,7 +126,10 @@ def dns_stream(client: socket.socket) -> None:
         while len(prefix := client.recv(2, socket.MSG_WAITALL)) == 2:
             query = client.recv(struct.unpack("!H", prefix)[0], socket.MSG_WAITALL)
             if (reply := answer(query)) is not None:
-                client.sendall(struct.pack("!H", len(reply)) + reply)
+                framed = struct.pack("!H", len(reply)) + reply
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for at in range(0, len(framed), PIECES["size"]):
+                    client.sendall(framed[at : at + PIECES["size"]])
 
 
 def do(what: str, request: dict[str, Any]) -> Any:
@@ -139,6 +143,8 @@ def do(what: str, request: dict[str, Any]) -> Any:
         case "raw":
             RAW.clear()
             RAW.update(request["names"])
+        case "pieces":
+            PIECES["size"] = request["size"]
         case "queries":
             with LOCK:
                 seen = list(QUERIES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raqib.netpolicy.drops import Drop
 from tests.kernel.net.enforcing import Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
@@ -136,3 +137,21 @@ def test_drops_are_counted_not_told_one_by_one(lab: Lab, enforcer: Enforcer) -> 
     assert lab.client.ask("pid") == first.process.pid
     assert not enforcer.wait(lambda: len(enforcer.drops) > 1, 0.2)
     assert enforcer.counter("dropped") >= 50
+    assert [] == list(enforcer.policy.unreported())
+
+
+def test_what_was_not_told_is_told_later(lab: Lab, eager_enforcer: Enforcer) -> None:
+    eager_enforcer.use(f"rules: [{{cidr: {WEB4}, policy: deny}}]")
+    for _ in range(50):
+        lab.client.ask("udp", address=WEB4, timeout_s=0.001)
+    told: list[Drop] = []
+
+    def all_told() -> bool:
+        told.extend(eager_enforcer.policy.unreported())
+        return 50 == sum(one.count for one in [*told, *eager_enforcer.drops])
+
+    assert eager_enforcer.wait(all_told)
+    assert {("dropip", WEB4, 80, f"cidr: {WEB4}/32, policy: deny")} == {
+        (one.kind, one.remote, one.remote_port, one.rule) for one in told
+    }
+    assert {lab.client.ask("pid")} == {one.process.pid for one in told if one.process is not None}

@@ -206,6 +206,38 @@ def test_a_question_in_pieces_is_dropped_where_resolution_is_enforced(lab: Lab, 
     assert enforcer.counter("dns_partial") > 0
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["whole", "in pieces"])
+def test_an_answer_in_pieces_to_a_denied_question_is_not_let_in(lab: Lab, enforcer: Enforcer, split: bool) -> None:
+    lab.dns.ask("pieces", size=40)
+    enforcer.use(DENY)
+    answer = lab.client.ask("resolve", name="web.test", over="tcp", split=split, timeout_s=1.0)
+    assert 0 < enforcer.counter("dns_partial")
+    # Once it is not acknowledged, the server may send it again in one piece; then it is read.
+    expected = {"unreachable": "hello"}.get(str(answer), "unreachable")
+    assert expected == lab.client.ask("tcp", address=WEB4)
+    # To another question it is.
+    assert [ONLY6] == lab.client.ask("resolve", name="web6.test", kind=AAAA, over="tcp")
+
+
+@pytest.mark.parametrize("count", [1, 900])
+def test_all_addresses_of_long_answers_count(lab: Lab, enforcer: Enforcer, count: int) -> None:
+    records = [["A", f"10.98.{number >> 8}.{number & 255}", 60] for number in range(count)]
+    lab.answers(web__test=[*records, ["A", WEB4, 60]])
+    enforcer.use(DENY)
+    assert count + 1 == len(lab.client.ask("resolve", name="web.test", timeout_s=2.0))
+    assert count + 1 == sum(1 for _ in enforcer.policy.tables.learned.entries())
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+
+
+@pytest.mark.parametrize("over", ["udp", "tcp"])
+def test_answers_that_are_far_too_long_are_not_let_in(lab: Lab, enforcer: Enforcer, over: str) -> None:
+    records = [["A", f"10.98.{number >> 8}.{number & 255}", 60] for number in range(4000)]
+    lab.answers(web__test=[["A", WEB4, 60], *records])
+    enforcer.use(DENY)
+    assert "unreachable" == lab.client.ask("resolve", name="web.test", over=over, timeout_s=1.0)
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+
+
 @pytest.mark.parametrize(
     "records",
     [
