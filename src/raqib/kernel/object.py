@@ -16,6 +16,9 @@ from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.maps import Map
 
 ARCHITECTURES = ("x86_64", "aarch64")
+HASH, LPM_TRIE = 1, 11
+"""Kinds of maps."""
+_NO_PREALLOC = 1
 HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter", "sys_exit")
 """The programs that are attached, in this order: a process is known before what it does."""
 
@@ -109,6 +112,30 @@ class BpfObject:
         """Return a map's descriptor; it belongs to the object."""
         fd: int = self.library.calls.bpf_map__fd(self._map(name))
         return fd
+
+    def put_inner(
+        self, outer: str, slot: int, kind: int, sizes: tuple[int, int], keys: bytearray, values: bytearray
+    ) -> None:
+        """Make a map of a kind, with keys and values of these sizes, and put it into a slot of an array of maps."""
+        count = len(keys) // sizes[0]
+        options: Any = ffi.new("struct bpf_map_create_opts *")
+        options.sz = ffi.sizeof("struct bpf_map_create_opts")
+        options.map_flags = _NO_PREALLOC
+        calls = self.library.calls
+        fd = calls.bpf_map_create(kind, outer.encode()[:15], *sizes, max(count, 1), options)
+        if fd < 0:
+            raise self.library.error(f"map {outer}: cannot have one of {count} entries", fd)
+        try:
+            if count:
+                number = ffi.new("__u32 *", count)
+                code = calls.bpf_map_update_batch(fd, ffi.from_buffer(keys), ffi.from_buffer(values), number, ffi.NULL)
+                if code:
+                    raise self.library.error(f"map {outer}: cannot be filled with {count} entries", code)
+            code = calls.bpf_map_update_elem(self.map_fd(outer), ffi.new("__u32 *", slot), ffi.new("__u32 *", fd), 0)
+            if code:
+                raise self.library.error(f"map {outer}: cannot take another map", code)
+        finally:
+            os.close(fd)
 
     def attach(self, name: str) -> None:
         """Attach a program to the hook that its section names, until the object is closed."""

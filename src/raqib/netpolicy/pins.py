@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from raqib.errors import NotPermittedError, RaqibError
-from raqib.kernel.layout import ffi
-from raqib.kernel.libbpf import Libbpf
-from raqib.kernel.maps import Map
-from raqib.kernel.network import NETWORK_HOOKS, load_network
+from raqib.kernel.network import load_network
 from raqib.kernel.object import BpfObject
+from raqib.kernel.pinning import PinnedAttachment, is_bpf_filesystem, pinned_map
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
 _MAPS = (
@@ -33,10 +30,6 @@ _MAPS = (
     "net_marks",
 )
 
-ffi.cdef(
-    "struct raqib_statfs { long f_type; long more[31]; }; int statfs(const char *path, struct raqib_statfs *info);"
-)
-_BPF_FS_MAGIC = 0xCAFE4A11
 _LINK = "link_"
 
 
@@ -59,7 +52,7 @@ class Pins:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise NotPermittedError(f"expected a directory of a BPF filesystem, found: {error}") from error
-        if _filesystem_of(self.directory) != _BPF_FS_MAGIC:
+        if not is_bpf_filesystem(self.directory):
             with contextlib.suppress(OSError):
                 self.directory.rmdir()
                 self.root.rmdir()
@@ -97,7 +90,7 @@ class Pins:
 
     def attach(self, bpf: BpfObject, cgroup: Path) -> PinnedAttachment:
         """Attach the packet programs to a cgroup, in the place of those that an earlier daemon left."""
-        return PinnedAttachment(bpf, cgroup, self.directory)
+        return PinnedAttachment(bpf, cgroup, lambda name: self.directory / f"{_LINK}{name}")
 
     def remove(self, directory: Path | None = None) -> None:
         """Take everything away: the programs are detached, and the maps gone when nobody uses them any more."""
@@ -120,85 +113,9 @@ class Pins:
         """Let the programs decide nothing any more, also those of a daemon that runs; then take everything away."""
         path = self.maps()[".data.net_switch"]
         if path.exists():
-            library = Libbpf()
-            fd = library.calls.bpf_obj_get(os.fsencode(path))
-            if fd < 0:
-                raise library.error(f"cannot open {path}", fd)
-            try:
-                switches = Map(library, fd, "net_switch", "uint32_t", "struct net_switch")
+            with pinned_map(path, "uint32_t", "struct net_switch") as switches:
                 value: Any = switches.get(switches.key(0))
                 value.off = 1
                 switches.set(switches.key(0), value)
-            finally:
-                os.close(fd)
         for directory in (self.directory, *self.others()):
             self.remove(directory)
-
-
-class PinnedAttachment:
-    """The packet programs on a cgroup; they stay there when this is closed."""
-
-    def __init__(self, bpf: BpfObject, cgroup: Path, directory: Path) -> None:
-        """Attach; a program that is there already is replaced without a moment between.
-
-        Raises:
-            NotPermittedError: this is no cgroup v2, or not ours to use.
-        """
-        self._library = bpf.library
-        self._links: list[Any] = []
-        try:
-            fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotPermittedError(f"expected a directory of cgroup v2, found: {error}; give --cgroup PATH") from error
-        try:
-            for name in NETWORK_HOOKS:
-                self._attach(bpf, name, fd, directory / f"{_LINK}{name}")
-        except RaqibError as error:
-            self.close()
-            raise NotPermittedError(
-                f"expected a directory of cgroup v2 at {cgroup}, found: {error}; give --cgroup PATH"
-            ) from error
-        finally:
-            os.close(fd)
-
-    def _attach(self, bpf: BpfObject, name: str, cgroup_fd: int, path: Path) -> None:
-        calls = self._library.calls
-        if path.exists():
-            link = calls.bpf_link__open(os.fsencode(path))
-            if link == ffi.NULL:
-                raise self._library.error(f"cannot open the pinned link {path}")
-            if self._cgroup_of(link) == os.fstat(cgroup_fd).st_ino:
-                self._links.append(link)
-                code = calls.bpf_link__update_program(link, bpf.program(name))
-                if code:
-                    raise self._library.error(f"cannot replace the program {name}", code)
-                return
-            path.unlink()
-            calls.bpf_link__destroy(link)
-        link = bpf.attach_cgroup(name, cgroup_fd)
-        self._links.append(link)
-        code = calls.bpf_link__pin(link, os.fsencode(path))
-        if code:
-            raise self._library.error(f"cannot pin the link of {name}", code)
-
-    def _cgroup_of(self, link: Any) -> int:
-        info: Any = ffi.new("struct bpf_link_info *")
-        size = ffi.new("__u32 *", ffi.sizeof("struct bpf_link_info"))
-        code = self._library.calls.bpf_obj_get_info_by_fd(self._library.calls.bpf_link__fd(link), info, size)
-        if code:
-            raise self._library.error("cannot look at a link", code)
-        return int(info.cgroup_id)
-
-    def close(self) -> None:
-        """Let go; what is pinned stays attached."""
-        while self._links:
-            self._library.calls.bpf_link__destroy(self._links.pop())
-
-
-def _filesystem_of(directory: Path) -> int:
-    """Return the magic number of the filesystem that a directory is on."""
-    info: Any = ffi.new("struct raqib_statfs *")
-    libc: Any = ffi.dlopen(None)
-    if libc.statfs(os.fsencode(directory), info):
-        return 0
-    return int(info.f_type)

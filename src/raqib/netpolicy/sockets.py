@@ -6,18 +6,13 @@ import contextlib
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from raqib.errors import RaqibError
-from raqib.kernel.layout import ffi
+from raqib.kernel.namespaces import enter_network
 from raqib.kernel.network import can_destroy_sockets
 from raqib.kernel.object import BpfObject
-
-_CLONE_NEWNET = 0x40000000
-
-ffi.cdef("int setns(int fd, int kind);")
 
 
 def network_namespaces(proc: Path = Path("/proc")) -> dict[int, Path]:
@@ -52,8 +47,6 @@ class Reaper(threading.Thread):
         self._asked = self._served = 0
         self._stopping = False
         self._log = structlog.get_logger()
-        libc: Any = ffi.dlopen(None)
-        self._setns = libc.setns
 
     def request(self) -> int:
         """Have all connections looked at soon; return the number of the request."""
@@ -105,15 +98,13 @@ class Reaper(threading.Thread):
                     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                         self._reap_in(path)
         finally:
-            if self._setns(own, _CLONE_NEWNET):
-                self._log.error("cannot go back to the own network namespace", problem=os.strerror(ffi.errno))
+            enter_network(own)
             os.close(own)
 
     def _reap_in(self, path: Path) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if self._setns(fd, _CLONE_NEWNET):
-                raise OSError(ffi.errno, f"cannot enter {path}: {os.strerror(ffi.errno)}")
+            enter_network(fd)
         finally:
             os.close(fd)
         self._bpf.iterate("destroy_forbidden")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import struct
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from typing import Any
 
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.maps import Map
-from raqib.kernel.object import BpfObject
+from raqib.kernel.object import HASH, LPM_TRIE, BpfObject
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.spec import DomainRule, Mode, PolicySpec, Prefix, Verdict
 
@@ -21,8 +20,6 @@ _MODE_BITS: dict[Mode, int] = {
     "both": constant("NET_ALERT") | constant("NET_ENFORCE"),
 }
 _VERDICTS: dict[Verdict, int] = {"allow": constant("NET_ALLOW"), "deny": constant("NET_DENY")}
-_NO_PREALLOC = 1
-_LPM_TRIE, _HASH = 11, 1
 _RULE = struct.Struct("=IBBH")
 """`struct net_rule`."""
 _PREFIX4, _PREFIX6 = struct.Struct("=I4s"), struct.Struct("=I16s")
@@ -44,7 +41,6 @@ class Tables:
     def __init__(self, bpf: BpfObject) -> None:
         """Only look: nothing is changed."""
         self._bpf = bpf
-        self._library = bpf.library
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
         self._switch = bpf.map(".data.net_switch", "uint32_t", "struct net_switch")
         self._resolvers = bpf.map("net_resolvers", "struct net_address", "uint32_t")
@@ -122,8 +118,8 @@ class Tables:
             else:
                 keys6 += _PREFIX6.pack(rule.prefix.length, rule.prefix.address)
                 values6 += value
-        self._fill("net_rules4", slot, _LPM_TRIE, _PREFIX4.size, keys4, values4)
-        self._fill("net_rules6", slot, _LPM_TRIE, _PREFIX6.size, keys6, values6)
+        self._fill("net_rules4", slot, LPM_TRIE, _PREFIX4.size, keys4, values4)
+        self._fill("net_rules6", slot, LPM_TRIE, _PREFIX6.size, keys6, values6)
         hashes, depths = {}, 0
         keys, values = bytearray(), bytearray()
         for number, domain in enumerate(policy.domains):
@@ -132,7 +128,7 @@ class Tables:
             depths |= 1 << min(labels, 63)
             keys += hashed.to_bytes(8, "little")
             values += _RULE.pack(number, _VERDICTS[domain.policy], min(labels, 255), 0)
-        self._fill("net_domains", slot, _HASH, 8, keys, values)
+        self._fill("net_domains", slot, HASH, 8, keys, values)
         into = config.policies[slot]
         into.cidr_mode, into.cidr_default = _MODE_BITS[policy.cidr_mode], _VERDICTS[policy.cidr_policy]
         into.resolve_mode, into.resolve_default = _MODE_BITS[policy.resolve_mode], _VERDICTS[policy.resolve_policy]
@@ -146,27 +142,7 @@ class Tables:
         return hashes
 
     def _fill(self, outer: str, slot: int, kind: int, key_size: int, keys: bytearray, values: bytearray) -> None:
-        count = len(keys) // key_size
-        options: Any = ffi.new("struct bpf_map_create_opts *")
-        options.sz = ffi.sizeof("struct bpf_map_create_opts")
-        options.map_flags = _NO_PREALLOC
-        calls = self._library.calls
-        fd = calls.bpf_map_create(kind, outer.encode(), key_size, _RULE.size, max(count, 1), options)
-        if fd < 0:
-            raise self._library.error(f"map {outer}: cannot be made for {count} rules", fd)
-        try:
-            if count:
-                number = ffi.new("__u32 *", count)
-                code = calls.bpf_map_update_batch(fd, ffi.from_buffer(keys), ffi.from_buffer(values), number, ffi.NULL)
-                if code:
-                    raise self._library.error(f"map {outer}: cannot be filled with {count} rules", code)
-            code = calls.bpf_map_update_elem(
-                self._bpf.map_fd(outer), ffi.new("__u32 *", slot), ffi.new("__u32 *", fd), 0
-            )
-            if code:
-                raise self._library.error(f"map {outer}: cannot take the rules", code)
-        finally:
-            os.close(fd)
+        self._bpf.put_inner(outer, slot, kind, (key_size, _RULE.size), keys, values)
 
     def _keep_learned(self, hashes: dict[int, DomainRule], default: Verdict) -> None:
         """Forget what was learned by rules that are there no more."""
