@@ -297,9 +297,10 @@ static __always_inline bool socket_is_quiet(struct net_socket *socket, struct __
 {
 	const struct flow_key *last = &socket->last;
 
-	if (!socket->quiet || dropped || (packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) ||
-	    !packet->transport || last->protocol != packet->protocol ||
-	    last->local_port != packet->local_port || last->remote_port != packet->remote_port ||
+	if (socket->quiet != (__u32)packet->cookie || dropped ||
+	    (packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !packet->transport ||
+	    last->protocol != packet->protocol || last->local_port != packet->local_port ||
+	    last->remote_port != packet->remote_port ||
 	    !same_address(&last->remote, &packet->remote) ||
 	    !same_address(&last->local, &packet->local))
 		return false;
@@ -321,14 +322,27 @@ static __always_inline void socket_keep(struct net_socket *socket, const struct 
 	struct flow *before = flow;
 
 	flow->cookie = packet->cookie;
+	if (!is_still(socket, packet->cookie))
+		return;
 	if (socket->totals.packets_in || socket->totals.packets_out) {
 		if (!same)
 			before = bpf_map_lookup_elem(&flows, &socket->last);
 		if (before)
 			socket_fold(socket, before);
 	}
-	if (!same && (packet->protocol != PROTO_TCP || !socket->last.protocol))
+	if (!same && !(flow->actions & FLOW_ENDED) &&
+	    (packet->protocol != PROTO_TCP || !socket->last.protocol))
 		socket->last = *key;
+}
+
+/* A raw socket gets a copy of what others get, and may forge what others send. Its own are the
+ * flows that it began, and messages of ICMP that nobody else was the first to get. */
+static __always_inline bool is_others(const struct net_packet *packet, const struct flow_key *key,
+				      const struct flow *flow)
+{
+	if (flow && !(flow->actions & FLOW_ENDED))
+		return flow->cookie != packet->cookie;
+	return packet->direction == NET_INGRESS && key->protocol != PROTO_ICMP;
 }
 
 static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet *packet,
@@ -348,7 +362,12 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	    !flow_key_of(skb, packet, &key))
 		return;
 	key.net_ns = socket->net_ns;
+	owner = socket->owner;
+	if (!is_still(socket, packet->cookie))
+		return;
 	flow = bpf_map_lookup_elem(&flows, &key);
+	if (socket->raw && is_others(packet, &key, flow))
+		return;
 	begins = packet->protocol != PROTO_TCP ||
 		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
@@ -370,19 +389,24 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 		totals_add(&flow->totals, skb, packet);
 	}
 	socket_keep(socket, &key, flow, packet);
-	owner = socket->owner.pid ? socket->owner : flow->owner;
+	if (!owner.pid)
+		owner = flow->owner;
 	flow_gain(&key, flow, &owner, actions);
-	socket->quiet = packet->protocol != PROTO_ICMP && packet->protocol != PROTO_ICMPV6 &&
-			(flow->actions & ALL_WAYS) == ALL_WAYS && !(flow->actions & FLOW_ENDED);
+	if ((flow->actions & (ALL_WAYS | FLOW_ENDED)) == ALL_WAYS && !socket->raw &&
+	    is_still(socket, packet->cookie))
+		socket->quiet = packet->cookie;
 }
 
 /* Something happened to a socket and its flow other than a packet. */
-static __always_inline void flow_of_socket(struct net_socket *socket, __u32 actions)
+static __always_inline void flow_of_socket(struct net_socket *socket, __u64 cookie, __u32 actions)
 {
 	struct flow_key key = socket->last;
 	struct process_key owner = socket->owner;
-	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
+	struct flow *flow;
 
+	if (!key.protocol || !is_still(socket, cookie))
+		return;
+	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		return;
 	socket_fold(socket, flow);
@@ -404,9 +428,9 @@ static __noinline void socket_used(__u64 cookie)
 
 	if (!current_process(&key) || (socket && same_process(&socket->owner, &key)))
 		return;
-	socket = socket_give(cookie, socket, &key);
-	if (socket && socket->last.protocol)
-		flow_of_socket(socket, 0);
+	socket = socket_put(cookie, &key, 0);
+	if (socket)
+		flow_of_socket(socket, cookie, 0);
 }
 
 #endif

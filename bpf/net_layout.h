@@ -142,6 +142,7 @@ struct net_mark {
 	__u64 named;   /* tag of the remote address and the policy that allowed it for its name */
 	__u32 dying;   /* its reset may pass */
 	__u32 asked;   /* over TCP for a denied name, or for something that could not be read */
+	__u64 sock;    /* kernel address */
 };
 
 /* One thing that is reported again and again. */
@@ -284,12 +285,15 @@ struct flow_totals {
 
 /* A socket, by its cookie: whose it is, and its flow (of an unconnected one the latest). */
 struct net_socket {
+	__u64 cookie;
 	struct process_key owner; /* zero if nobody knows */
 	__u64 sock;		  /* kernel address, from the first packet on */
 	__u32 net_ns;
-	__u32 user; /* 0 for what is the kernel's own */
+	__u8 user; /* 0 for what is the kernel's own */
+	__u8 raw;  /* it may see, and send, what is others' */
+	__u16 zero;
 	struct flow_key last;
-	__u32 quiet; /* further packets of that flow are no news */
+	__u32 quiet; /* its cookie, if further packets of that flow are no news */
 	/* What its flow has carried besides. */
 	struct flow_totals totals;
 };

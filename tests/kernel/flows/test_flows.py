@@ -107,6 +107,87 @@ def test_refused(flowing: Flowing) -> None:
     assert CREATED | EGRESS | INGRESS | OUTGOING | ENDED | TERMINATED == flowing.actions(client.pid)
 
 
+FORGING = """
+    def forged(source, destination, flags):
+        header = struct.pack("!HHIIBBHHH", source, destination, 12345, 0, 5 << 4, flags, 1024, 0, 0)
+        pseudo = inet_aton("127.0.0.1") * 2 + struct.pack("!BBH", 0, 6, len(header))
+        words = struct.unpack("!16H", pseudo + header)
+        total = sum(words)
+        total = (total & 0xffff) + (total >> 16)
+        total = (total & 0xffff) + (total >> 16)
+        raw = socket(AF_INET, SOCK_RAW, IPPROTO_TCP)
+        raw.sendto(header[:16] + struct.pack("!H", ~total & 0xffff) + header[18:], ("127.0.0.1", 0))
+    RST, ACK, FIN = 4, 16, 1
+"""
+
+
+def test_a_reset_that_is_none_ends_nothing(flowing: Flowing) -> None:
+    """What is not within the window does not concern the connection, and whoever sends it may lie."""
+    pair = flowing.python(
+        FORGING
+        + """
+    server = create_server(("127.0.0.1", 0))
+    one = create_connection(server.getsockname())
+    other, _ = server.accept()
+    for flags in (RST, RST | ACK, FIN | ACK):
+        forged(server.getsockname()[1], one.getsockname()[1], flags)
+    one.send(b"x")
+    other.recv(1)
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.readline()
+    one.close()
+    other.recv(1)
+    other.close()
+    """
+    )
+    port = number(pair)
+    flowing.network.consume()
+    outgoing = [one for one in flowing.of(pair.pid) if one.remote.port == port and one.protocol == "tcp"]
+    assert FlowAction.ONGOING in outgoing[-1].actions
+    assert not (ENDED | TERMINATED | TERMINATOR) & outgoing[-1].actions
+    tell(pair)
+    flowing.end(pair)
+    outgoing = [one for one in flowing.of(pair.pid) if one.remote.port == port and one.actions & OUTGOING]
+    assert ENDED | TERMINATOR in outgoing[-1].actions
+    assert TERMINATED not in outgoing[-1].actions
+
+
+def test_a_stray_packet_to_a_listener_is_no_flow_of_it(flowing: Flowing) -> None:
+    stray = flowing.python(
+        FORGING
+        + """
+    server = create_server(("127.0.0.1", 0))
+    forged(4444, server.getsockname()[1], ACK)
+    print(server.getsockname()[1], flush=True)
+    """
+    )
+    port = number(stray)
+    flowing.end(stray)
+    assert [] == [one for one in flowing.of(stray.pid) if one.local.port == port]
+
+
+def test_who_listens_in_has_no_part_in_it(flowing: Flowing) -> None:
+    sniffer = flowing.python("""
+        tcp, icmp = socket(AF_INET, SOCK_RAW, IPPROTO_TCP), socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
+        print(0, flush=True)
+        sys.stdin.readline()
+        tcp.recv(100)
+        sys.stdin.readline()
+    """)
+    number(sniffer)
+    server = flowing.python(SERVER, "127.0.0.1", "client")
+    port = number(server)
+    client = flowing.python(CLIENT, "127.0.0.1", port, "client")
+    flowing.end(client)
+    flowing.end(server)
+    tell(sniffer)
+    tell(sniffer)
+    flowing.end(sniffer)
+    assert [] == flowing.of(sniffer.pid)
+    [one], [other] = flowing.known(client.pid), flowing.known(server.pid)
+    assert other.traffic.packets_in - one.traffic.packets_out in (0, 1)
+
+
 def test_mapped_addresses_are_those_of_ipv4(flowing: Flowing) -> None:
     server = flowing.python("""
         server = create_server(("::", 0), family=AF_INET6, dualstack_ipv6=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.model.flow import FlowAction
+from raqib.model.flow import ALL_FLOW_ACTIONS, FlowAction
 from tests.kernel.flows.flowing import Flowing, number, tell
 
 SERVER = """
@@ -368,6 +368,48 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
     flowing.end(server)
     assert FlowAction.ENDED | FlowAction.TERMINATOR in flowing.actions(client.pid, protocol="tcp")
     assert FlowAction.ENDED | FlowAction.TERMINATED in flowing.actions(server.pid)
+
+
+def test_many_at_once(flowing: Flowing) -> None:
+    """Threads that accept hold the listener's lock while others connect, on whose behalf it answers."""
+    server = flowing.python("""
+        import threading
+        server = create_server(("127.0.0.1", 0), backlog=512)
+        print(server.getsockname()[1], flush=True)
+        def serve():
+            while True:
+                peer, _ = server.accept()
+                while peer.recv(100):
+                    peer.send(b"y")
+                peer.close()
+        for _ in range(8):
+            threading.Thread(target=serve, daemon=True).start()
+        sys.stdin.readline()
+        os._exit(0)
+    """)
+    port = number(server)
+    code = """
+        for _ in range(300):
+            with create_connection(("127.0.0.1", int(sys.argv[1]))) as peer:
+                peer.send(b"x")
+                peer.recv(10)
+    """
+    clients = [flowing.python(code, port) for _ in range(3)]
+    for client in clients:
+        flowing.end(client)
+    tell(server)
+    flowing.end(server)
+    flowing.sensor.sweep()
+    served, made = {}, {}
+    for one in flowing.seen:
+        assert one.process.pid == server.pid if one.local.port == port else one.process.pid != server.pid
+        seen, peer = (served, one.remote.port) if one.local.port == port else (made, one.local.port)
+        seen[peer] = seen.get(peer, FlowAction(0)) | one.new
+    there_and_back = ALL_FLOW_ACTIONS & ~(FlowAction.INCOMING | FlowAction.OUTGOING)
+    incoming = there_and_back & ~FlowAction.TERMINATOR | FlowAction.INCOMING
+    outgoing = there_and_back & ~FlowAction.TERMINATED | FlowAction.OUTGOING
+    assert [900, {incoming}] == [len(served), {*served.values()}]
+    assert [900, {outgoing}] == [len(made), {*made.values()}]
 
 
 def test_own_flows_are_not_told(flowing: Flowing) -> None:
