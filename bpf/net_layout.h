@@ -275,6 +275,13 @@ enum flow_action {
 	FLOW_TERMINATED = 1 << 9,
 };
 
+struct flow_totals {
+	__u64 packets_in;
+	__u64 packets_out;
+	__u64 bytes_in; /* IP headers included */
+	__u64 bytes_out;
+};
+
 /* A socket, by its cookie: whose it is, and its flow (of an unconnected one the latest). */
 struct net_socket {
 	struct process_key owner; /* zero if nobody knows */
@@ -282,14 +289,9 @@ struct net_socket {
 	__u32 net_ns;
 	__u32 user; /* 0 for what is the kernel's own */
 	struct flow_key last;
-	__u32 zero;
-};
-
-struct flow_totals {
-	__u64 packets_in;
-	__u64 packets_out;
-	__u64 bytes_in; /* IP headers included */
-	__u64 bytes_out;
+	__u32 quiet; /* further packets of that flow are no news */
+	/* What its flow has carried besides. */
+	struct flow_totals totals;
 };
 
 struct flow {
@@ -298,6 +300,7 @@ struct flow {
 	__u64 first_ns;
 	__u64 lost_before; /* the loss counter when the flow began */
 	struct flow_totals totals;
+	__u64 cookie; /* of the socket that had it last */
 	__u32 actions;
 	__u8 icmp_type; /* of the first message */
 	__u8 icmp_code;

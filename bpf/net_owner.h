@@ -52,6 +52,7 @@ static __noinline struct net_socket *socket_give(__u64 cookie, const struct net_
 	if (known)
 		socket = *known;
 	socket.owner = *owner;
+	socket.quiet = 0;
 	if (bpf_map_update_elem(&net_sockets, &cookie, &socket, BPF_ANY))
 		NET_COUNT(lost_sockets);
 	return bpf_map_lookup_elem(&net_sockets, &cookie);
@@ -106,7 +107,7 @@ static __noinline struct net_socket *socket_of(struct __sk_buff *skb,
 {
 	__u64 cookie = packet->cookie;
 	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
-	struct process_key nobody = {};
+	struct process_key nobody = {}, current = {};
 	struct bpf_sock *sk;
 
 	if (!socket)
@@ -119,9 +120,13 @@ static __noinline struct net_socket *socket_of(struct __sk_buff *skb,
 			return socket;
 		socket_learn(socket, sk);
 	}
-	if (packet->direction == NET_EGRESS && sent_by_current(socket, packet->protocol))
-		return socket_claim(cookie, socket);
-	return socket;
+	if (packet->direction == NET_INGRESS)
+		return socket;
+	/* Nearly always it is the same process, which is quick to see. */
+	if (!current_process(&current) || same_process(&current, &socket->owner) ||
+	    !sent_by_current(socket, packet->protocol))
+		return socket;
+	return socket_give(cookie, socket, &current);
 }
 
 /* Who sends or receives this packet; zero if nobody knows. */

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from raqib.model.flow import FlowAction
 from tests.kernel.flows.flowing import Flowing, number, tell
 
@@ -13,6 +15,7 @@ SERVER = """
     server = create_server(("127.0.0.1", 0))
     print(server.getsockname()[1], flush=True)
     peer, _ = server.accept()
+    print(0, flush=True)
     while peer.recv(1 << 16):
         pass
 """
@@ -279,6 +282,58 @@ def test_shared_by_two_that_take_turns(flowing: Flowing) -> None:
     assert 100 == flowing.known(child)[0].traffic.packets_out
 
 
+def test_reading_on_older_kernels(make_flowing: Callable[..., Flowing], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels before 6.3 have a tracepoint of TCP alone in the place of the one for all sockets."""
+    older = ("tcp_rcv_space_adjust",)
+    monkeypatch.setattr("raqib.kernel.network.use_traces", lambda: older)
+    monkeypatch.setattr("raqib.sensors.network.use_traces", lambda: older)
+    flowing = make_flowing()
+    flowing.start()
+    server = flowing.python("""
+        server = create_server(("127.0.0.1", 0))
+        print(server.getsockname()[1], flush=True)
+        peer, _ = server.accept()
+        if os.fork() == 0:
+            peer.recv(100)
+            print(os.getpid(), flush=True)
+            sys.stdin.readline()
+            os._exit(0)
+        os.wait()
+    """)
+    client = flowing.python(
+        """
+        peer = create_connection(("127.0.0.1", int(sys.argv[1])))
+        peer.send(b"hello")
+        sys.stdin.readline()
+        """,
+        number(server),
+    )
+    child = number(server)
+    flowing.wait(lambda: FlowAction.ONGOING in flowing.actions(child))
+    tell(client)
+    tell(server)
+
+
+def test_ping_without_privileges(flowing: Flowing) -> None:
+    """A datagram socket of ICMP: its identifier is its port."""
+    ping = flowing.python(
+        """
+        import subprocess
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        with open("/proc/sys/net/ipv4/ping_group_range", "w") as allowed:
+            allowed.write("0 0")
+        out = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
+        out.sendto(struct.pack("!BBHHH", 8, 0, 0, 0, 1), ("127.0.0.1", 0))
+        assert out.recv(100)[0] == 0
+        """,
+        prefix=["unshare", "--net"],
+    )
+    flowing.end(ping)
+    assert {("icmp", 8)} == {(one.protocol, one.icmp_type) for one in flowing.of(ping.pid)}
+    assert FlowAction.OUTGOING | FlowAction.ONGOING | FlowAction.ENDED in flowing.actions(ping.pid)
+    assert 1 == len(flowing.known(ping.pid))
+
+
 def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) -> None:
     flowing = make_flowing()
     server = flowing.python(SERVER)
@@ -294,6 +349,8 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
         port,
     )
     local = number(client)
+    # Before it is accepted, a connection is nobody's.
+    assert 0 == number(server)
     flowing.start()
     flowing.sensor.take_existing()
     flowing.wait(lambda: {server.pid, client.pid} <= {one.process.pid for one in flowing.seen})
