@@ -60,6 +60,7 @@ STRUCTS = (
     "access",
     "name",
     "watched",
+    "environment",
     "context_path",
     "long_text",
     "verdict",
