@@ -20,6 +20,13 @@
 #define ALL_WAYS      (FLOW_INGRESS | FLOW_EGRESS | FLOW_STARTED | FLOW_ONGOING)
 #define QUIET_PACKETS 256
 
+#define STATE_ESTABLISHED 1
+#define STATE_SYN_SENT	  2
+#define STATE_FIN_WAIT1	  4
+#define STATE_CLOSE	  7
+#define STATE_CLOSE_WAIT  8
+#define STATE_LISTEN	  10
+
 /* Written by the daemon. */
 struct flow_config flow_config SEC(".data.flow_config");
 
@@ -228,32 +235,25 @@ static __always_inline __u32 first_actions(const struct net_packet *packet)
 	return FLOW_CREATED | (out ? FLOW_OUTGOING : FLOW_INCOMING);
 }
 
-/* What a further packet adds, given what is known. */
+/* What a further packet adds, given what is known. How a connection begins and ends is told by its
+ * socket: packets come here before anybody has looked whether they belong to it. */
 static __always_inline __u32 further_actions(const struct net_packet *packet, __u32 known)
 {
 	__u32 other = packet->direction == NET_EGRESS ? FLOW_INGRESS : FLOW_EGRESS;
-	__u32 flags = packet->tcp_flags;
-	__u32 actions = 0;
 
 	if (packet->protocol != PROTO_TCP)
 		return known & other ? FLOW_ONGOING : 0;
-	if (packet->direction == NET_INGRESS && (flags & TCP_ACK) && !(flags & TCP_RST) &&
-	    ((known & FLOW_INCOMING) || (flags & TCP_SYN)))
-		actions |= FLOW_STARTED;
-	if ((known & FLOW_STARTED) && packet->payload < packet->length)
-		actions |= FLOW_ONGOING;
-	return actions;
+	return (known & FLOW_STARTED) && packet->payload < packet->length ? FLOW_ONGOING : 0;
 }
 
-static __always_inline __u32 ending_actions(const struct net_packet *packet, __u32 known)
+/* Whether a flow that is not known may begin with this packet: to a listener, only a SYN can be. */
+static __always_inline bool may_begin(const struct net_socket *socket,
+				      const struct net_packet *packet)
 {
-	__u32 actions = 0;
+	struct sock *sk = (struct sock *)socket->sock;
 
-	if (packet->protocol != PROTO_TCP || !(packet->tcp_flags & (TCP_FIN | TCP_RST)))
-		return 0;
-	if (!(known & (FLOW_TERMINATOR | FLOW_TERMINATED)))
-		actions = packet->direction == NET_EGRESS ? FLOW_TERMINATOR : FLOW_TERMINATED;
-	return packet->tcp_flags & TCP_RST ? actions | FLOW_ENDED : actions;
+	return packet->protocol != PROTO_TCP || (packet->tcp_flags & TCP_SYN) ||
+	       BPF_CORE_READ(sk, __sk_common.skc_state) != STATE_LISTEN;
 }
 
 static __always_inline __u64 totals_add(struct flow_totals *totals, struct __sk_buff *skb,
@@ -352,6 +352,8 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	begins = packet->protocol != PROTO_TCP ||
 		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
+		if (!flow && !may_begin(socket, packet))
+			return;
 		if (!flow)
 			NET_COUNT(flows_made);
 		flow = flow_make(&key, packet);
@@ -361,7 +363,8 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	}
 	if (!flow)
 		return;
-	actions |= ending_actions(packet, flow->actions);
+	if (packet->direction == NET_INGRESS && (packet->tcp_flags & TCP_RST))
+		flow->reset_in = 1;
 	if (!dropped) {
 		actions |= packet->direction == NET_EGRESS ? FLOW_EGRESS : FLOW_INGRESS;
 		totals_add(&flow->totals, skb, packet);
@@ -383,6 +386,9 @@ static __always_inline void flow_of_socket(struct net_socket *socket, __u32 acti
 	if (!flow)
 		return;
 	socket_fold(socket, flow);
+	/* Who does not say farewell has given up, unless he was turned away. */
+	if (actions == FLOW_ENDED)
+		actions |= flow->reset_in ? FLOW_TERMINATED : FLOW_TERMINATOR;
 	if (flow->actions & (FLOW_TERMINATOR | FLOW_TERMINATED))
 		actions &= ~(FLOW_TERMINATOR | FLOW_TERMINATED);
 	if (!owner.pid)

@@ -304,7 +304,8 @@ struct flow {
 	__u32 actions;
 	__u8 icmp_type; /* of the first message */
 	__u8 icmp_code;
-	__u8 zero[2];
+	__u8 reset_in; /* a packet with RST came */
+	__u8 zero;
 };
 
 struct flow_head {

@@ -5,12 +5,6 @@
 
 #include "net_flows.h"
 
-#define STATE_ESTABLISHED 1
-#define STATE_FIN_WAIT1	  4
-#define STATE_CLOSE	  7
-#define STATE_CLOSE_WAIT  8
-#define STATE_LISTEN	  10
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -160,7 +154,9 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 		return 0;
 	/* The flow that a listener has is one of many. */
 	if (socket->last.protocol == PROTO_TCP && before != STATE_LISTEN) {
-		if (now == STATE_FIN_WAIT1)
+		if (now == STATE_ESTABLISHED && before == STATE_SYN_SENT)
+			flow_of_socket(socket, FLOW_STARTED);
+		else if (now == STATE_FIN_WAIT1)
 			flow_of_socket(socket, FLOW_TERMINATOR);
 		else if (now == STATE_CLOSE_WAIT)
 			flow_of_socket(socket, FLOW_TERMINATED);
