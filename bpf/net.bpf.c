@@ -107,3 +107,18 @@ int hash_name(struct net_hash_request *request)
 	request->hash = scratch->name.whole;
 	return 0;
 }
+
+/* Where the kernel cannot end connections by itself, the daemon asks about each. Never attached:
+ * what may sleep cannot look into tries. */
+SEC("raw_tp")
+int judge_address(struct net_judge_request *request)
+{
+	const __u64 *words = (const void *)request;
+	struct net_address remote;
+	struct decision decision = {};
+
+	((__u64 *)remote.bytes)[0] = words[0];
+	((__u64 *)remote.bytes)[1] = words[1];
+	decide(&remote, &decision);
+	return !net_switch.off && decision.verdict == NET_DENY && decision.act & NET_ENFORCE;
+}

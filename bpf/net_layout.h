@@ -229,6 +229,11 @@ struct net_hash_request {
 	__u64 hash;   /* answer */
 };
 
+/* What the daemon asks with BPF_PROG_RUN: whether packets to an address would be dropped. */
+struct net_judge_request {
+	struct net_address remote;
+};
+
 /* Every failure that the network programs can have, and what else is worth counting. */
 struct net_counters {
 	__u64 lost_records;

@@ -19,6 +19,7 @@ __u64 net_learnings SEC(".data.net_learnings");
 const struct net_record *net_record_type __attribute__((unused));
 const struct net_drop_domain *net_drop_domain_type __attribute__((unused));
 const struct net_dns_record *net_dns_record_type __attribute__((unused));
+const struct net_judge_request *net_judge_request_type __attribute__((unused));
 const struct net_rule *net_rule_type __attribute__((unused));
 const struct net_prefix4 *net_prefix4_type __attribute__((unused));
 
@@ -136,6 +137,14 @@ struct {
 	__type(key, struct net_drop_key);
 	__type(value, struct net_drop_count);
 } net_drops SEC(".maps");
+
+/* Cookies of sockets that the daemon itself ends: their resets may pass. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u32);
+} net_dying SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -254,6 +254,13 @@ static __always_inline bool is_still_named(struct net_mark *mark, const struct n
 	return mark->named == tag && decision->source <= NET_BY_RULE;
 }
 
+static __always_inline bool is_dying(const struct net_packet *packet, const struct net_mark *mark)
+{
+	__u64 cookie = packet->cookie;
+
+	return (mark && mark->dying) || bpf_map_lookup_elem(&net_dying, &cookie);
+}
+
 /* True if the packet is to be dropped. That a socket's packets to an address are allowed holds
  * until something changes. */
 static __noinline int judge(struct __sk_buff *skb, const struct net_packet *packet,
@@ -269,7 +276,8 @@ static __noinline int judge(struct __sk_buff *skb, const struct net_packet *pack
 			mark->allowed = tag;
 		return false;
 	}
-	if (mark && mark->dying && packet->direction == NET_EGRESS && packet->tcp_flags & TCP_RST)
+	if (packet->direction == NET_EGRESS && packet->tcp_flags & TCP_RST &&
+	    is_dying(packet, mark))
 		return false;
 	if (decision.act & NET_ALERT)
 		report_drop(skb, packet, &decision);

@@ -40,6 +40,7 @@ NET_STRUCTS = (
     "net_dns_record",
     "net_question",
     "net_hash_request",
+    "net_judge_request",
     "net_counters",
     "flow_key",
     "net_socket",

@@ -99,7 +99,9 @@ def _network() -> Answer:
     except (RaqibError, OSError) as error:
         return Answer(feature, "no", str(error), needed=False)
     if not can_destroy_sockets():
-        return Answer(feature, "yes", "blocked connections are dropped, not reset: that needs Linux 6.5", needed=False)
+        return Answer(
+            feature, "yes", "blocked connections are ended by netlink; Linux 6.5 does it faster", needed=False
+        )
     return Answer(feature, "yes", needed=False)
 
 

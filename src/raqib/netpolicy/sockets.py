@@ -13,6 +13,7 @@ from raqib.errors import RaqibError
 from raqib.kernel.namespaces import enter_network
 from raqib.kernel.network import can_destroy_sockets
 from raqib.kernel.object import BpfObject
+from raqib.netpolicy.diag import end_forbidden
 
 
 def network_namespaces(proc: Path = Path("/proc")) -> dict[int, Path]:
@@ -38,10 +39,11 @@ def network_namespaces(proc: Path = Path("/proc")) -> dict[int, Path]:
 class Reaper(threading.Thread):
     """A thread of its own, because it goes from one network namespace to the next."""
 
-    def __init__(self, bpf: BpfObject) -> None:
-        """Prepare; `start` begins."""
+    def __init__(self, bpf: BpfObject, *, by_program: bool | None = None) -> None:
+        """Prepare; `start` begins. `by_program`: a program ends them, not netlink; None: if this kernel can."""
         super().__init__(name="connections", daemon=True)
         self._bpf = bpf
+        self._by_program = can_destroy_sockets() if by_program is None else by_program
         self._wanted = threading.Event()
         self._done = threading.Condition()
         self._asked = self._served = 0
@@ -78,8 +80,7 @@ class Reaper(threading.Thread):
             with self._done:
                 number = self._asked
             try:
-                if can_destroy_sockets():
-                    self._reap()
+                self._reap()
             except (OSError, RaqibError) as error:
                 # The packets are dropped all the same.
                 self._log.error("forbidden connections could not be ended", problem=str(error))
@@ -91,7 +92,7 @@ class Reaper(threading.Thread):
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             inside = os.fstat(own).st_ino
-            self._bpf.iterate("destroy_forbidden")
+            self._reap_here()
             for inode, path in network_namespaces().items():
                 if inode != inside:
                     # A namespace may vanish meanwhile, and its connections with it.
@@ -107,4 +108,10 @@ class Reaper(threading.Thread):
             enter_network(fd)
         finally:
             os.close(fd)
-        self._bpf.iterate("destroy_forbidden")
+        self._reap_here()
+
+    def _reap_here(self) -> None:
+        if self._by_program:
+            self._bpf.iterate("destroy_forbidden")
+        else:
+            end_forbidden(self._bpf)

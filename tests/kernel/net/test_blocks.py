@@ -9,6 +9,7 @@ import pytest
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import ADMINISTRATOR
 from raqib.netpolicy.guards import RefusedError
+from raqib.netpolicy.sockets import Reaper
 from tests.kernel.net.enforcing import Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
@@ -172,6 +173,25 @@ def test_the_peer_of_a_cut_connection_hears_of_it(lab: Lab, enforcer: Enforcer) 
     assert "ConnectionAbortedError" == client.ask("hello", key="quiet")
     # The reset, and nothing else.
     assert [1] == came
+
+
+@ADDRESSES
+def test_the_same_by_netlink(lab: Lab, enforcer: Enforcer, address: str) -> None:
+    """As on kernels before 6.5."""
+    other = ONLY6
+    client = lab.new_client()
+    client.ask("opened", key="quiet", address=address, port=80)
+    client.ask("opened", key="other", address=other, port=80)
+    enforcer.policy.reaper.close()
+    with lab.count("web") as came:
+        enforcer.blocks.block(address, **OWNER)
+        reaper = Reaper(enforcer.sensor.bpf, by_program=False)
+        reaper.start()
+        assert reaper.wait(reaper.request(), 5.0)
+        reaper.close()
+    assert "ConnectionAbortedError" == client.ask("hello", key="quiet")
+    assert [1] == came
+    assert "hello" == client.ask("hello", key="other")
 
 
 def test_other_connections_go_on(lab: Lab, enforcer: Enforcer) -> None:
