@@ -242,3 +242,15 @@ def test_recipes_are_listed_filtered_and_shown(tested: Path, tmp_path: Path) -> 
     missing = raqib("recipes", "show", "kils", "--config", config)
     assert 2 == missing.returncode
     assert "did you mean kills" in missing.stderr
+
+
+def test_a_recipe_that_did_not_load_is_told(public: Path) -> None:
+    (public / "a.yaml").write_text(recipe("broken", patterns="[{base: x}]", reaction="function process(data) { ) }"))
+    (public / "event.json").write_text('{"file": {"path": "/x"}}')
+    own = ("--no-builtin", "--recipes", public)
+    explained = raqib("explain", "--recipe", "broken", "--event", public / "event.json", *own)
+    assert 2 == explained.returncode
+    listed = raqib("recipes", "--json", *own)
+    assert "[]\n" == listed.stdout
+    for one in (explained, listed):
+        assert "broken: reactions[0].code: line 1" in one.stderr

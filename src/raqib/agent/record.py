@@ -54,7 +54,7 @@ class Recorder:
         self._config = config
         self._prepared = prepare(compiled)
         self._everything = everything
-        self._environments = Environments()
+        self._environments = Environments(lambda process: self._sensor.loader_variables(process))
         self._environments.replace(compiled)
         self._stop = asyncio.Event()
         self._count = 0
