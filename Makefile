@@ -40,6 +40,9 @@ vm: setup ## load, attach and see a program start on other kernels, in virtual m
 vm-emergency: setup ## take virtual machines down by PowerOff() and Panic()
 	@$(PYTHON) -m tests.vm.emergency
 
+fuzz-dns: setup ## ten minutes of broken DNS messages for the kernel's parser
+	$(PYTHON) -m tests.kernel.net.fuzzing 600
+
 wheel: setup ## dist/raqib-*.whl, objects for every processor included
 	$(PYTHON) -m build --wheel --no-isolation
 
@@ -56,4 +59,4 @@ setup:
 	@scripts/setup test
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench vm vm-emergency wheel lock clean setup
+.PHONY: help run demo test lint format bench vm vm-emergency fuzz-dns wheel lock clean setup

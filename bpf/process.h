@@ -4,20 +4,11 @@
 #define RAQIB_PROCESS_H
 
 #include "path.h"
+#include "process_key.h"
 
 #define AT_NULL	   0
 #define AT_BASE	   7
 #define AUXV_PAIRS 40
-
-static __always_inline struct process_key process_key_of(struct task_struct *task)
-{
-	struct process_key key = {
-		.start_ns = BPF_CORE_READ(task, group_leader, start_boottime),
-		.pid = BPF_CORE_READ(task, tgid),
-	};
-
-	return key;
-}
 
 /* Identifiers that can change while a process lives. */
 static __always_inline void process_read_ids(struct process *process, struct task_struct *task)

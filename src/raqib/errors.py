@@ -2,6 +2,7 @@
 
 RaqibError                 anything that raqib itself reports; the message is fit for a user
 ├── NotPermittedError      this kernel or these privileges do not allow it (exit status 3)
+├── RefusedError           a guard forbids it
 └── UsageError             the command line or the configuration is wrong (exit status 2)
 """
 
@@ -24,3 +25,7 @@ class UsageError(RaqibError):
     """The command line or the configuration is wrong."""
 
     exit_status = 2
+
+
+class RefusedError(RaqibError):
+    """A guard forbids it; the message says which and why."""

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.cgroups import new_cgroup
+
 RAQIB = Path(sys.executable).with_name("raqib")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/event.schema.json").read_text())
 PATIENCE_S = 30.0
@@ -28,14 +30,18 @@ Event = dict[str, Any]
 class AgentProcess:
     """A running `raqib run`; every event that it prints is checked against the schema."""
 
-    def __init__(self, directory: Path, number: int, arguments: list[str]) -> None:
+    def __init__(self, directory: Path, number: int, cgroup: Path, arguments: list[str]) -> None:
         self.directory = directory
+        self.cgroup = cgroup
         self.data_dir = directory / "data"
         self.log = directory / f"raqib{number}.log"
         self.stderr = directory / f"stderr{number}"
         with self.stderr.open("wb") as errors:
             self.process = subprocess.Popen(
-                [RAQIB, "run", "--raw", "--data-dir", self.data_dir, "--log-file", self.log, *arguments],
+                [
+                    *(RAQIB, "run", "--raw", "--data-dir", self.data_dir),
+                    *("--log-file", self.log, "--cgroup", cgroup, *arguments),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
@@ -101,7 +107,14 @@ class AgentProcess:
 
 
 @pytest.fixture
-def run_agent(tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
+def cgroup() -> Iterator[Path]:
+    """The cgroup whose network the agents see."""
+    with new_cgroup("e2e") as made:
+        yield made
+
+
+@pytest.fixture
+def run_agent(tmp_path: Path, cgroup: Path) -> Iterator[Callable[..., AgentProcess]]:
     started: list[AgentProcess] = []
 
     def run(recipes: str | None = None, *arguments: str) -> AgentProcess:
@@ -111,7 +124,7 @@ def run_agent(tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
             directory.mkdir(exist_ok=True)
             (directory / "test.yaml").write_text(textwrap.dedent(recipes))
             options += ["--no-builtin", "--recipes", str(directory)]
-        agent = AgentProcess(tmp_path, len(started), options)
+        agent = AgentProcess(tmp_path, len(started), cgroup, options)
         started.append(agent)
         agent.wait_ready()
         return agent

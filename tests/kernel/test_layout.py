@@ -13,13 +13,46 @@ from typing import Any
 import pytest
 
 import raqib.kernel
-from raqib.kernel.layout import constant, ffi
+from raqib.kernel.layout import LAYOUTS, constant, ffi
 from raqib.kernel.syscalls import SYSCALLS, fill
 from raqib.model.actions import ACTION_NAMES, ALL_ACTIONS, FileAction
 
 ROOT = Path(__file__).parents[2]
 OBJECTS = Path(str(files(raqib.kernel))) / "objects"
 MACHINES = ("x86_64", "aarch64")
+NET_STRUCTS = (
+    "net_record",
+    "net_address",
+    "net_prefix4",
+    "net_prefix6",
+    "net_rule",
+    "net_block",
+    "net_domain_block",
+    "net_learned",
+    "net_policy",
+    "net_config",
+    "net_switch",
+    "net_mark",
+    "net_drop_key",
+    "net_drop_count",
+    "net_drop",
+    "net_drop_domain",
+    "net_dns_record",
+    "net_question",
+    "net_hash_request",
+    "net_judge_request",
+    "net_counters",
+    "flow_key",
+    "net_socket",
+    "flow_totals",
+    "flow",
+    "flow_head",
+    "flow_link_key",
+    "flow_link",
+    "flow_record",
+    "flow_config",
+    "listener_key",
+)
 STRUCTS = (
     "process_key",
     "image",
@@ -44,20 +77,25 @@ STRUCTS = (
 )
 
 
+CASES = [("raqib", name) for name in STRUCTS] + [("net", name) for name in NET_STRUCTS]
+
+
 @cache
-def types_of(machine: str) -> dict[str, dict[str, Any]]:
+def types_of(program: str, machine: str) -> dict[str, dict[str, Any]]:
     """Return the structs of an object's BTF by name."""
     shown = subprocess.run(
-        ["bpftool", "-j", "btf", "dump", "file", OBJECTS / f"raqib.{machine}.bpf.o"], capture_output=True, check=True
+        ["bpftool", "-j", "btf", "dump", "file", OBJECTS / f"{program}.{machine}.bpf.o"],
+        capture_output=True,
+        check=True,
     )
     types = json.loads(shown.stdout)["types"]
     return {one["name"]: one for one in types if one["kind"] == "STRUCT" and one["name"] != "(anon)"}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("name", STRUCTS)
-def test_struct(name: str, machine: str) -> None:
-    known = types_of(machine)
+@pytest.mark.parametrize(("program", "name"), CASES)
+def test_struct(program: str, name: str, machine: str) -> None:
+    known = types_of(program, machine)
     assert name in known, "the object has no such type: does a program or a map use it?"
     ours = ffi.typeof(f"struct {name}")
     fields = {field: kind.offset * 8 for field, kind in ours.fields or ()}
@@ -65,13 +103,15 @@ def test_struct(name: str, machine: str) -> None:
     assert known[name]["size"] == ffi.sizeof(ours)
 
 
-def test_every_struct_is_compared() -> None:
-    header = (ROOT / "bpf/layout.h").read_text()
-    assert sorted(re.findall(r"^struct (\w+) \{", header, re.MULTILINE)) == sorted(STRUCTS)
+@pytest.mark.parametrize(("layout", "structs"), [("layout.h", STRUCTS), ("net_layout.h", NET_STRUCTS)])
+def test_every_struct_is_compared(layout: str, structs: tuple[str, ...]) -> None:
+    header = (ROOT / "bpf" / layout).read_text()
+    assert sorted(re.findall(r"^struct (\w+) \{", header, re.MULTILINE)) == sorted(structs)
 
 
-def test_installed_header_is_the_source() -> None:
-    assert (ROOT / "bpf/layout.h").read_text() == (OBJECTS / "layout.h").read_text()
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_installed_header_is_the_source(layout: str) -> None:
+    assert (ROOT / "bpf" / layout).read_text() == (OBJECTS / layout).read_text()
 
 
 def test_actions_are_those_of_the_model() -> None:

@@ -19,6 +19,7 @@ ALLOWED = {
     "printers": {"model"},
     "actions": {"model"},
     "reactions": {"actions", "model"},
+    "netpolicy": {"kernel", "recipes", "model"},
 }
 """What each stage may import, beside itself and `raqib.errors`; `agent` wires all of them and `cli` calls it."""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -18,6 +18,9 @@ from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.model.detection import Detection
+
+if TYPE_CHECKING:
+    from raqib.actions.network import NetworkAccess
 
 PROTECTED_PROGRAMS = (
     "/usr/sbin/sshd",
@@ -91,6 +94,10 @@ def _no_pids() -> tuple[int, ...]:
     return ()
 
 
+def _no_network() -> None:
+    """There is none."""
+
+
 def _tell_nobody(told: object) -> None:
     """Nobody is told."""
 
@@ -117,6 +124,8 @@ class Services:
     on_emergency: Callable[[str], None] = _tell_nobody
     """Writes to the log, at once and from any thread, why the host goes down."""
     machine: Machine = field(default_factory=Machine)
+    network: Callable[[], NetworkAccess | None] = _no_network
+    """What there is of the network now; None where no network policy is enabled. Called from any thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from raqib.actions import copies, data, directories, emergency, evidence, files, kill, notify, tree
-from raqib.actions.declare import Argument, Helper
-
-_IP = Argument("ip", "string")
-_DOMAIN = Argument("domain", "string")
-_SECONDS = Argument("seconds", "number")
-
-_NETWORK = (
-    Helper("NetBlockIp", (Argument("ip", "string", optional=True),)),
-    Helper("NetUnblockIp", (_IP,)),
-    Helper("NetBlockIpTimer", (_IP, _SECONDS)),
-    Helper("NetBlockDomain", (Argument("domain", "string", optional=True),)),
-    Helper("NetUnblockDomain", (_DOMAIN,)),
-    Helper("NetBlockDomainTimer", (_DOMAIN, _SECONDS)),
-)
+from raqib.actions import copies, data, directories, emergency, evidence, files, kill, network, notify, tree
+from raqib.actions.declare import Helper
 
 HELPERS: Mapping[str, Helper] = MappingProxyType(
     {
@@ -27,7 +14,7 @@ HELPERS: Mapping[str, Helper] = MappingProxyType(
         for helpers in (
             kill.HELPERS,
             tree.HELPERS,
-            _NETWORK,
+            network.HELPERS,
             files.HELPERS,
             copies.HELPERS,
             evidence.HELPERS,

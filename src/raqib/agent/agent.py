@@ -19,6 +19,7 @@ from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
+from raqib.agent.network import Network
 from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
 from raqib.agent.oversight import Oversight, Parts
@@ -33,6 +34,7 @@ from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
@@ -46,11 +48,6 @@ _DRAIN_S = 3.0
 _RECORDS_AT_ONCE = 128
 """Then the loop sees to everything else: what is left keeps the descriptor readable."""
 _RECORDS_BEFORE_RELOAD = 32 * _RECORDS_AT_ONCE
-
-
-def reacts(recipe: RecipeInfo) -> bool:
-    """Tell whether a match of the recipe runs reactions."""
-    return bool(recipe.reactions) and recipe.mode in ("react", "dry_react")
 
 
 def _nothing() -> None:
@@ -147,20 +144,27 @@ class Agent:
                 on_finished=self._finished,
                 on_breaker=self._oversight.breaker_opened,
                 on_notify=lambda notice: self._print(notice_event(notice)),
+                network=lambda: self._network.access,
             )
             await self._reactions.start()
             stack.push_async_callback(self._reactions.close)
             stack.push_async_callback(self._drain)
             self._matcher = Matcher(self._compiled, window_s=self._config.recipes.times_window_s)
-            self._use(prepare(self._compiled))
+            prepared = prepare(self._compiled)
             self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
             stack.callback(self._sensor.close)
+            self._network = self._make_network(prepared)
+            stack.callback(self._network.close)
+            self._use(prepared)
             self._sensor.set_policy(policy_of(self._compiled))
             self._sensor.start()
+            self._network.start()
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
-            rhythm = Cadence(self._config.sensors.cadence_s, self._sensor, self._shadows.tell_now_and_then)
+            rhythm = Cadence(
+                self._config.sensors.cadence_s, self._sensor, self._shadows.tell_now_and_then, self._network.sweep
+            )
             cadence = loop.create_task(rhythm.run())
             stack.callback(cadence.cancel)
             stack.callback(self._shadows.tell)
@@ -173,6 +177,19 @@ class Agent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
+
+    def _make_network(self, prepared: Prepared) -> Network:
+        return Network(
+            self._config.network,
+            prepared,
+            self._sensor,
+            environments=self._environments,
+            shadows=self._shadows,
+            window_s=self._config.recipes.times_window_s,
+            report=self._report,
+            tell=self._print,
+            wake=lambda: self._reactions.wake(),
+        )
 
     @contextlib.asynccontextmanager
     async def _reloading(self, library: Library) -> AsyncIterator[None]:
@@ -189,6 +206,7 @@ class Agent:
         """Put another set of recipes in force, as a whole. What was counted and reported stays."""
         # What has happened until now is judged by the recipes of then; only a flood is longer than that.
         self._consume(_RECORDS_BEFORE_RELOAD)
+        self._network.consume(_RECORDS_BEFORE_RELOAD)
         before = self._prepared
         self._use(prepared)
         try:
@@ -196,6 +214,7 @@ class Agent:
         except Exception:
             self._use(before)
             raise
+        self._network.replace(prepared)
 
     def _use(self, prepared: Prepared) -> None:
         self._prepared = prepared
@@ -239,23 +258,24 @@ class Agent:
     def _observe(self, seen: FileObservation) -> None:
         seen = self._environments.of_observation(seen)
         lineage = Lineage(self._environments.finder(self._sensor.process))
-        accessed: list[Accessed] | None = None  # looked up once, however many recipes match
+        around: tuple[list[Accessed], list[FlowObservation]] | None = None  # looked up once, however many match
         for match in self._matcher.match(seen, lineage):
             recipe = match.recipe.info
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue
-            if reacts(recipe):
+            if recipe.reacts:
                 self._reactions.wake()
-            if accessed is None:
-                accessed = self._sensor.accessed(seen.process.key)
-            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note))
+            if around is None:
+                around = self._sensor.accessed(seen.process.key), self._network.flows(seen.process.key)
+            accessed, flows = around
+            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note, flows))
 
     def _report(self, detection: Detection) -> None:
         matched_ns = boottime_ns()
         recipe = detection.recipe
         release: Callable[[], None] = _nothing
-        if reacts(recipe):
+        if recipe.reacts:
             # Workers get ready while the printers write.
             self._outcomes.expect(detection.event, len(recipe.reactions))
             release = self._reactions.prepare(detection)

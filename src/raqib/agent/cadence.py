@@ -34,16 +34,18 @@ class Cadence:
         """Go on until it is cancelled, whatever happens in a round."""
         while True:
             await asyncio.sleep(self._interval_s)
+            self.look_around()
+
+    def look_around(self) -> None:
+        """Do one round; what fails holds up nothing else."""
+        for one in (*self._also, self._sweep):
             try:
-                self.look_around()
+                one()
             except Exception as error:
                 # Without further rounds, what does not fit into the ring buffer would never be seen.
                 self._log.error("a sweep failed, the next one follows", problem=repr(error), exc_info=error)
 
-    def look_around(self) -> None:
-        """Do one round."""
-        for one in self._also:
-            one()
+    def _sweep(self) -> None:
         if count := self._sensor.sweep():
             self._log.warning("records were late: the ring buffer was full", files=count)
         counters = self._sensor.counters()

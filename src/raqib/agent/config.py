@@ -13,6 +13,7 @@ import yaml
 
 from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
 from raqib.errors import UsageError
+from raqib.netpolicy.spec import KEY as NETWORK_POLICY
 
 DEFAULT_PATH = Path("/etc/raqib/config.yaml")
 
@@ -35,6 +36,8 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     or `importance:` and a pattern."""
     disable: tuple[str, ...] = ()
     """The same, and stronger than `enable`."""
+    lists: dict[str, tuple[Path, ...]] = {}
+    """Lists that users have already, by the name of the recipe whose own entries they add to."""
     times_window_s: _Seconds = 86400.0
     allow_unsafe_owner: bool = False
     """Load recipes that others than root can write: for trials only."""
@@ -102,6 +105,36 @@ class SensorsConfig(_Section, frozen=True, kw_only=True):
     """How often what did not fit into the ring buffer is looked for."""
 
 
+class NetworkConfig(_Section, frozen=True, kw_only=True):
+    """The network's programs, which are loaded only if something asks for them; sizes as of the sensors."""
+
+    cgroup: Path | None = None
+    """Whose processes they see, with all below it. None: the root of cgroup v2, wherever that is mounted."""
+    flow_events: bool = False
+    """Print an event when a flow begins, and one when it ends."""
+    enforce: bool = False
+    """Have a network policy, though there is no file: for the blocks of reactions and of `raqib blocks`."""
+    policy: Path | None = None
+    """The file of the network policy, if that is not in this one, below `network_policy`. Either way there is one."""
+    protected_cidrs: tuple[str, ...] = ()
+    """Networks that are never blocked at run time."""
+    resolvers: tuple[str, ...] = ()
+    """Whose DNS answers count, beside those of /etc/resolv.conf."""
+    pin_dir: Path = Path("/sys/fs/bpf/raqib")
+    """Where, on a BPF filesystem, the policy is kept while the daemon is not there."""
+    ring_bytes: _Count = 4 << 20
+    flows: _Count = 32768
+    flow_links: _Count = 65536
+    flow_heads: _Count = 16384
+    flows_pending: _Count = 16384
+    sockets: _Count = 32768
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether there is a network policy, be it an empty one."""
+        return self.enforce or self.policy is not None
+
+
 class Config(_Section, frozen=True, kw_only=True):
     """All settings."""
 
@@ -115,6 +148,7 @@ class Config(_Section, frozen=True, kw_only=True):
     emergency: EmergencySettings = EmergencySettings()
     """Whether reactions may take the host down, and how: `enabled`, and `helpers: [PowerOff, Panic]`."""
     sensors: SensorsConfig = SensorsConfig()
+    network: NetworkConfig = NetworkConfig()
 
 
 def load_config(path: Path | None) -> Config:
@@ -130,10 +164,21 @@ def load_config(path: Path | None) -> Config:
         document = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: expected a YAML file: {error}") from error
+    if isinstance(document, dict) and NETWORK_POLICY in document:
+        document = _with_own_policy(document, path)
     try:
         return msgspec.convert({} if document is None else document, Config, strict=True, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}{_hint(str(error))}") from error
+
+
+def _with_own_policy(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The policy is read again where its lines are known: here it only matters that it is in this file."""
+    network = document.get("network")
+    if isinstance(network, dict) and "policy" in network:
+        raise UsageError(f"{path}: expected either {NETWORK_POLICY} or network.policy, found both")
+    rest = {key: value for key, value in document.items() if key != NETWORK_POLICY}
+    return {**rest, "network": {**(network if isinstance(network, dict) else {}), "policy": str(path)}}
 
 
 def _path(kind: type, value: Any) -> Any:
@@ -146,7 +191,7 @@ def _hint(message: str) -> str:
     found = re.search(r"unknown field `(.+?)`", message)
     if not found:
         return ""
-    sections = (Config, RecipesConfig, PrintersConfig, ReactionsSection, SensorsConfig)
+    sections = (Config, RecipesConfig, PrintersConfig, ReactionsSection, SensorsConfig, NetworkConfig)
     known = [name for section in sections for name in section.__struct_fields__]
     near = difflib.get_close_matches(found.group(1), known, n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -10,11 +10,12 @@ import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from raqib.actions.victims import is_same, read_stat
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.recipes.compile import CompiledSet
@@ -33,6 +34,7 @@ _MOST_PROCESSES: Final = 8192
 _LOADER: Final = "LD_"
 
 _Key = tuple[ProcessKey, int]
+Observation = TypeVar("Observation", FileObservation, FlowObservation)
 
 
 _NOT_KNOWN: Final = LoaderVariables((), complete=False)
@@ -64,7 +66,7 @@ class Environments:
             self._known.clear()
         self._active = compiled.wants_envs
 
-    def of_observation(self, seen: FileObservation) -> FileObservation:
+    def of_observation(self, seen: Observation) -> Observation:
         """Return the observation with what its process's environment holds, if recipes ask for that."""
         return replace(seen, process=self.of(seen.process)) if self._active else seen
 

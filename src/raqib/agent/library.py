@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+from raqib.agent.added_lists import AddedLists
 from raqib.agent.config import RecipesConfig
-from raqib.agent.recipes import Fingerprint, ReactionChecks, files_of, fingerprint, is_missing, load_safely
+from raqib.agent.recipes import ReactionChecks, files_of, is_missing, lists_of, load_safely
 from raqib.agent.selection import switch
 from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
+from raqib.recipes.fingerprint import Fingerprint, fingerprint, is_settled
+from raqib.recipes.lists import ListCache
 from raqib.recipes.load import combine, load_builtin
 from raqib.recipes.spec import RecipeSpec
 
-_SETTLED_NS = 100_000_000
-"""A file that was changed less than this before it was read may be changed again without a new time."""
-
 Snapshot = dict[Path, Fingerprint]
+
+
+class _Read(NamedTuple):
+    """A file as it was read, and by what it would be seen to have changed."""
+
+    mark: Fingerprint | None
+    lists: dict[Path, Fingerprint | None]
+    loaded: Loaded
+
+    def stands(self, mark: Fingerprint | None) -> bool:
+        """Tell whether neither the file nor a list that it names has changed."""
+        if mark is None or self.mark != mark:
+            return False
+        return all(fingerprint(path) == known for path, known in self.lists.items())
 
 
 class Library:
@@ -31,14 +45,20 @@ class Library:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         """What the last `load` had to say."""
         self._builtin: Loaded | None = None
-        self._read: dict[Path, tuple[Fingerprint | None, Loaded]] = {}
+        self._read: dict[Path, _Read] = {}
+        self._cache = ListCache()
+        self._added = AddedLists(config.lists, self._cache, allow_unsafe_owner=config.allow_unsafe_owner)
         self._good: dict[Path, dict[str, RecipeSpec]] = {}
         self._owned: dict[Path, list[Path]] = {}
         self._reactions = ReactionChecks()
 
     def snapshot(self) -> Snapshot:
-        """Return what is there now, by what changes with it; directories count with their files."""
+        """Return what is there now, by what changes with it; directories count with their files and their lists."""
         found: Snapshot = {}
+        for path in self._lists():
+            mark = fingerprint(path)
+            if mark is not None:
+                found[path] = mark
         for path in self.paths:
             files, _ = files_of(path, allow_unsafe_owner=True)
             for one in (path, *files):
@@ -62,9 +82,14 @@ class Library:
         users = [self._keep_good(path, loaded) for path, loaded in fresh.items()]
         self._good = {path: good for path, good in self._good.items() if path in fresh}
         self._read = {path: read for path, read in self._read.items() if path in fresh}
-        together = combine(self._reactions.filter(self._switched(self._builtin)), users)
+        self._cache.keep(self._lists())
+        together = self._added.extend(combine(self._reactions.filter(self._switched(self._builtin)), users))
         self.diagnostics = (*problems, *together.diagnostics, *unused, *self._refused_shells(together.recipes))
         return Loaded(together.recipes, self.diagnostics)
+
+    def _lists(self) -> set[Path]:
+        """Return the files of lists that were asked for last."""
+        return {*self._added.paths, *(path for read in self._read.values() for path in read.lists)}
 
     def _files(self) -> tuple[list[Path], list[Diagnostic]]:
         """Return the files to read. A directory that is there but cannot be used stands for its last files."""
@@ -82,10 +107,12 @@ class Library:
     def _load_file(self, path: Path) -> Loaded:
         mark = fingerprint(path)
         before = self._read.get(path)
-        if before is not None and mark is not None and before[0] == mark:
-            return before[1]
-        loaded = load_safely(path, allow_unsafe_owner=self._config.allow_unsafe_owner)
-        self._read[path] = (None if mark is None or is_unsettled({path: mark}) else mark, loaded)
+        if before is not None and before.stands(mark):
+            return before.loaded
+        unsafe = self._config.allow_unsafe_owner
+        lists = lists_of(path.parent, allow_unsafe_owner=unsafe, cache=self._cache)
+        loaded = load_safely(path, allow_unsafe_owner=unsafe, lists=lists)
+        self._read[path] = _Read(mark if mark is not None and is_settled(mark) else None, lists.used, loaded)
         return loaded
 
     def _keep_good(self, path: Path, loaded: Loaded) -> Loaded:
@@ -128,8 +155,7 @@ class Library:
 
 def is_unsettled(snapshot: Snapshot) -> bool:
     """Tell whether something was changed so shortly ago that a further change might not show."""
-    now_ns = time.time_ns()
-    return any(0 <= now_ns - max(mark[3:5]) < _SETTLED_NS for mark in snapshot.values())
+    return not all(map(is_settled, snapshot.values()))
 
 
 def gather(config: RecipesConfig) -> Loaded:

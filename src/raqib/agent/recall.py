@@ -13,12 +13,14 @@ import msgspec
 from msgspec import UNSET
 
 from raqib.actions.ledger import Entry
+from raqib.agent.recall_flow import flow_of
 from raqib.agent.recording import Recorded
 from raqib.errors import RaqibError, UsageError
 from raqib.matcher.trial import sample
 from raqib.model.actions import ACTION_NAMES, FileAction, union
 from raqib.model.clock import boot_offset_ns
 from raqib.model.event import Event, FileInfo, ProcessInfo
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Namespaces, Process, ProcessKey
 from raqib.recipes.check_tests import read_sample
@@ -33,10 +35,10 @@ _OBJECT = msgspec.json.Decoder(_Object)
 def observation_of(event: Event) -> Recorded:
     """Return the observation that an event tells of, as far as it does.
 
-    Raises UsageError if the event is not about a file or a program.
+    Raises UsageError if the event is not about a file, a program or a flow.
     """
-    if event.process is None or event.file is None:
-        raise UsageError(f"expected an event about a process and a file, found one of type {event.event_type}")
+    if event.process is None or (event.file is None and event.flow is None):
+        raise UsageError(f"expected an event about a process and a file or flow, found one of type {event.event_type}")
     listed = event.background.ancestry if event.background is not None else UNSET
     chain = [_process(one) for one in ([] if isinstance(listed, msgspec.UnsetType) else listed)]
     process = _process(event.process)
@@ -44,7 +46,12 @@ def observation_of(event: Event) -> Recorded:
     ancestors = tuple(reversed(chain[:-1]))
     if ancestors:
         process = msgspec.structs.replace(process, parent=ancestors[0].key)
-    return Recorded(_observation(event, event.file, process), ancestors)
+    seen: FileObservation | FlowObservation
+    if event.flow is not None:
+        seen = flow_of(event.flow, process, _boottime_ns(event.timestamp))
+    else:
+        seen = _observation(event, event.file or FileInfo(), process)
+    return Recorded(seen, ancestors)
 
 
 def read_event(path: Path, recipe: RecipeSpec) -> Recorded:
@@ -64,8 +71,6 @@ def read_event(path: Path, recipe: RecipeSpec) -> Recorded:
     if sample_event is None:
         told = "".join(f"\n{one}" for one in diagnostics)
         raise UsageError(f"{path}: expected an event as raqib prints it, or a sample event as in tests{told}")
-    if recipe.file is None:
-        raise UsageError(f"{recipe.name}: expected a recipe about files or programs, found {recipe.mechanism}")
     seen, ancestors = sample(recipe, RecipeTest(name="", event=sample_event, match=True))
     return Recorded(seen, tuple(ancestors))
 

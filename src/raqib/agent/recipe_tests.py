@@ -12,10 +12,12 @@ import msgspec
 from raqib.agent.config import Config
 from raqib.agent.rehearsal import Reacted, Rehearsal, show_call
 from raqib.context.event import detect
-from raqib.matcher.explain import Finding, explain
+from raqib.matcher.explain import explain
+from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.trial import Outcome, Turn, run_test, turns
 from raqib.model.detection import Detection
+from raqib.model.flow import FlowObservation
 from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
 
 
@@ -27,7 +29,7 @@ class TrialReport(msgspec.Struct, frozen=True):
     test: str
     outcome: Outcome
     message: str
-    """Expected and found, if it failed; why, if it was skipped."""
+    """Expected and found, if it failed."""
     matched: bool
     because: str | None
     stages: tuple[Finding, ...]
@@ -81,7 +83,8 @@ def _detection(recipe: RecipeSpec, turn: Turn, note: str) -> Detection:
     """Return the detection; whatever the recipe's mode, a test wants to see its reactions."""
     info = msgspec.structs.replace(recipe.info, mode="dry_react")
     seen = turn.observation
-    return detect(info, seen, turn.ancestors, [(seen.path, seen.actions)], note)
+    accessed = [] if isinstance(seen, FlowObservation) else [(seen.path, seen.actions)]
+    return detect(info, seen, turn.ancestors, accessed, note)
 
 
 def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:

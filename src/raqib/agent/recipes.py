@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 from raqib.model.recipe import Reaction
 from raqib.reactions import ReactionProblem, check_reactions
 from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
+from raqib.recipes.lists import ListCache, Lists
 from raqib.recipes.load import SUFFIXES, combine, load_file
 from raqib.recipes.spec import RecipeSpec
-
-Fingerprint = tuple[int, ...]
 
 
 def load_path(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
@@ -55,7 +53,7 @@ def is_missing(path: Path) -> bool:
         return False
 
 
-def load_safely(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
+def load_safely(path: Path, *, allow_unsafe_owner: bool, lists: Lists | None = None) -> Loaded:
     """Load one file, unless others than root can write it."""
     if not allow_unsafe_owner:
         try:
@@ -64,22 +62,17 @@ def load_safely(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
             problem = f"expected a readable file: {error.strerror or error}"
         if problem is not None:
             return Loaded((), (problem_of(path, problem),))
-    return load_file(path)
+    return load_file(path, lists=lists or lists_of(path.parent, allow_unsafe_owner=allow_unsafe_owner))
+
+
+def lists_of(directory: Path, *, allow_unsafe_owner: bool, cache: ListCache | None = None) -> Lists:
+    """Return what reads the lists that recipes in a directory name; they are part of root's code."""
+    return Lists(directory, cache) if allow_unsafe_owner else Lists(directory, cache, _unsafe)
 
 
 def problem_of(path: Path, message: str) -> Diagnostic:
     """Return an error about a whole file or directory."""
     return Diagnostic("error", source_of(path), "", "", message)
-
-
-def fingerprint(path: Path) -> Fingerprint | None:
-    """Return what changes whenever a file, or what its name leads to, does; None if there is nothing."""
-    try:
-        status = os.stat(path)  # noqa: PTH116  # of many files, often
-    except OSError:
-        return None
-    times = (status.st_mtime_ns, status.st_ctime_ns)
-    return (status.st_dev, status.st_ino, status.st_size, *times, status.st_mode, status.st_uid)
 
 
 def _unsafe(path: Path) -> str | None:

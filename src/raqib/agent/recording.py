@@ -1,6 +1,7 @@
 r"""Recordings: what sensors delivered, as versioned JSON lines that people can read and programs can write.
 
-The first line says what it is. Each further line is one observation, with the ancestors of its process, nearest first.
+The first line says what it is. Each further line is one observation (`seen` of a file, `flow` of a flow), with the
+ancestors of its process, nearest first.
 Bytes are written as text; `\xNN` stands for a byte that is no UTF-8, and a backslash is doubled. What is empty or 0 is
 left out.
 """
@@ -12,6 +13,8 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -20,13 +23,16 @@ from msgspec.structs import replace
 
 from raqib import __version__
 from raqib.errors import RaqibError
-from raqib.model.actions import ACTION_NAMES, FileAction, action_names, union
+from raqib.model.actions import ACTION_NAMES, action_names, union
 from raqib.model.clock import boot_offset_ns
+from raqib.model.flow import FLOW_ACTION_NAMES, NO_FLOW_ACTIONS, FlowObservation, flow_action_names
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 
 FORMAT: Final = "raqib-recording"
-VERSION: Final = 1
+VERSION: Final = 2
+_READABLE: Final = (1, 2)
+"""The first version had no flows."""
 MAX_LINE_BYTES = 32 << 20
 
 _ESCAPED = re.compile(rb"\\(\\|x[0-9a-f]{2})")
@@ -49,7 +55,7 @@ class Header(msgspec.Struct, kw_only=True):
 class Recorded(NamedTuple):
     """One observation."""
 
-    seen: FileObservation
+    seen: FileObservation | FlowObservation
     ancestors: tuple[Process, ...]
     """Nearest first."""
 
@@ -69,11 +75,12 @@ def header_line() -> bytes:
 
 def entry_line(recorded: Recorded) -> bytes:
     """Return the line of an observation."""
+    about_flow = isinstance(recorded.seen, FlowObservation)
     seen = msgspec.to_builtins(recorded.seen, builtin_types=(bytes,))
     for field in ("actions", "new"):
-        seen[field] = action_names(seen[field])
+        seen[field] = (flow_action_names if about_flow else action_names)(seen[field])
     ancestors = [msgspec.to_builtins(one, builtin_types=(bytes,)) for one in recorded.ancestors]
-    return _ENCODER.encode(_readable({"seen": seen, "ancestors": ancestors})) + b"\n"
+    return _ENCODER.encode(_readable({"flow" if about_flow else "seen": seen, "ancestors": ancestors})) + b"\n"
 
 
 def read_recording(path: Path, on_cut: Callable[[str], None] = lambda message: None) -> Iterator[Recorded]:
@@ -106,7 +113,7 @@ def _read(path: Path, file: BinaryIO, on_cut: Callable[[str], None]) -> Iterator
         header = msgspec.json.decode(first, type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RaqibError(f"{path}: expected a recording (raqib record -o FILE), found: {error}") from error
-    if header.format != FORMAT or header.version != VERSION:
+    if header.format != FORMAT or header.version not in _READABLE:
         raise RaqibError(
             f"{path}: expected {FORMAT} of version {VERSION}, found {header.format[:60]!a} of version {header.version};"
             " replay it with the raqib that recorded it"
@@ -129,19 +136,41 @@ def _read(path: Path, file: BinaryIO, on_cut: Callable[[str], None]) -> Iterator
 
 def _entry(line: bytes, shift_ns: int) -> Recorded:
     plain = _exact(msgspec.json.decode(line, type=dict[str, Any]))
-    seen = plain["seen"]
-    for field in ("actions", "new"):
-        seen[field] = int(union(ACTION_NAMES[name.decode()] for name in seen[field]))
-    observation = msgspec.convert(seen, FileObservation, builtin_types=(bytes,))
+    observation = _flow(plain["flow"]) if "flow" in plain else _access(plain["seen"])
     ancestors = [msgspec.convert(one, Process, builtin_types=(bytes,)) for one in plain.get("ancestors", ())]
     moved = replace(
         observation,
         process=_moved(observation.process, shift_ns),
         timestamp_ns=observation.timestamp_ns + shift_ns,
-        actions=FileAction(observation.actions),
-        new=FileAction(observation.new),
     )
+    if isinstance(moved, FlowObservation) and moved.first_ns:
+        moved = replace(moved, first_ns=moved.first_ns + shift_ns)
     return Recorded(moved, tuple(_moved(one, shift_ns) for one in ancestors))
+
+
+def _access(seen: dict[str, Any]) -> FileObservation:
+    actions, new = (union(ACTION_NAMES[name.decode()] for name in seen[field]) for field in ("actions", "new"))
+    observation = msgspec.convert(seen | {"actions": 0, "new": 0}, FileObservation, builtin_types=(bytes,))
+    return replace(observation, actions=actions, new=new)
+
+
+def _flow(seen: dict[str, Any]) -> FlowObservation:
+    actions, new = (
+        reduce(or_, (FLOW_ACTION_NAMES[name.decode()] for name in seen[field]), NO_FLOW_ACTIONS)
+        for field in ("actions", "new")
+    )
+    plain = {key: value if key == "process" else _texts(value) for key, value in seen.items()}
+    observation = msgspec.convert(plain | {"actions": 0, "new": 0}, FlowObservation, builtin_types=(bytes,))
+    return replace(observation, actions=actions, new=new)
+
+
+def _texts(node: Any) -> Any:
+    """Return the same with bytes as the text that they are."""
+    if isinstance(node, bytes):
+        return node.decode()
+    if isinstance(node, dict):
+        return {key: _texts(value) for key, value in node.items()}
+    return [_texts(value) for value in node] if isinstance(node, list) else node
 
 
 def _moved(process: Process, shift_ns: int) -> Process:
@@ -163,6 +192,8 @@ def _readable(node: Any) -> Any:
     """Return plain values with bytes as text, and without what is empty."""
     if isinstance(node, bytes):
         return node.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    if isinstance(node, str):
+        return node.replace("\\", "\\\\")
     if isinstance(node, dict):
         return {key: _readable(value) for key, value in node.items() if value or _means(key, value)}
     if isinstance(node, list | tuple):
@@ -172,7 +203,8 @@ def _readable(node: Any) -> Any:
 
 def _means(key: str, value: Any) -> bool:
     """Tell whether something empty has to be written all the same: it is required, or its absence means another."""
-    return key in ("path", "timestamp_ns", "actions", "new", "key") or (key == "exit_status" and value == 0)
+    required = ("path", "timestamp_ns", "actions", "new", "key", "process", "address", "protocol", "ip_version")
+    return key in required or (key in ("exit_status", "icmp_type", "icmp_code") and value == 0)
 
 
 def _exact(node: Any) -> Any:

@@ -12,11 +12,11 @@ import structlog
 from watchfiles import Change, awatch
 
 from raqib.agent.library import Library, is_unsettled
-from raqib.agent.recipes import fingerprint
 from raqib.errors import RaqibError
 from raqib.matcher.matcher import Prepared, prepare
 from raqib.recipes.compile import compile_set
 from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.fingerprint import fingerprint
 from raqib.recipes.spec import RecipeSpec
 
 _QUIET_MS = 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
@@ -13,20 +13,19 @@ import msgspec
 from raqib.agent.config import Config
 from raqib.agent.recording import Recorded
 from raqib.agent.rehearsal import Reacted, Rehearsal
+from raqib.agent.remembered import Remembered
 from raqib.context.event import detect
+from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.matcher import Match, Matcher
-from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
-from raqib.model.process import ProcessKey
 from raqib.reactions import LogLine
 from raqib.recipes.compile import compile_set
 from raqib.recipes.spec import RecipeSpec
 
 _NS_PER_S: Final = 1_000_000_000
-_MOST_FILES: Final = 1000
-_MOST_PROCESSES: Final = 4096
 
 
 class Summary(msgspec.Struct):
@@ -60,7 +59,10 @@ class Replay:
         self._matcher = Matcher(
             self._compiled, window_s=config.recipes.times_window_s, clock=lambda: self._now_ns / _NS_PER_S
         )
-        self._accessed = _Accessed()
+        self._flow_matcher = FlowMatcher(
+            self._compiled, window_s=config.recipes.times_window_s, clock=lambda: self._now_ns / _NS_PER_S
+        )
+        self._remembered = Remembered()
         self._shadowed: Counter[str] = Counter()
 
     async def run(self, recording: Iterable[Recorded], *, real_time: bool) -> Summary:
@@ -81,20 +83,27 @@ class Replay:
                     due = began[1] + (seen.timestamp_ns - began[0]) / _NS_PER_S
                     await asyncio.sleep(max(0.0, due - loop.time()))
                 self._now_ns = seen.timestamp_ns
-                self._accessed.note(seen)
+                self._remembered.note(seen)
                 summary.observations += 1
                 lineage = KnownLineage(ancestors)
-                for match in self._matcher.match(seen, lineage):
+                for match in self._match(seen, lineage):
                     await self._matched(match, Recorded(seen, ancestors), rehearsal, summary)
         summary.shadowed = dict(self._shadowed)
         return summary
+
+    def _match(self, seen: FileObservation | FlowObservation, lineage: KnownLineage) -> list[Match]:
+        if isinstance(seen, FlowObservation):
+            return self._flow_matcher.match(seen, lineage)
+        return self._matcher.match(seen, lineage)
 
     async def _matched(self, match: Match, recorded: Recorded, rehearsal: Rehearsal | None, summary: Summary) -> None:
         recipe, seen = match.recipe.info, recorded.seen
         if recipe.mode == "shadow":
             self._shadowed[recipe.name] += 1
             return
-        detection = detect(recipe, seen, recorded.ancestors, self._accessed.of(seen.process.key), match.note)
+        process = seen.process.key
+        files, flows = self._remembered.files(process), self._remembered.flows(process)
+        detection = detect(recipe, seen, recorded.ancestors, files, match.note, flows)
         reacted: list[Reacted] = []
         if rehearsal is not None and _reacts(match.recipe):
             reacted = await rehearsal.react(detection)
@@ -105,25 +114,3 @@ class Replay:
 
 def _reacts(recipe: RecipeSpec) -> bool:
     return bool(recipe.info.reactions) and recipe.info.mode in ("react", "dry_react")
-
-
-class _Accessed:
-    """What processes have done to files so far, as far as the recording tells; bounded."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[ProcessKey, OrderedDict[bytes, FileAction]] = OrderedDict()
-
-    def note(self, seen: FileObservation) -> None:
-        """Remember an observation."""
-        files = self._known.setdefault(seen.process.key, OrderedDict())
-        self._known.move_to_end(seen.process.key)
-        files[seen.path] = seen.actions
-        files.move_to_end(seen.path)
-        if len(files) > _MOST_FILES:
-            files.popitem(last=False)
-        if len(self._known) > _MOST_PROCESSES:
-            self._known.popitem(last=False)
-
-    def of(self, process: ProcessKey) -> list[tuple[bytes, FileAction]]:
-        """Return a process's files, the latest first."""
-        return list(reversed(self._known.get(process, OrderedDict()).items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raqib.agent.config import Config, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.agent.config import Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.reactions import ReactionsConfig
 from raqib.recipes.compile import CompiledSet
@@ -42,6 +42,13 @@ def map_sizes(config: SensorsConfig) -> dict[str, int]:
     """Return the number of entries for each map."""
     names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
     return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
+
+
+def network_map_sizes(config: NetworkConfig) -> dict[str, int]:
+    """Return the number of entries for each map of the network's programs."""
+    names = ("flows", "flow_links", "flow_heads", "flows_pending")
+    sizes = {name: getattr(config, name) for name in names}
+    return {"net_records": config.ring_bytes, "net_sockets": config.sockets, **sizes}
 
 
 def policy_of(compiled: CompiledSet) -> Policy:

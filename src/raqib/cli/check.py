@@ -10,6 +10,7 @@ from raqib.agent import load_config
 from raqib.agent.recipes import load_path, with_checked_reactions, without_files
 from raqib.cli.words import count
 from raqib.errors import UsageError
+from raqib.netpolicy.spec import load_policy
 from raqib.recipes.check import REQUIRED_FIELDS
 from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine
@@ -23,10 +24,7 @@ def check(paths: list[Path], *, as_json: bool) -> int:
     for path in paths:
         if _is_configuration(path):
             configurations += 1
-            try:
-                load_config(path)
-            except UsageError as error:
-                diagnostics.append(Diagnostic("error", str(path), "", "", str(error).removeprefix(f"{path}: ")))
+            diagnostics += _check_configuration(path)
         else:
             # Who owns the files is a matter of the host that runs them, not of the one that checks them.
             loaded.append(load_path(path, allow_unsafe_owner=True))
@@ -46,6 +44,17 @@ def check(paths: list[Path], *, as_json: bool) -> int:
             f"{count(errors, 'error')}, {count(len(diagnostics) - errors, 'warning')}"
         )
     return 1 if errors else 0
+
+
+def _check_configuration(path: Path) -> list[Diagnostic]:
+    """Return what is wrong with it, and with a network policy in it."""
+    try:
+        settings = load_config(path)
+    except UsageError as error:
+        return [Diagnostic("error", str(path), "", "", str(error).removeprefix(f"{path}: "))]
+    if settings.network.policy is None:
+        return []
+    return load_policy(settings.network.policy, alone=False)[1]
 
 
 def _is_configuration(path: Path) -> bool:

@@ -16,6 +16,7 @@ from raqib.agent.config import PrinterName
 from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
+from raqib.cli import blocks as blocks_commands
 from raqib.cli import check as check_command
 from raqib.cli import control as control_commands
 from raqib.cli import demo as demo_command
@@ -68,6 +69,10 @@ def run(
     data_dir: Annotated[Path | None, typer.Option(help="Data store and ledger.")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Where raqib's own log goes; default: standard error.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    cgroup: Annotated[
+        Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="A network policy, in place of the configuration's.")] = None,
     allow_unsafe_owner: Annotated[
         bool,
         typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: for trials only."),
@@ -95,6 +100,9 @@ def run(
         reactions=msgspec.structs.replace(settings.reactions, dry_run=settings.reactions.dry_run or dry_run),
         data_dir=data_dir or settings.data_dir,
         log_file=log_file or settings.log_file,
+        network=msgspec.structs.replace(
+            settings.network, cgroup=cgroup or settings.network.cgroup, policy=policy or settings.network.policy
+        ),
     )
     configure(settings.log_file)
     library = Library(chosen, shell=settings.reactions.shell)
@@ -146,6 +154,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
 
 
 for _module in (
+    blocks_commands,
     control_commands,
     explain_command,
     ledger_commands,

@@ -16,8 +16,8 @@ from raqib.agent.recording import Recorded
 from raqib.cli.recipe_options import AsJson, ConfigFile, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import stage_lines
 from raqib.errors import RaqibError, UsageError
-from raqib.matcher.explain import Finding
 from raqib.matcher.explain import explain as explain_stages
+from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.model.event import Event
 from raqib.printers.escape import visible
@@ -84,7 +84,7 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     name = event.metadata.name if event is not None else entries[0].recipe
     recipe = next((one for one in Library(settings.recipes).load().recipes if one.name == name), None)
     stages: list[Finding] = []
-    if event is not None and recipe is not None and event.file is not None:
+    if event is not None and recipe is not None and (event.file is not None or event.flow is not None):
         stages = _stages(recipe, observation_of(event))
     if as_json:
         answer: dict[str, Any] = {"uuid": uuid, "recipe": name, "stages": stages, "events": events, "ledger": entries}

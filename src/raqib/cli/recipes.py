@@ -16,9 +16,10 @@ from raqib.cli.words import columns, count, printable
 from raqib.errors import UsageError
 from raqib.matcher.explain import describe_pattern
 from raqib.model.actions import action_names
+from raqib.model.flow import flow_action_names
 from raqib.printers.escape import visible
 from raqib.recipes.diagnostic import Loaded, nearest
-from raqib.recipes.spec import RecipeSpec
+from raqib.recipes.spec import NetworkPart, RecipeSpec
 
 app = typer.Typer(help="List the recipes, or show one.", invoke_without_command=True)
 
@@ -139,10 +140,24 @@ def description(recipe: RecipeSpec) -> dict[str, Any]:
         details["file_actions_how"] = "all" if part.all else "any"
         details["bases"] = [describe_pattern(pattern) for pattern in part.patterns] or ["any file"]
     if recipe.network is not None:
-        details["network"] = {key: value for key, value in msgspec.structs.asdict(recipe.network).items() if value}
+        details["network"] = _network(recipe.network)
     details["arbitrary"] = [msgspec.to_builtins(group) for group in recipe.groups]
     details["reactions"] = [{"format": one.format, "code": one.code} for one in info.reactions]
     details["tests"] = [test.name for test in recipe.tests]
+    return details
+
+
+def _network(part: NetworkPart) -> dict[str, Any]:
+    """Return what a recipe says about flows; of lists in files, how many entries they have."""
+    details = {key: value for key, value in msgspec.structs.asdict(part).items() if value}
+    for key in ("remote_domain_lists", "remote_cidr_lists"):
+        if key in details:
+            details[key] = [
+                f"{one.path}: {count(len(one.entries), 'name' if 'domain' in key else 'network')}"
+                for one in details[key]
+            ]
+    details["flow_actions"] = " ".join(flow_action_names(part.flow_actions))
+    details["flow_actions_how"] = "all" if details.pop("flow_actions_all", False) else "any"
     return details
 
 

@@ -25,7 +25,7 @@ from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine, load_builtin
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_WORDS = {"passed": "ok", "failed": "FAIL", "skipped": "skip"}
+_WORDS = {"passed": "ok", "failed": "FAIL"}
 
 
 def register(root: typer.Typer) -> None:
@@ -60,7 +60,6 @@ def run_tests(
         answer = {
             "passed": sum(one.outcome == "passed" for one in reports),
             "failed": failed,
-            "skipped": sum(one.outcome == "skipped" for one in reports),
             "errors": errors,
             "untested": untested,
             "tests": reports,
@@ -82,8 +81,8 @@ def _print(reports: list[TrialReport], errors: list[Diagnostic], recipes: int, u
                 print(f"        {visible(report.message, limit=4000)}")
             for line in stage_lines(report.stages):
                 print(f"        {line}")
-    outcomes = [one.outcome for one in reports]
-    told = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped"))
+    outcomes: list[str] = [one.outcome for one in reports]
+    told = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in ("passed", "failed"))
     print(f"{count(len(reports), 'test')} of {count(recipes, 'recipe')}: {told}; {len(untested)} without tests")
 
 
@@ -100,12 +99,9 @@ def _write_junit(file: Path, reports: list[TrialReport], errors: list[Diagnostic
             if report.outcome == "failed":
                 failure = ElementTree.SubElement(case, "failure", message=_xml(report.message))
                 failure.text = _xml("\n".join((*stage_lines(report.stages), *_call_lines(report))))
-            elif report.outcome == "skipped":
-                ElementTree.SubElement(case, "skipped", message=_xml(report.message))
         outcomes = [report.outcome for report in cases]
         suite.set("tests", str(len(cases)))
         suite.set("failures", str(outcomes.count("failed")))
-        suite.set("skipped", str(outcomes.count("skipped")))
         suite.set("errors", "0")
     if errors:
         suite = ElementTree.SubElement(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from raqib.matcher.explain import Finding
+from raqib.matcher.finding import Finding
 
 _VERDICTS = {True: "yes", False: "no", None: "depends"}
 

@@ -1,4 +1,4 @@
-"""The layout that the kernel side and the daemon share, read from the very header that the programs are built with."""
+"""The layouts that kernel side and daemon share, read from the very headers that the programs are built with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import cffi
 _DEFINE = re.compile(r"^#define\s+(\w+)\s+(.+?)\s*$", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^#.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_ENUM = re.compile(r"^enum (\w+) \{", re.MULTILINE)
 
 _TYPES = """
 typedef uint8_t __u8; typedef uint16_t __u16; typedef uint32_t __u32; typedef uint64_t __u64;
@@ -23,7 +24,7 @@ def _constants(header: str) -> dict[str, int]:
     for name, expression in _DEFINE.findall(header):
         known = re.sub(r"[A-Za-z_]\w*", lambda found: str(values[found.group()]), expression)
         if not re.fullmatch(r"[\d\s+*()<|-]+", known):
-            raise ValueError(f"layout.h: expected a number for {name}, found {expression!r}")
+            raise ValueError(f"layout: expected a number for {name}, found {expression!r}")
         values[name] = int(eval(known, {"__builtins__": {}}))  # noqa: S307  # digits and operators only
     return values
 
@@ -35,7 +36,10 @@ def _declarations(header: str) -> str:
     return _DIRECTIVE.sub("", header)
 
 
-_HEADER = files("raqib.kernel").joinpath("objects/layout.h").read_text()
+LAYOUTS = ("layout.h", "net_layout.h")
+"""In this order: a later one names types of an earlier one."""
+
+_HEADER = "".join(files("raqib.kernel").joinpath(f"objects/{name}").read_text() for name in LAYOUTS)
 ffi = cffi.FFI()
 ffi.cdef(_TYPES + _declarations(_HEADER))
 
@@ -51,7 +55,7 @@ def constant(name: str) -> int:
 
 def _all_constants() -> dict[str, int]:
     found = _constants(_HEADER)
-    for tag in ("action", "image_flag", "literal_kind", "syscall_kind", "syscall_flag", "record_flag"):
+    for tag in _ENUM.findall(_HEADER):
         found.update(ffi.typeof(f"enum {tag}").relements)
     return found
 

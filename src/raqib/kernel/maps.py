@@ -40,6 +40,16 @@ class Map:
             raise self._library.error(f"map {self.name}: look-up", code)
         return value
 
+    def take(self, key: Any) -> Any | None:
+        """Remove an entry of a hash and return its value, in one step; None if there is none."""
+        value = ffi.new(self._value)
+        code = self._library.calls.bpf_map_lookup_and_delete_elem(self._fd, key, value)
+        if code == -errno.ENOENT:
+            return None
+        if code:
+            raise self._library.error(f"map {self.name}: take out", code)
+        return value
+
     def set(self, key: Any, value: Any, flags: int = 0) -> None:
         """Write a value."""
         code = self._library.calls.bpf_map_update_elem(self._fd, key, value, flags)
@@ -52,6 +62,20 @@ class Map:
         if code and code != -errno.ENOENT:
             raise self._library.error(f"map {self.name}: delete", code)
         return not code
+
+    def walk(self) -> list[Any]:
+        """Return the keys of any kind of map, also of a trie, from key to key: best effort while it changes."""
+        found: list[Any] = []
+        before: Any = ffi.NULL
+        while True:
+            after = ffi.new(self._key)
+            code = self._library.calls.bpf_map_get_next_key(self._fd, before, after)
+            if code == -errno.ENOENT:
+                return found
+            if code:
+                raise self._library.error(f"map {self.name}: next key", code)
+            found.append(after)
+            before = after
 
     def entries(self) -> Iterator[tuple[Any, Any]]:
         """Yield a copy of each key and value of a hash; what stays there meanwhile is yielded exactly once.

@@ -1,12 +1,13 @@
-"""The compiled eBPF object: opened, sized, loaded, attached, and taken away again."""
+"""The compiled eBPF objects: opened, sized, loaded, attached, and taken away again."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 from raqib.errors import NotPermittedError, RaqibError
@@ -15,15 +16,29 @@ from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.maps import Map
 
 ARCHITECTURES = ("x86_64", "aarch64")
+HASH, LPM_TRIE = 1, 11
+"""Kinds of maps."""
+_NO_PREALLOC = 1
 HOOKS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter", "sys_exit")
 """The programs that are attached, in this order: a process is known before what it does."""
 
 
 class BpfObject:
-    """All programs and maps. Nothing is pinned: what is attached ends with this process, however that ends."""
+    """All programs and maps of one object. What is not pinned ends with this process, however that ends."""
 
-    def __init__(self, sizes: Mapping[str, int] | None = None) -> None:
-        """Load the object for this processor; `sizes` sets the number of entries (bytes for ring buffers) of maps.
+    def __init__(
+        self,
+        sizes: Mapping[str, int] | None = None,
+        *,
+        name: str = "raqib",
+        pins: Mapping[str, Path] | None = None,
+        without: Collection[str] = (),
+        only: Collection[str] | None = None,
+    ) -> None:
+        """Load the object of that name for this processor.
+
+        `sizes` sets the number of entries (bytes for ring buffers) of maps; `pins` tells where maps are pinned, and
+        taken over from if there is one; `without` names programs that are not loaded, `only` those that are.
 
         Raises:
             NotPermittedError: this kernel, processor or user may not load it.
@@ -32,21 +47,21 @@ class BpfObject:
         self._stack = ExitStack()
         self.library = Libbpf()
         self.cpus: int = self.library.calls.libbpf_num_possible_cpus()
-        machine = platform.machine()
-        if machine not in ARCHITECTURES:
-            raise NotPermittedError(f"expected a processor of {', '.join(ARCHITECTURES)}, found {machine}")
-        with as_file(files("raqib.kernel").joinpath(f"objects/raqib.{machine}.bpf.o")) as path:
-            if not path.exists():
-                raise RaqibError(f"expected the compiled programs at {path}, found none; build them: make -C bpf")
-            self._object = self.library.calls.bpf_object__open_file(os.fsencode(path), ffi.NULL)
-        if self._object == ffi.NULL:
-            raise self.library.error("cannot open the eBPF object")
+        self._object = self._open(name)
         self._stack.callback(self.library.calls.bpf_object__close, self._object)
+        own = {"scratches": self.cpus + 1} if name == "raqib" else {"dns_scratches": 2 * self.cpus + 1}
         try:
-            for name, entries in {"scratches": self.cpus + 1, **(sizes or {})}.items():
-                code = self.library.calls.bpf_map__set_max_entries(self._map(name), entries)
+            for changed, entries in {**own, **(sizes or {})}.items():
+                code = self.library.calls.bpf_map__set_max_entries(self._map(changed), entries)
                 if code:
-                    raise self.library.error(f"map {name}: cannot have {entries} entries", code)
+                    raise self.library.error(f"map {changed}: cannot have {entries} entries", code)
+            for pinned, path in (pins or {}).items():
+                code = self.library.calls.bpf_map__set_pin_path(self._map(pinned), os.fsencode(path))
+                if code:
+                    raise self.library.error(f"map {pinned}: cannot be pinned at {path}", code)
+            for program in self._programs():
+                if program in without or (only is not None and program not in only):
+                    self.library.calls.bpf_program__set_autoload(self.program(program), False)
             code = self.library.calls.bpf_object__load(self._object)
             if code:
                 raise self.library.error("cannot load the eBPF programs", code)
@@ -54,11 +69,33 @@ class BpfObject:
             self.close()
             raise
 
+    def _open(self, name: str) -> Any:
+        machine = platform.machine()
+        if machine not in ARCHITECTURES:
+            raise NotPermittedError(f"expected a processor of {', '.join(ARCHITECTURES)}, found {machine}")
+        with as_file(files("raqib.kernel").joinpath(f"objects/{name}.{machine}.bpf.o")) as path:
+            if not path.exists():
+                raise RaqibError(f"expected the compiled programs at {path}, found none; build them: make -C bpf")
+            opened = self.library.calls.bpf_object__open_file(os.fsencode(path), ffi.NULL)
+        if opened == ffi.NULL:
+            raise self.library.error("cannot open the eBPF object")
+        return opened
+
     def _map(self, name: str) -> Any:
         found = self.library.calls.bpf_object__find_map_by_name(self._object, name.encode())
         if found == ffi.NULL:
             raise RaqibError(f"expected a map {name!r} in the eBPF object, found none")
         return found
+
+    def _programs(self) -> list[str]:
+        found: list[str] = []
+        program = ffi.NULL
+        while True:
+            program = self.library.calls.bpf_object__next_program(self._object, program)
+            if program == ffi.NULL:
+                return found
+            raw: Any = ffi.string(self.library.calls.bpf_program__name(program))
+            found.append(raw.decode())
 
     def program(self, name: str) -> Any:
         """Return the program of that name."""
@@ -76,12 +113,43 @@ class BpfObject:
         fd: int = self.library.calls.bpf_map__fd(self._map(name))
         return fd
 
+    def put_inner(
+        self, outer: str, slot: int, kind: int, sizes: tuple[int, int], keys: bytearray, values: bytearray
+    ) -> None:
+        """Make a map of a kind, with keys and values of these sizes, and put it into a slot of an array of maps."""
+        count = len(keys) // sizes[0]
+        options: Any = ffi.new("struct bpf_map_create_opts *")
+        options.sz = ffi.sizeof("struct bpf_map_create_opts")
+        options.map_flags = _NO_PREALLOC
+        calls = self.library.calls
+        fd = calls.bpf_map_create(kind, outer.encode()[:15], *sizes, max(count, 1), options)
+        if fd < 0:
+            raise self.library.error(f"map {outer}: cannot have one of {count} entries", fd)
+        try:
+            if count:
+                number = ffi.new("__u32 *", count)
+                code = calls.bpf_map_update_batch(fd, ffi.from_buffer(keys), ffi.from_buffer(values), number, ffi.NULL)
+                if code:
+                    raise self.library.error(f"map {outer}: cannot be filled with {count} entries", code)
+            code = calls.bpf_map_update_elem(self.map_fd(outer), ffi.new("__u32 *", slot), ffi.new("__u32 *", fd), 0)
+            if code:
+                raise self.library.error(f"map {outer}: cannot take another map", code)
+        finally:
+            os.close(fd)
+
     def attach(self, name: str) -> None:
         """Attach a program to the hook that its section names, until the object is closed."""
         link = self.library.calls.bpf_program__attach(self.program(name))
         if link == ffi.NULL:
             raise self.library.error(f"cannot attach {name}")
         self._stack.callback(self.library.calls.bpf_link__destroy, link)
+
+    def attach_cgroup(self, name: str, cgroup_fd: int) -> Any:
+        """Attach a program to a cgroup, beside what others attached there; return the link, which the caller ends."""
+        link = self.library.calls.bpf_program__attach_cgroup(self.program(name), cgroup_fd)
+        if link == ffi.NULL:
+            raise self.library.error(f"cannot attach {name} to the cgroup")
+        return link
 
     def iterate(self, name: str) -> None:
         """Run an iterator program over everything that it visits."""
@@ -110,6 +178,18 @@ class BpfObject:
         if code:
             raise self.library.error(f"cannot run {name}", code)
         return int(ffi.cast("int32_t", opts.retval))
+
+    def judge_packet(self, name: str, frame: bytes) -> tuple[int, int]:
+        """Run a program on an Ethernet frame that exists nowhere else; return its result and its nanoseconds."""
+        opts: Any = ffi.new("struct bpf_test_run_opts *")
+        data = ffi.from_buffer(frame)
+        opts.sz = ffi.sizeof("struct bpf_test_run_opts")
+        opts.data_in = data
+        opts.data_size_in = len(frame)
+        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        if code:
+            raise self.library.error(f"cannot run {name}", code)
+        return int(opts.retval), int(opts.duration)
 
     def close(self) -> None:
         """Detach and unload everything."""

@@ -10,7 +10,9 @@ from typing import Literal
 import msgspec
 
 from raqib.errors import RaqibError
+from raqib.kernel.network import can_destroy_sockets, find_cgroup2, load_network
 from raqib.kernel.object import ARCHITECTURES, HOOKS, BpfObject
+from raqib.kernel.pinning import is_bpf_filesystem
 
 Verdict = Literal["yes", "no", "unknown"]
 
@@ -30,7 +32,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 def probe_all() -> list[Answer]:
     """Try everything that the agent can use; leaves nothing behind."""
-    return [_processor(), _privileges(), _btf(), *_programs(), _lsm(), _cgroup2(), _pid_namespace()]
+    return [
+        _processor(),
+        _privileges(),
+        _btf(),
+        *_programs(),
+        _network(),
+        _bpf_filesystem(),
+        _lsm(),
+        _cgroup2(),
+        _pid_namespace(),
+    ]
 
 
 def _processor() -> Answer:
@@ -79,6 +91,27 @@ def _programs() -> list[Answer]:
         bpf.close()
 
 
+def _network() -> Answer:
+    """Load the network's programs; attaching them waits until something asks for it."""
+    feature = "network programs load"
+    try:
+        load_network().close()
+    except (RaqibError, OSError) as error:
+        return Answer(feature, "no", str(error), needed=False)
+    if not can_destroy_sockets():
+        return Answer(
+            feature, "yes", "blocked connections are ended by netlink; Linux 6.5 does it faster", needed=False
+        )
+    return Answer(feature, "yes", needed=False)
+
+
+def _bpf_filesystem() -> Answer:
+    feature = "a BPF filesystem"
+    if is_bpf_filesystem(Path("/sys/fs/bpf")):
+        return Answer(feature, "yes", "/sys/fs/bpf", needed=False)
+    return Answer(feature, "no", "a network policy is pinned there: mount -t bpf bpf /sys/fs/bpf", needed=False)
+
+
 def _lsm() -> Answer:
     feature = "security hooks (BPF LSM)"
     detail = "not used yet; tracepoints do"
@@ -92,10 +125,8 @@ def _lsm() -> Answer:
 
 
 def _cgroup2() -> Answer:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return Answer("cgroup v2", "yes", fields.split()[4], needed=False)
+    if (mounted := find_cgroup2()) is not None:
+        return Answer("cgroup v2", "yes", str(mounted), needed=False)
     return Answer("cgroup v2", "no", "mount it: mount -t cgroup2 none /sys/fs/cgroup", needed=False)
 
 

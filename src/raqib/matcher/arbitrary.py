@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from raqib.matcher.facts import Facts
+from raqib.recipes.networks import number_of
 from raqib.recipes.regex import Expression
 from raqib.recipes.spec import Group, Item, RecipeSpec
 
@@ -48,7 +50,10 @@ class _PreparedGroup:
 
 
 def prepare_item(item: Item) -> _Test:
-    """Return a function that tells whether the item matches; a fact that is not known never does."""
+    """Return a function that tells whether the item matches; a fact that is not known never does.
+
+    An address is smaller than a network if it lies before it, bigger if behind, among those of its version of IP.
+    """
     what = item.what
     if item.pattern is not None:
         expression = Expression(item.pattern)
@@ -60,4 +65,12 @@ def prepare_item(item: Item) -> _Test:
     if item.time is not None:
         second = int(item.time.timestamp())
         return lambda facts: any(compare(known, second) for known in facts.seconds(what))
+    if item.cidr is not None:
+        network = ip_network(item.cidr)
+        bits = network.max_prefixlen - network.prefixlen
+        number = int(network.network_address) >> bits
+        return lambda facts: any(
+            version == network.version and compare(known >> bits, number)
+            for version, known in map(number_of, facts.addresses(what))
+        )
     return lambda facts: False

@@ -4,62 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import msgspec
 from msgspec.structs import replace
 
 from raqib.matcher.arbitrary import Arbitrary, prepare_item
+from raqib.matcher.explain_flow import flow_findings
 from raqib.matcher.facts import Facts
+from raqib.matcher.finding import Finding, quoted
 from raqib.matcher.lineage import Lineage
 from raqib.model.actions import FileAction, action_names
 from raqib.model.clock import boot_offset_ns
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet, Rule
-from raqib.recipes.spec import Because, FilePart, Group, Item, Pattern, RecipeSpec
+from raqib.recipes.spec import FilePart, Group, Item, Pattern, RecipeSpec
 
 _MOST_VALUES = 3
-_LONGEST_TEXT = 400
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What one stage says."""
-
-    stage: Because
-    passed: bool | None
-    """None: it depends on what happened before."""
-    details: tuple[str, ...]
 
 
 def explain(
     spec: RecipeSpec,
-    seen: FileObservation,
+    seen: FileObservation | FlowObservation,
     lineage: Lineage,
     *,
     offset_ns: Callable[[], int] = boot_offset_ns,
 ) -> list[Finding]:
     """Return what each stage says of an observation, also those behind one that says no. Counts nothing."""
-    if spec.file is None:
-        return [Finding("flow", False, (f"a recipe of mechanism {spec.mechanism} is not about files or programs",))]
-    facts = Facts(seen.process, lineage, offset_ns)
-    return [
-        _bases(spec, spec.file, seen),
-        _file_actions(spec, spec.file, seen),
-        _arbitrary(spec, facts),
-        _times(spec),
-    ]
+    if isinstance(seen, FlowObservation):
+        if spec.network is None:
+            return [Finding("flow", False, (f"a recipe of mechanism {spec.mechanism} is not about flows",))]
+        about = flow_findings(spec, spec.network, seen)
+        facts = Facts(seen.process, lineage, offset_ns, seen)
+    else:
+        if spec.file is None:
+            told = f"a recipe of mechanism {spec.mechanism} is not about files or programs"
+            return [Finding("flow", False, (told,))]
+        about = [_bases(spec, spec.file, seen), _file_actions(spec, spec.file, seen)]
+        facts = Facts(seen.process, lineage, offset_ns)
+    return [*about, _arbitrary(spec, facts), _times(spec)]
 
 
 def _bases(spec: RecipeSpec, part: FilePart, seen: FileObservation) -> Finding:
     if not part.patterns:
         return Finding("bases", True, ("any file",))
     details = [
-        f"{describe_pattern(pattern)} holds for {_text(name)}"
+        f"{describe_pattern(pattern)} holds for {quoted(name)}"
         for pattern in part.patterns
         for name in seen.names
         if CompiledSet([replace(spec, file=replace(part, patterns=(pattern,)))]).candidates(name)
     ]
     if details:
         return Finding("bases", True, tuple(details))
-    names = " or ".join(_text(name) for name in seen.names)
+    names = " or ".join(quoted(name) for name in seen.names)
     none = [f"{describe_pattern(pattern)} does not hold for {names}" for pattern in part.patterns[:20]]
     if len(part.patterns) > len(none):
         none.append(f"and {len(part.patterns) - len(none)} more do not")
@@ -69,7 +64,7 @@ def _bases(spec: RecipeSpec, part: FilePart, seen: FileObservation) -> Finding:
 def describe_pattern(pattern: Pattern) -> str:
     """Return a pattern as a recipe writes it."""
     fields = (("base", pattern.base), ("dir", pattern.dir), ("regex", pattern.regex))
-    return "{" + ", ".join(f"{name}: {_text(value)}" for name, value in fields if value is not None) + "}"
+    return "{" + ", ".join(f"{name}: {quoted(value)}" for name, value in fields if value is not None) + "}"
 
 
 def _file_actions(spec: RecipeSpec, part: FilePart, seen: FileObservation) -> Finding:
@@ -108,7 +103,7 @@ def _group(number: int, group: Group, facts: Facts) -> Iterator[str]:
 
 def _item(item: Item) -> str:
     if item.pattern is not None:
-        return f"{item.what} pattern {_text(item.pattern)}"
+        return f"{item.what} pattern {quoted(item.pattern)}"
     if item.numbers is not None:
         return f"{item.what} {item.when} {' or '.join(map(str, item.numbers))}"
     value = item.time.isoformat() if item.time is not None else item.cidr
@@ -119,7 +114,7 @@ def _known(item: Item, facts: Facts) -> str:
     if item.time is not None:
         values = [str(second) for second in facts.seconds(item.what)]
     else:
-        values = [_text(text) for text in facts.texts(item.what)]
+        values = [quoted(text) for text in facts.texts(item.what)]
     if not values:
         return "not known"
     more = f" and {len(values) - _MOST_VALUES} more" if len(values) > _MOST_VALUES else ""
@@ -130,9 +125,3 @@ def _times(spec: RecipeSpec) -> Finding:
     if not spec.times:
         return Finding("times", True, ("no limits",))
     return Finding("times", None, tuple(f"{limit.kind}: at most {limit.max}" for limit in spec.times))
-
-
-def _text(value: bytes | str) -> str:
-    """Return text quoted, without control characters, and cut where it is very long."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return ascii(text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "...")

@@ -1,12 +1,14 @@
-"""Facts about processes that `arbitrary` and `times` ask for; a fact that is not known has no values."""
+"""Facts about processes and flows that `arbitrary` and `times` ask for; a fact that is not known has no values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+from raqib.matcher.flow_facts import FLOW_ADDRESSES, FLOW_NUMBERS, FLOW_TEXTS
 from raqib.matcher.lineage import Lineage
 from raqib.model.clock import boot_offset_ns
+from raqib.model.flow import FlowObservation
 from raqib.model.process import Image, Process
 from raqib.recipes.regex import subject
 
@@ -16,8 +18,15 @@ NS_PER_S = 1_000_000_000
 class Facts:
     """What is known around one observation. Ancestors are asked for once, and only if a fact needs them."""
 
-    def __init__(self, process: Process, lineage: Lineage, offset_ns: Callable[[], int] = boot_offset_ns) -> None:
+    def __init__(
+        self,
+        process: Process,
+        lineage: Lineage,
+        offset_ns: Callable[[], int] = boot_offset_ns,
+        flow: FlowObservation | None = None,
+    ) -> None:
         self.process = process
+        self.flow = flow
         self._lineage = lineage
         self._offset_ns = offset_ns
 
@@ -36,6 +45,9 @@ class Facts:
         reader = _TEXTS.get(what)
         if reader is not None:
             return [subject(text) for text in reader(self) if text]
+        of_flow = FLOW_TEXTS.get(what)
+        if of_flow is not None:
+            return [] if self.flow is None else [text.encode("utf-8", "replace") for text in of_flow(self.flow)]
         return [str(number).encode() for number in self.numbers(what)]
 
     def numbers(self, what: str) -> list[int]:
@@ -50,7 +62,13 @@ class Facts:
         if what == "parent_pid":
             number = process.ppid or process.parent.pid
             return [number] if number else []
-        return []
+        of_flow = FLOW_NUMBERS.get(what)
+        return [] if of_flow is None or self.flow is None else of_flow(self.flow)
+
+    def addresses(self, what: str) -> list[str]:
+        """Return the values of a fact that is an address."""
+        of_flow = FLOW_ADDRESSES.get(what)
+        return [] if of_flow is None or self.flow is None else of_flow(self.flow)
 
     def seconds(self, what: str) -> list[int]:
         """Return the values of a fact that is a moment, in whole seconds since 1970."""

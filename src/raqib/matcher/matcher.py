@@ -32,11 +32,16 @@ class Prepared(NamedTuple):
 
     compiled: CompiledSet
     arbitrary: tuple[Arbitrary, ...]
+    flow_arbitrary: tuple[Arbitrary, ...]
 
 
 def prepare(compiled: CompiledSet) -> Prepared:
     """Make what takes time. May be called in another thread than the matcher's."""
-    return Prepared(compiled, tuple(Arbitrary(rule.spec) for rule in compiled.rules))
+    return Prepared(
+        compiled,
+        tuple(Arbitrary(rule.spec) for rule in compiled.rules),
+        tuple(Arbitrary(rule.spec) for rule in compiled.flows.rules),
+    )
 
 
 class Matcher:
@@ -58,7 +63,7 @@ class Matcher:
 
     def replace(self, prepared: Prepared) -> None:
         """Take another set; counters and the memory of what was reported stay."""
-        self.compiled, self._arbitrary = prepared
+        self.compiled, self._arbitrary = prepared.compiled, prepared.arbitrary
 
     def forget(self, process: ProcessKey) -> None:
         """Forget what was reported of a process that has ended."""

@@ -6,16 +6,19 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.matcher import Match, Matcher
+from raqib.matcher.sample_flow import sample_flow
 from raqib.model.actions import ALL_ACTIONS, FileAction
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet
 from raqib.recipes.literals import join
-from raqib.recipes.spec import Because, RecipeSpec, RecipeTest, SampleProcess
+from raqib.recipes.spec import Because, RecipeSpec, RecipeTest, SampleEvent, SampleProcess
 
-Outcome = Literal["passed", "failed", "skipped"]
+Outcome = Literal["passed", "failed"]
 
 _BOOT_NS = 1_000_000_000
 _DEFAULT_UID = 1000
@@ -30,7 +33,7 @@ class TrialResult(NamedTuple):
     test: str
     outcome: Outcome
     message: str
-    """Expected and found, if it failed; why, if it was skipped."""
+    """Expected and found, if it failed."""
     matched: bool = False
     because: Because | None = None
     """The stage at which it did not match."""
@@ -39,7 +42,7 @@ class TrialResult(NamedTuple):
 class Turn(NamedTuple):
     """A sample event that happened once."""
 
-    observation: FileObservation
+    observation: FileObservation | FlowObservation
     ancestors: Sequence[Process]
     match: Match | None
     because: Because | None
@@ -53,8 +56,6 @@ def run_tests(spec: RecipeSpec) -> list[TrialResult]:
 
 def run_test(spec: RecipeSpec, test: RecipeTest) -> TrialResult:
     """Run one sample event; with `repeat`, every time in another process, the last one being judged."""
-    if spec.file is None:
-        return TrialResult(spec.name, test.name, "skipped", f"there are no sample events for {spec.mechanism} yet")
     *_, last = turns(spec, test)
     matched, because = last.match is not None, last.because
     found = "a match" if matched else f"none, because of {because}"
@@ -69,18 +70,32 @@ def run_test(spec: RecipeSpec, test: RecipeTest) -> TrialResult:
 
 def turns(spec: RecipeSpec, test: RecipeTest) -> Iterator[Turn]:
     """Yield every time that the event happens, each in a process of its own, and what the recipe makes of it."""
-    matcher = Matcher(CompiledSet([spec]), clock=lambda: 0.0, offset_ns=lambda: 0)
+    compiled = CompiledSet([spec])
+    files = Matcher(compiled, clock=lambda: 0.0, offset_ns=lambda: 0)
+    flows = FlowMatcher(compiled, clock=lambda: 0.0, offset_ns=lambda: 0)
     for turn in range(test.repeat):
         observation, ancestors = sample(spec, test, turn)
         lineage = KnownLineage(ancestors)
-        because = matcher.explain(observation, lineage, spec.name)
-        match = next(iter(matcher.match(observation, lineage)), None)
+        if isinstance(observation, FlowObservation):
+            because = flows.explain(observation, lineage, spec.name)
+            match = next(iter(flows.match(observation, lineage)), None)
+        else:
+            because = files.explain(observation, lineage, spec.name)
+            match = next(iter(files.match(observation, lineage)), None)
         yield Turn(observation, ancestors, match, because)
 
 
-def sample(spec: RecipeSpec, test: RecipeTest, turn: int = 0) -> tuple[FileObservation, Sequence[Process]]:
+def sample(
+    spec: RecipeSpec, test: RecipeTest, turn: int = 0
+) -> tuple[FileObservation | FlowObservation, Sequence[Process]]:
     """Return the sample event filled in, and the ancestors of its process, nearest first."""
-    event = test.event
+    if spec.network is not None:
+        process, ancestors = _family(test.event, test.event.process.exe or _DEFAULT_EXE, turn)
+        return sample_flow(spec.network, test.event.flow, process, 2 * _BOOT_NS), ancestors
+    return _sample_access(spec, test.event, turn)
+
+
+def _sample_access(spec: RecipeSpec, event: SampleEvent, turn: int) -> tuple[FileObservation, Sequence[Process]]:
     actions = event.file.actions or _usual_actions(spec)
     if actions & FileAction.EXECVE:
         actions |= EXECVE_IMPLIES
@@ -88,17 +103,7 @@ def sample(spec: RecipeSpec, test: RecipeTest, turn: int = 0) -> tuple[FileObser
     path = event.file.path
     if path is None:
         path = event.process.exe if executed and event.process.exe is not None else _usual_path(spec)
-    exe = event.process.exe or (path if executed else _DEFAULT_EXE)
-    keys = [
-        ProcessKey(one.pid or _DEFAULT_PID - distance, _BOOT_NS - distance + turn * 1000)
-        for distance, one in enumerate((event.process, *event.ancestors))
-    ]
-    parents = [*keys[1:], ProcessKey(0, 0)]
-    process = _process(event.process, keys[0], parents[0], exe)
-    ancestors = [
-        _process(one, key, parent, one.exe or "")
-        for one, key, parent in zip(event.ancestors, keys[1:], parents[1:], strict=True)
-    ]
+    process, ancestors = _family(event, event.process.exe or (path if executed else _DEFAULT_EXE), turn)
     observation = FileObservation(
         process=process,
         path=path.encode(),
@@ -108,6 +113,20 @@ def sample(spec: RecipeSpec, test: RecipeTest, turn: int = 0) -> tuple[FileObser
         aliases=tuple(alias.encode() for alias in event.file.aliases),
     )
     return observation, ancestors
+
+
+def _family(event: SampleEvent, exe: str, turn: int) -> tuple[Process, Sequence[Process]]:
+    """Return the process, and its ancestors, nearest first."""
+    keys = [
+        ProcessKey(one.pid or _DEFAULT_PID - distance, _BOOT_NS - distance + turn * 1000)
+        for distance, one in enumerate((event.process, *event.ancestors))
+    ]
+    parents = [*keys[1:], ProcessKey(0, 0)]
+    ancestors = [
+        _process(one, key, parent, one.exe or "")
+        for one, key, parent in zip(event.ancestors, keys[1:], parents[1:], strict=True)
+    ]
+    return _process(event.process, keys[0], parents[0], exe), ancestors
 
 
 def _usual_actions(spec: RecipeSpec) -> FileAction:

@@ -188,7 +188,7 @@ class Endpoint(_Part):
 
     address: str | None = None
     name: str | None = None
-    names: list[str] = []
+    names: list[str] | UnsetType = UNSET
     port: int | None = None
 
 
@@ -211,15 +211,24 @@ class Phase(_Part):
 class FlowFlags(_Part):
     """What a flow did."""
 
-    ingress: bool = False
-    egress: bool = False
-    incoming: bool = False
-    outgoing: bool = False
-    started: bool = False
-    ongoing: bool = False
-    ended: bool = False
-    terminator: bool = False
-    terminated: bool = False
+    ingress: bool | UnsetType = UNSET
+    egress: bool | UnsetType = UNSET
+    incoming: bool | UnsetType = UNSET
+    outgoing: bool | UnsetType = UNSET
+    started: bool | UnsetType = UNSET
+    ongoing: bool | UnsetType = UNSET
+    ended: bool | UnsetType = UNSET
+    terminator: bool | UnsetType = UNSET
+    terminated: bool | UnsetType = UNSET
+
+
+class Traffic(_Part):
+    """What a flow has carried so far; bytes count network headers too."""
+
+    packets_in: int
+    packets_out: int
+    bytes_in: int
+    bytes_out: int
 
 
 class Flow(_Part):
@@ -233,6 +242,7 @@ class Flow(_Part):
     service_port: int | None = None
     flags: FlowFlags | None = None
     phase: Phase | None = None
+    traffic: Traffic | None = None
 
 
 class Nodes(_Part):

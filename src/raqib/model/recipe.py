@@ -52,3 +52,8 @@ class RecipeInfo(msgspec.Struct, frozen=True):
     builtin: bool = False
     source: str = ""
     """The file that it came from."""
+
+    @property
+    def reacts(self) -> bool:
+        """Whether a match runs reactions."""
+        return bool(self.reactions) and self.mode in ("react", "dry_react")

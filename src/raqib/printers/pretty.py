@@ -118,7 +118,9 @@ class Pretty:
         return "  ".join(part for part in parts if part)
 
     def _flow(self, flow: Flow) -> str:
-        return f"{visible(flow.proto)}  {_endpoint(flow.local)} → {self._paint(_endpoint(flow.remote), _STRONG)}"
+        arrow = "←" if flow.phase is not None and flow.phase.initiated_by == "remote" else "→"
+        remote = self._paint(_endpoint(flow.remote), _STRONG)
+        return f"{visible(flow.proto)}  {_endpoint(flow.local)} {arrow} {remote}"
 
 
 def _time(timestamp: str) -> str:
@@ -159,5 +161,5 @@ def _endpoint(endpoint: Endpoint | None) -> str:
     address = visible(endpoint.address or "?")
     if endpoint.port is not None:
         address = f"[{address}]:{endpoint.port}" if ":" in address else f"{address}:{endpoint.port}"
-    name = endpoint.name or next(iter(endpoint.names), None)
+    name = endpoint.name or next(iter(endpoint.names or ()), None)
     return f"{visible(name)} {address}" if name else address

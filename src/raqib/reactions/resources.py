@@ -11,6 +11,7 @@ from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import Services
 from raqib.actions.ledger import Ledger
 from raqib.actions.made import MadeDirectories
+from raqib.actions.network import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
@@ -27,6 +28,7 @@ def open_services(
     on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
     on_notice: Callable[[Notice], None] = lambda notice: None,
     on_emergency: Callable[[str], None] = lambda reason: None,
+    network: Callable[[], NetworkAccess | None] = lambda: None,
 ) -> Services:
     """Open ledger and data store, making their directory; the stack closes them.
 
@@ -52,6 +54,7 @@ def open_services(
         made=MadeDirectories(config.data_dir / "directories.json"),
         on_notice=on_notice,
         on_emergency=on_emergency,
+        network=network,
     )
 
 

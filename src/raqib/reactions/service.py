@@ -11,6 +11,7 @@ from typing import TypeVar
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
+from raqib.actions.network import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
@@ -52,6 +53,7 @@ class Reactions:
         on_notify: Callable[[Notice], None] = lambda notice: None,
         on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
         on_call: Callable[[HelperCall], None] | None = None,
+        network: Callable[[], NetworkAccess | None] = lambda: None,
         make_door: Callable[[], Door] = Door,
     ) -> None:
         """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block.
@@ -65,6 +67,7 @@ class Reactions:
         self._on_breaker = _walled(on_breaker)
         self._on_call = None if on_call is None else _walled(on_call)
         self._on_notify = _walled(on_notify)
+        self._network = network
         self._heap_bytes = config.heap_bytes(None)
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
         self._running: dict[WorkerProcess, Execution] = {}
@@ -272,6 +275,7 @@ class Reactions:
             on_breaker=self._breaker_opened,
             on_notice=self._on_notify,
             on_emergency=_from_threads(self._log_emergency),
+            network=self._network,
         )
         self._ledger = self._services.ledger
         door = self._make_door()

@@ -15,6 +15,7 @@ from raqib.recipes.check_network import NETWORK_FIELDS, check_network_part
 from raqib.recipes.check_tests import check_tests
 from raqib.recipes.diagnostic import Diagnostic, shown
 from raqib.recipes.document import Mapping, Node, Scalar
+from raqib.recipes.lists import Lists
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import Breed, Mechanism, RecipeSpec
 
@@ -56,7 +57,9 @@ def name_of(node: Node) -> str:
     return name.value if isinstance(name, Scalar) and _NAME.fullmatch(name.value) else ""
 
 
-def check_recipe(node: Node, path: str, source: str, builtin: bool) -> tuple[RecipeSpec | None, list[Diagnostic]]:
+def check_recipe(
+    node: Node, path: str, source: str, builtin: bool, lists: Lists
+) -> tuple[RecipeSpec | None, list[Diagnostic]]:
     """Return the checked recipe, or None if an error was found; and all that there is to say."""
     reader = Reader(source, name_of(node))
     at = At(node, path)
@@ -79,14 +82,18 @@ def check_recipe(node: Node, path: str, source: str, builtin: bool) -> tuple[Rec
     for name_ in FILE_FIELDS if networked else NETWORK_FIELDS:
         if name_ in fields:
             reader.error(fields[name_], f"expected no {name_} beside mechanism {mechanism}")
+    groups = check_groups(reader, fields.get("arbitrary"))
+    network = None
+    if networked and not reader.failed:
+        network = check_network_part(reader, fields, breed, groups, at, lists)
     spec = RecipeSpec(
         info=_info(reader, fields, name, mechanism, builtin),
         mechanism=mechanism,
         breed=breed,
         enabled=reader.boolean(fields.get("enabled"), True),
         file=None if networked else check_file_part(reader, fields, at),
-        network=check_network_part(reader, fields, breed, at) if networked and not reader.failed else None,
-        groups=check_groups(reader, fields.get("arbitrary")),
+        network=network,
+        groups=groups,
         times=check_times(reader, fields.get("times")),
         tests=check_tests(reader, fields.get("tests")),
     )

@@ -29,8 +29,15 @@ FACTS: dict[str, FactKind] = {
     **dict.fromkeys(("local", "remote", "any_peers"), "address"),
     **dict.fromkeys(("local_ports", "remote_ports", "any_ports"), "number"),
     "any_peers_and_ports": "text",
+    "remote_domain_score": "number",
 }
 """Every fact by its canonical name."""
+
+FLOW_FACTS = frozenset(
+    {"proto", "family", "local", "remote", "any_peers", "local_ports", "remote_ports", "any_ports"}
+    | {"any_peers_and_ports", "remote_domain_score"}
+)
+"""Those that are known of flows only."""
 
 _ALIASES = {f"any_{name}": name for name in FACTS if name.startswith("ancient_")}
 _WHENS: tuple[When, ...] = ("smaller", "bigger", "equal")
@@ -113,8 +120,8 @@ def _check_item(reader: Reader, at: At, inherited: str) -> Item | None:
         allowed = " or ".join(_ALLOWED[FACTS[what]])
         reader.error(fields[test], f"expected {allowed} for {what}, found {test}")
         return None
-    if "when" in fields and test in ("pattern", "cidr"):
-        reader.warning(fields["when"], f"expected when only beside number, numbers or time: it does nothing to {test}")
+    if "when" in fields and test == "pattern":
+        reader.warning(fields["when"], "expected when only beside a number, time or cidr: it does nothing to pattern")
     value = fields[test]
     item = Item(what, which == "pertinent", when=when)
     if test == "pattern":

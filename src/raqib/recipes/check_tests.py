@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from typing import Any
-
-import msgspec
 
 from raqib.model.actions import NO_ACTIONS
+from raqib.model.flow import NO_FLOW_ACTIONS
 from raqib.recipes.check_files import check_actions
-from raqib.recipes.diagnostic import Diagnostic
-from raqib.recipes.document import Mapping, Node, Scalar, parse
+from raqib.recipes.check_network import check_flow_actions
+from raqib.recipes.diagnostic import Diagnostic, shown
+from raqib.recipes.document import Mapping, Scalar, parse
 from raqib.recipes.reader import At, Reader
-from raqib.recipes.spec import Because, Call, PlainValue, RecipeTest, SampleEvent, SampleFile, SampleProcess
+from raqib.recipes.spec import (
+    Because,
+    Call,
+    PlainValue,
+    RecipeTest,
+    SampleEvent,
+    SampleFile,
+    SampleFlow,
+    SamplePeer,
+    SampleProcess,
+)
 
-_BECAUSE: tuple[Because, ...] = ("bases", "file_actions", "arbitrary", "times", "flow")
+_BECAUSE: tuple[Because, ...] = ("bases", "file_actions", "flow", "flow_actions", "arbitrary", "times")
+_FLOW_SLIPS = {
+    "protocol": "it is called proto",
+    "flow_actions": "it is called actions",
+    "ip_version": "the address says it",
+}
 _PROCESS_FIELDS = ("exe", "args", "comm", "uid", "pid", "envs", "prev_exe", "prev_args", "retcode")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}\.[0-9]{1,15}")
@@ -70,14 +85,34 @@ def _event(reader: Reader, at: At) -> SampleEvent:
                 reader.error(place, "expected an absolute path")
         aliases = tuple(text for text, _ in reader.texts(inner.get("aliases"), split=False))
         sample = SampleFile(path, actions, aliases)
-    flow: dict[str, msgspec.Raw] | None = None
-    if "flow" in fields:
-        node = fields["flow"].node
-        if isinstance(node, Mapping):
-            flow = {key: msgspec.Raw(msgspec.json.encode(_plain(value))) for key, value in node.entries.items()}
-        else:
-            reader.error(fields["flow"], "expected a mapping")
+    flow = _flow(reader, fields["flow"]) if "flow" in fields else SampleFlow()
     return SampleEvent(process, tuple(ancestors), sample, flow)
+
+
+def _flow(reader: Reader, at: At) -> SampleFlow:
+    fields = reader.fields(at, ("proto", "local", "remote", "actions", "icmp"), _FLOW_SLIPS)
+    icmp = reader.fields(fields["icmp"], ("type", "code")) if "icmp" in fields else {}
+    return SampleFlow(
+        proto=reader.choice(fields.get("proto"), ("tcp", "udp", "icmp")),
+        local=_peer(reader, fields["local"]) if "local" in fields else SamplePeer(),
+        remote=_peer(reader, fields["remote"]) if "remote" in fields else SamplePeer(),
+        actions=check_flow_actions(reader, fields.get("actions"), NO_FLOW_ACTIONS) or None,
+        icmp_type=reader.integer(icmp.get("type"), 0, 255),
+        icmp_code=reader.integer(icmp.get("code"), 0, 255),
+    )
+
+
+def _peer(reader: Reader, at: At) -> SamplePeer:
+    fields = reader.fields(at, ("address", "port", "name", "names"))
+    address = reader.text(fields.get("address"))
+    if address is not None:
+        try:
+            address = str(ipaddress.ip_address(address.strip()))
+        except ValueError:
+            reader.error(fields["address"], f"expected an address as 192.0.2.1, found {shown(address)}")
+    names = [text for key in ("name", "names") for text, _ in reader.texts(fields.get(key), split=False)]
+    given = "name" in fields or "names" in fields
+    return SamplePeer(address, reader.integer(fields.get("port"), 0, 65535), tuple(names) if given else None)
 
 
 def _process(reader: Reader, at: At) -> SampleProcess:
@@ -124,11 +159,3 @@ def _scalar(node: Scalar) -> PlainValue:
         if _NUMBER.fullmatch(node.value):
             return float(node.value)
     return node.value
-
-
-def _plain(node: Node) -> Any:
-    if isinstance(node, Scalar):
-        return _scalar(node)
-    if isinstance(node, Mapping):
-        return {key: _plain(value) for key, value in node.entries.items()}
-    return [_plain(item) for item in node.items]

@@ -14,6 +14,7 @@ from operator import or_
 from typing import NamedTuple
 
 from raqib.model.actions import FileAction
+from raqib.recipes.compile_network import CompiledFlows
 from raqib.recipes.literals import LiteralKind, join, pattern_literals
 from raqib.recipes.regex import ExpressionSet, subject
 from raqib.recipes.spec import Pattern, RecipeSpec
@@ -97,6 +98,8 @@ class CompiledSet:
         files = (spec for spec in self.recipes if spec.file is not None)
         self.rules: tuple[Rule, ...] = tuple(Rule(index, spec) for index, spec in enumerate(files))
         """Those about files."""
+        self.flows = CompiledFlows(self.recipes)
+        """Those about flows."""
         self._exact: dict[bytes, list[int]] = defaultdict(list)
         self._base: dict[bytes, list[int]] = defaultdict(list)
         self._dir: dict[bytes, list[int]] = defaultdict(list)

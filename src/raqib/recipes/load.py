@@ -12,6 +12,7 @@ from raqib.recipes.check import check_recipe, name_of
 from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.document import Fault, Scalar, is_nothing, parse
 from raqib.recipes.document import Sequence as SequenceNode
+from raqib.recipes.lists import Lists
 from raqib.recipes.spec import RecipeSpec
 
 __all__ = ["Diagnostic", "Loaded", "combine", "load_builtin", "load_directory", "load_file", "load_text"]
@@ -22,8 +23,12 @@ MAX_FILE_BYTES: Final = 64 << 20
 _INDEX = re.compile(r"\$\[([0-9]+)\]")
 
 
-def load_text(text: bytes | str, source: str, *, builtin: bool = False) -> Loaded:
-    """Load a list of recipes; `source` names it in diagnostics and in each recipe."""
+def load_text(text: bytes | str, source: str, *, builtin: bool = False, lists: Lists | None = None) -> Loaded:
+    """Load a list of recipes; `source` names it in diagnostics and in each recipe.
+
+    `lists` reads the lists that recipes keep in files; by default, relative to the directory of `source`.
+    """
+    lists = lists or Lists(Path(source).parent)
     root, faults = parse(text)
     if root is None or (isinstance(root, Scalar) and is_nothing(root)):
         return Loaded((), tuple(_fault(fault, source, "") for fault in faults))
@@ -38,7 +43,7 @@ def load_text(text: bytes | str, source: str, *, builtin: bool = False) -> Loade
     for index, node in enumerate(root.items):
         path = f"$[{index}]"
         broken = [_fault(fault, source, name_of(node)) for fault in by_index.get(index, ())]
-        spec, said = check_recipe(node, path, source, builtin)
+        spec, said = check_recipe(node, path, source, builtin, lists)
         diagnostics += broken + said
         if spec is None or broken:
             continue
@@ -54,7 +59,7 @@ def _fault(fault: Fault, source: str, recipe: str) -> Diagnostic:
     return Diagnostic("error", source, recipe, fault.path, fault.message, fault.line)
 
 
-def load_file(path: Path, *, builtin: bool = False) -> Loaded:
+def load_file(path: Path, *, builtin: bool = False, lists: Lists | None = None) -> Loaded:
     """Load one file."""
     source = source_of(path)
     try:
@@ -66,7 +71,7 @@ def load_file(path: Path, *, builtin: bool = False) -> Loaded:
         text = path.read_bytes()
     except (OSError, ValueError) as error:
         return _unreadable(source, f"expected a readable file: {error}")
-    return load_text(text, source, builtin=builtin)
+    return load_text(text, source, builtin=builtin, lists=lists)
 
 
 def load_directory(path: Path) -> Loaded:
@@ -86,7 +91,9 @@ def load_builtin() -> Loaded:
     """Load the recipes that the package brings; they only alert."""
     folder = resources.files("raqib.recipes") / "builtin"
     files = sorted((one for one in folder.iterdir() if one.name.endswith(SUFFIXES)), key=lambda one: one.name)
-    loaded = [load_text(one.read_bytes(), f"builtin/{one.name}", builtin=True) for one in files]
+    with resources.as_file(folder) as directory:
+        lists = Lists(directory)
+        loaded = [load_text(one.read_bytes(), f"builtin/{one.name}", builtin=True, lists=lists) for one in files]
     return combine(Loaded(), loaded)
 
 

@@ -7,20 +7,23 @@ its number among those of the same prefix length.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Final
+from typing import Final, Literal
 
-from raqib.recipes.spec import DomainMatch
+DomainMatch = Literal["exact", "suffix", "prefix"]
 
 _SLOTS_BITS: Final = 20
 """A table of so many bits of the hash narrows the search to a few neighbours."""
 _LARGE: Final = 1 << 16
 _MASK: Final = (1 << 64) - 1
+_MOST_LABELS: Final = 127
+"""No name has more."""
 
 _NULL_ADDRESSES = frozenset({"0.0.0.0", "127.0.0.1", "127.0.1.1", "255.255.255.255", "::", "::1", "fe80::1%lo0"})  # noqa: S104
 _LOCAL_NAMES = frozenset(
@@ -82,19 +85,8 @@ class DomainSet:
 
     def __contains__(self, name: str) -> bool:
         text = normal(name)
-        if not text:
-            return False
-        if self._type == "exact":
-            return hash(text) & _MASK in self._hashes
-        hashes, dot = self._hashes, len(text) if self._type == "suffix" else -1
-        for _ in range(self._most_labels):
-            dot = text.rfind(".", 0, dot) if self._type == "suffix" else text.find(".", dot + 1)
-            if dot < 0:
-                return hash(text) & _MASK in hashes
-            part = text[dot + 1 :] if self._type == "suffix" else text[:dot]
-            if hash(part) & _MASK in hashes:
-                return True
-        return False
+        hashes = self._hashes
+        return bool(text) and any(hash(part) & _MASK in hashes for part in parts(text, self._type, self._most_labels))
 
 
 class NetworkSet:
@@ -110,7 +102,7 @@ class NetworkSet:
             kept = numbers[version, length]
             if isinstance(kept, set):
                 kept.add(number)
-        self._lengths: dict[int, list[tuple[int, int, set[int] | _Hashes]]] = {4: [], 6: []}
+        self._lengths: dict[int, list[tuple[int, int, set[int] | _Hashes]]] = {0: [], 4: [], 6: []}
         for (version, length), found in sorted(numbers.items(), reverse=True):
             bits = 32 if version == 4 else 128
             held: set[int] | _Hashes = set(found)
@@ -126,13 +118,8 @@ class NetworkSet:
 
     def longest(self, address: str) -> int | None:
         """Return the prefix length of the narrowest network that has an address; None if there is none."""
-        try:
-            version, raw = (6, inet_pton(AF_INET6, address)) if ":" in address else (4, inet_pton(AF_INET, address))
-        except (OSError, ValueError):
-            return None
-        if raw.startswith(_MAPPED):
-            version, raw = 4, raw[12:]
-        number, bits = int.from_bytes(raw, "big"), 8 * len(raw)
+        version, number = number_of(address)
+        bits = 32 if version == 4 else 128
         for shift, scale, held in self._lengths[version]:
             prefix = number >> shift
             if (prefix << scale if isinstance(held, _Hashes) else prefix) in held:
@@ -140,9 +127,82 @@ class NetworkSet:
         return None
 
 
+class DomainIndex:
+    """Which of many owners name a host, each by a few names: asked as quickly however many owners there are."""
+
+    __slots__ = ("_owners",)
+
+    def __init__(self) -> None:
+        self._owners: dict[DomainMatch, dict[str, list[int]]] = {}
+
+    def add(self, names: Iterable[str], match: DomainMatch, owner: int) -> None:
+        """Add an owner's names."""
+        known = self._owners.setdefault(match, {})
+        for name in {normal(name) for name in names}:
+            known.setdefault(name, []).append(owner)
+
+    def owners(self, name: str) -> Iterator[int]:
+        """Yield the owners that have a name, some perhaps more than once."""
+        text = normal(name)
+        for match, known in self._owners.items():
+            for part in parts(text, match, _MOST_LABELS):
+                yield from known.get(part, ())
+
+
+class NetworkIndex:
+    """Which of many owners have an address in one of their few networks."""
+
+    __slots__ = ("_lengths",)
+
+    def __init__(self) -> None:
+        self._lengths: dict[tuple[int, int], dict[int, list[int]]] = {}
+
+    def add(self, cidrs: Iterable[str], owner: int) -> None:
+        """Add an owner's networks. Raises `ValueError` for what is neither an address nor a network."""
+        for version, length, number in {_network(cidr) for cidr in cidrs}:
+            shift = (32 if version == 4 else 128) - length
+            self._lengths.setdefault((version, shift), {}).setdefault(number, []).append(owner)
+
+    def owners(self, address: str) -> Iterator[int]:
+        """Yield the owners that have an address, some perhaps more than once."""
+        version, number = number_of(address)
+        for (of_version, shift), known in self._lengths.items():
+            if of_version == version:
+                yield from known.get(number >> shift, ())
+
+
 def normal(name: str) -> str:
-    """Return a host's name in the form in which names are compared."""
-    return name.strip(".").lower()
+    """Return a name of a host in the form in which names are compared: as DNS has it, lower case, no last dot."""
+    plain = name.strip(".").lower()
+    if not plain.isascii():
+        with contextlib.suppress(UnicodeError):
+            return plain.encode("idna").decode("ascii")
+    return plain
+
+
+def parts(name: str, match: DomainMatch, most_labels: int) -> Iterator[str]:
+    """Yield what of a name may stand in a list: all of it, or up to so many labels at its end or beginning."""
+    if match == "exact":
+        yield name
+        return
+    dot = len(name) if match == "suffix" else -1
+    for _ in range(most_labels):
+        dot = name.rfind(".", 0, dot) if match == "suffix" else name.find(".", dot + 1)
+        if dot < 0:
+            yield name
+            return
+        yield name[dot + 1 :] if match == "suffix" else name[:dot]
+
+
+def number_of(address: str) -> tuple[int, int]:
+    """Return an address as version and number, an IPv4 address mapped into IPv6 as IPv4; (0, 0) if it is none."""
+    try:
+        version, raw = (6, inet_pton(AF_INET6, address)) if ":" in address else (4, inet_pton(AF_INET, address))
+    except (OSError, ValueError):
+        return 0, 0
+    if raw.startswith(_MAPPED):
+        version, raw = 4, raw[12:]
+    return version, int.from_bytes(raw, "big")
 
 
 def _network(cidr: str) -> tuple[int, int, int]:

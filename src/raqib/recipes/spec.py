@@ -8,14 +8,15 @@ from typing import Literal
 import msgspec
 
 from raqib.model.actions import ALL_ACTIONS, FileAction
+from raqib.model.flow import ALL_FLOW_ACTIONS, FlowAction
 from raqib.model.recipe import RecipeInfo
+from raqib.recipes.networks import DomainMatch, DomainSet, NetworkSet
 
 Mechanism = Literal["file_access", "execution", "network_peers", "env_vars"]
 Breed = Literal[
     "file_access", "execution", "env_vars", "remote_domains", "remote_cidrs", "local_domains", "local_cidrs"
 ]
 When = Literal["smaller", "bigger", "equal"]
-DomainMatch = Literal["exact", "suffix", "prefix"]
 TimesKind = Literal[
     "times_per_proc",
     "times_per_parent_proc",
@@ -26,7 +27,7 @@ TimesKind = Literal[
     "times_per_hostname",
     "times_per_host",
 ]
-Because = Literal["bases", "file_actions", "arbitrary", "times", "flow"]
+Because = Literal["bases", "file_actions", "flow", "flow_actions", "arbitrary", "times"]
 PlainValue = str | int | float | bool | None
 
 
@@ -81,6 +82,20 @@ class TimesLimit(msgspec.Struct, frozen=True):
     max: int
 
 
+class DomainList(msgspec.Struct, frozen=True, eq=False):
+    """A file of names, as it was read; equal only to itself."""
+
+    path: str
+    entries: DomainSet
+
+
+class NetworkList(msgspec.Struct, frozen=True, eq=False):
+    """A file of networks, as it was read; equal only to itself."""
+
+    path: str
+    entries: NetworkSet
+
+
 class NetworkPart(msgspec.Struct, frozen=True):
     """Which flows; an empty field means any."""
 
@@ -93,9 +108,10 @@ class NetworkPart(msgspec.Struct, frozen=True):
     remote_domains: tuple[str, ...] = ()
     local_domains_type: DomainMatch = "exact"
     remote_domains_type: DomainMatch = "exact"
-    remote_domains_file: str | None = None
-    remote_cidrs_file: str | None = None
-    flow_actions: tuple[str, ...] = ()
+    remote_domain_lists: tuple[DomainList, ...] = ()
+    """Lists in files, of the type of `remote_domains`, of which they are a part."""
+    remote_cidr_lists: tuple[NetworkList, ...] = ()
+    flow_actions: FlowAction = ALL_FLOW_ACTIONS
     """After exclusion."""
     flow_actions_all: bool = False
 
@@ -122,6 +138,25 @@ class SampleFile(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...] = ()
 
 
+class SamplePeer(msgspec.Struct, frozen=True):
+    """One side of a sample flow; None is filled in."""
+
+    address: str | None = None
+    port: int | None = None
+    names: tuple[str, ...] | None = None
+
+
+class SampleFlow(msgspec.Struct, frozen=True):
+    """The flow of a sample event; None is filled in."""
+
+    proto: str | None = None
+    local: SamplePeer = SamplePeer()
+    remote: SamplePeer = SamplePeer()
+    actions: FlowAction | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+
+
 class SampleEvent(msgspec.Struct, frozen=True):
     """A sample event: only what matters."""
 
@@ -129,7 +164,7 @@ class SampleEvent(msgspec.Struct, frozen=True):
     ancestors: tuple[SampleProcess, ...] = ()
     """Nearest first."""
     file: SampleFile = SampleFile()
-    flow: dict[str, msgspec.Raw] | None = None
+    flow: SampleFlow = SampleFlow()
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cgroups import new_cgroup
 from tests.e2e.conftest import AgentProcess
 from tests.e2e.library.stage import Stage
 
@@ -14,15 +15,19 @@ EXAMPLES = ("--enable", "file_example", "--enable", "exec_example")
 @pytest.fixture(scope="package")
 def library_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentProcess]:
     """One agent with all built-in recipes for the whole folder."""
-    agent = AgentProcess(tmp_path_factory.mktemp("agent"), 0, list(EXAMPLES))
-    try:
-        agent.wait_ready()
-        yield agent
-    finally:
-        if agent.process.poll() is None:
-            agent.stop()
-        assert agent.process.stdout is not None
-        agent.process.stdout.close()
+    with new_cgroup("library") as cgroup:
+        directory = tmp_path_factory.mktemp("agent")
+        config = directory / "config.yaml"
+        config.write_text("network: {resolvers: [127.0.0.1]}\n")
+        agent = AgentProcess(directory, 0, cgroup, ["--config", str(config), *EXAMPLES])
+        try:
+            agent.wait_ready()
+            yield agent
+        finally:
+            if agent.process.poll() is None:
+                agent.stop()
+            assert agent.process.stdout is not None
+            agent.process.stdout.close()
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_what_was_not_done_is_not_undone(act: Acting, operator: Operator) -> Non
     act("WriteFile", f"{act.writable}/file", "x")
     assert [] == undoable(act.ledger_path)
     assert "number 1 was not done, it is 'would'" == operator.undo(1).reason
-    assert "WriteFile cannot be undone; what can: CreateTempDir" in operator.undo(2).reason
+    assert "WriteFile cannot be undone; what can: NetBlockIp (takes the blocks off)" in operator.undo(2).reason
     assert "the ledger has no line number 99" == operator.undo(99).reason
 
 

@@ -11,6 +11,7 @@ from raqib.context.event import detect
 from raqib.errors import UsageError
 from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
+from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.recipes.load import load_text
@@ -90,3 +91,48 @@ def test_the_ledger_is_searched(tmp_path: Path) -> None:
     ledger.close()
     assert [1, 3] == [one.seq for one in ledger_entries(tmp_path / "ledger.jsonl", "a")]
     assert [] == ledger_entries(tmp_path / "none", "a")
+
+
+CONNECTED = FlowAction.CREATED | FlowAction.EGRESS | FlowAction.OUTGOING | FlowAction.STARTED
+FLOW = FlowObservation(
+    CAT,
+    "tcp",
+    4,
+    Endpoint("192.0.2.1", 40000),
+    Endpoint("198.51.100.7", 443, ("www.a.org", "b.net")),
+    CONNECTED,
+    FlowAction.STARTED,
+    7 * 10**9,
+)
+
+
+def flow_recipe(fields: str) -> RecipeSpec:
+    head = "- {kind: k, name: n, mechanism: network_peers, breed: remote_domains, importance: low, "
+    return load_text(head + fields + "}", "test.yaml").recipes[0]
+
+
+def test_an_event_of_a_flow_leads_back_to_the_observation() -> None:
+    recipe = flow_recipe("remote_domains: b.net")
+    seen, (shell,) = observation_of(detect(recipe.info, FLOW, [SHELL], [], "").event)
+    assert isinstance(seen, FlowObservation)
+    for field in ("protocol", "ip_version", "local", "remote"):
+        assert getattr(FLOW, field) == getattr(seen, field)
+    assert CONNECTED & ~FlowAction.CREATED == seen.actions & ~FlowAction.CREATED
+    assert (CAT.pid, SHELL.pid) == (seen.process.pid, shell.pid)
+
+
+def test_a_flow_of_icmp_leads_back(tmp_path: Path) -> None:
+    recipe = flow_recipe("protocol: icmp")
+    flow = FlowObservation(
+        CAT, "icmp", 6, Endpoint("::1"), Endpoint("2001:db8::1"), CONNECTED, CONNECTED, 1, icmp_type=128, icmp_code=0
+    )
+    file = tmp_path / "event"
+    file.write_bytes(detect(recipe.info, flow, [], [], "").event_json)
+    seen = read_event(file, recipe).seen
+    assert isinstance(seen, FlowObservation)
+    assert (128, 0) == (seen.icmp_type, seen.icmp_code)
+    assert ("2001:db8::1", 0) == (seen.remote.address, seen.remote.port)
+    file.write_text("flow: {remote: {address: 192.0.2.9}}")
+    sampled = read_event(file, recipe).seen
+    assert isinstance(sampled, FlowObservation)
+    assert ("icmp", "192.0.2.9") == (sampled.protocol, sampled.remote.address)

@@ -108,3 +108,34 @@ def test_each_test_finds_an_empty_store() -> None:
         "test.yaml",
     )
     assert ["passed", "passed"] == [one.outcome for one in run_trials(loaded.recipes, Config())]
+
+
+def test_reactions_to_a_flow_see_its_peer() -> None:
+    text = """
+- kind: k
+  name: n
+  mechanism: network_peers
+  breed: remote_domains
+  importance: low
+  remote_domains: bad.example
+  reactions:
+    - format: js
+      code: |
+        function process(data) {
+          DataSet("peer", data.flow.remote.name + " " + data.background.flows.protocols[0].proto);
+        }
+  tests:
+    - name: seen
+      event: {flow: {remote: {name: bad.example}}}
+      expect: {match: true, calls: [{DataSet: [peer, bad.example tcp]}]}
+    - name: not seen
+      event: {flow: {remote: {name: good.example}}}
+      expect: {match: true}
+"""
+    loaded = load_text(text, "test.yaml")
+    assert not loaded.errors, [str(one) for one in loaded.errors]
+    seen, unseen = run_trials(loaded.recipes, Config())
+    assert ("passed", "") == (seen.outcome, seen.message)
+    assert ("failed", "flow") == (unseen.outcome, unseen.because)
+    details = [line for stage in unseen.stages for line in stage.details]
+    assert "remote_domains exact bad.example does not hold for good.example" in details

@@ -12,6 +12,7 @@ from raqib.agent.recording import Recorded, entry_line, header_line, read_record
 from raqib.errors import RaqibError
 from raqib.matcher.facts import boot_offset_ns
 from raqib.model.actions import FileAction
+from raqib.model.flow import Endpoint, FlowAction, FlowObservation, Traffic
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 
@@ -44,6 +45,42 @@ observations = st.builds(
 )
 
 
+texts = st.text(max_size=20)
+endpoints = st.builds(Endpoint, address=texts, port=st.integers(0, 65535), names=st.lists(texts, max_size=2).map(tuple))
+flow_actions = st.integers(0, (1 << 10) - 1).map(FlowAction)
+flows = st.builds(
+    FlowObservation,
+    process=processes,
+    protocol=st.sampled_from(["tcp", "udp", "icmp"]),
+    ip_version=st.sampled_from([4, 6]),
+    local=endpoints,
+    remote=endpoints,
+    actions=flow_actions,
+    new=flow_actions,
+    timestamp_ns=numbers,
+    icmp_type=st.none() | st.integers(0, 255),
+    icmp_code=st.none() | st.integers(0, 255),
+    lost=numbers,
+    traffic=st.builds(Traffic, numbers, numbers, numbers, numbers),
+)
+
+
+@given(flows, st.lists(processes, max_size=2))
+def test_a_flow_that_was_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, seen: FlowObservation, chain: list[Process]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "recording"
+    path.write_bytes(header_line() + entry_line(Recorded(seen, tuple(chain))))
+    ((read, ancestors),) = read_recording(path)
+    assert isinstance(read, FlowObservation)
+    for field in FlowObservation.__struct_fields__:
+        if field not in ("process", "timestamp_ns"):
+            assert getattr(seen, field) == getattr(read, field)
+    shift_ns = read.timestamp_ns - seen.timestamp_ns
+    assert shifted(seen.process.key, shift_ns) == read.process.key
+    assert len(chain) == len(ancestors)
+
+
 def shifted(key: ProcessKey, shift_ns: int) -> ProcessKey:
     return ProcessKey(key.pid, key.start_ns + shift_ns)
 
@@ -55,6 +92,7 @@ def test_what_was_written_is_read(
     path = tmp_path_factory.getbasetemp() / "recording"
     path.write_bytes(header_line() + entry_line(Recorded(seen, tuple(chain))))
     ((read, ancestors),) = read_recording(path)
+    assert isinstance(read, FileObservation)
     shift_ns = read.timestamp_ns - seen.timestamp_ns
     # The two clocks may have been read some nanoseconds apart.
     assert abs(shift_ns) < 10**9
@@ -86,7 +124,9 @@ def test_times_are_moved_to_this_hosts_clock(tmp_path: Path) -> None:
         (b"not json\n", "expected a recording"),
         (b"- a recipe\n", "expected a recording"),
         (b'{"format":"other","version":1}\n', "found 'other' of version 1"),
-        (b'{"format":"raqib-recording","version":2}\n', "of version 2; replay it with the raqib"),
+        (b'{"format":"raqib-recording","version":3}\n', "of version 3; replay it with the raqib"),
+        (header_line() + b'{"flow":{"process":{"key":[1,1]},"actions":["fly"],"new":[]}}\n', ":2: "),
+        (header_line() + b'{"flow":{"process":{"key":[1,1]},"actions":[],"new":[],"protocol":7}}\n', ":2: "),
         (header_line() + b"{}\n", ":2: expected a recorded observation"),
         (
             header_line() + b'{"seen":{"process":{"key":[1,1]},"path":"/a","actions":["fly"]}}\n',

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,34 @@ def test_a_place_is_the_directory_and_the_one_above(tmp_path: Path) -> None:
 def test_a_file_is_watched_by_its_directory(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("")
     assert {tmp_path} == watched_places([tmp_path / "a.yaml"]).keys()
+
+
+def test_a_list_in_a_file_is_reloaded(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    names = tmp_path / "lists" / "names"
+    names.write_text("a.org\n")
+    (tmp_path / "r.yaml").write_text(
+        "- {kind: k, name: n, version: '1', description: d, tactic: impact, technique: resource_hijacking,"
+        " mechanism: network_peers, breed: remote_domains, importance: low, remote_domains_file: lists/names}"
+    )
+    library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
+
+    async def reloaded(change: Callable[[], object], wanted: str) -> None:
+        done = asyncio.Event()
+
+        def apply(prepared: Prepared) -> None:
+            (rule,) = prepared.compiled.flows.rules
+            if wanted in rule.part.remote_domain_lists[0].entries:
+                done.set()
+
+        reloader = Reloader(library, library.load().recipes, apply)
+        task = asyncio.create_task(reloader.run())
+        change()
+        await asyncio.wait_for(done.wait(), 20)
+        reloader.stop()
+        await task
+
+    asyncio.run(reloaded(lambda: names.write_text("a.org\nb.org\n"), "b.org"))
+    fresh = tmp_path / "lists" / "fresh"
+    fresh.write_text("c.org\n")
+    asyncio.run(reloaded(lambda: fresh.replace(names), "c.org"))

@@ -10,6 +10,7 @@ from raqib.agent.rehearsal import Reacted
 from raqib.agent.replay import Replay, Summary
 from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
+from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.reactions import LogLine
@@ -27,7 +28,10 @@ def opened(pid: int, path: bytes = b"/etc/shadow", at_s: float = 1.0) -> Recorde
 
 def replayed(fields: str, *recorded: Recorded, real_time: bool = False) -> tuple[list[Found], list[LogLine], Summary]:
     head = "- {kind: k, name: n, mechanism: file_access, breed: file_access, importance: low, base: shadow, "
-    loaded = load_text(head + fields + "}", "test.yaml")
+    flows = (
+        "- {kind: k, name: flows, mechanism: network_peers, breed: remote_domains, importance: low, remote_port: 443}"
+    )
+    loaded = load_text(head + fields + "}\n" + flows, "test.yaml")
     assert not loaded.errors, [str(one) for one in loaded.errors]
     found: list[Found] = []
     lines: list[LogLine] = []
@@ -78,3 +82,22 @@ def test_real_time_keeps_the_pauses() -> None:
     began = time.monotonic()
     replayed("mode: alert", opened(1, at_s=10), opened(2, at_s=10.3), real_time=True)
     assert time.monotonic() - began >= 0.3
+
+
+def test_flows_are_replayed_with_those_before_them() -> None:
+    def connected(port: int) -> Recorded:
+        process = Process(key=ProcessKey(1, 1), image=Image(b"/usr/bin/curl"))
+        nodes = (Endpoint("192.0.2.1", 40000), Endpoint("198.51.100.7", port, ("a.org",)))
+        flow = FlowObservation(process, "tcp", 4, *nodes, FlowAction.OUTGOING, FlowAction.OUTGOING, NS)
+        return Recorded(flow, (SHELL,))
+
+    found, _, summary = replayed(
+        "mode: alert", connected(80), opened(1, b"/etc/passwd"), connected(443), connected(443)
+    )
+    ((detection, _),) = found
+    assert "flows" == detection.recipe.name
+    assert "network_peer" == detection.event.event_type
+    assert detection.event.background is not None
+    assert [443, 80] == [flow.remote.port for flow in detection.event.background.flow_list if flow.remote is not None]
+    assert ["/etc/passwd"] == [file.path for file in detection.event.background.file_list]
+    assert (4, 1) == (summary.observations, summary.detections)

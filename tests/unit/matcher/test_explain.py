@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from raqib.matcher import KnownLineage
-from raqib.matcher.explain import Finding, explain
+from raqib.matcher.explain import explain
+from raqib.matcher.finding import Finding
 from raqib.model.actions import FileAction
+from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.recipes.load import load_text
@@ -92,3 +94,56 @@ def test_limits_depend_on_what_happened_before() -> None:
 def test_names_cannot_steer_a_terminal() -> None:
     found = findings("base: other", path=b"/tmp/\x1b[2J\xff")["bases"]
     assert all(line.isprintable() for line in found.details)
+
+
+CONNECTED = FlowAction.OUTGOING | FlowAction.STARTED
+
+
+def flow_findings(fields: str, *names: str) -> dict[str, Finding]:
+    head = "- {kind: k, name: n, mechanism: network_peers, breed: remote_domains, importance: low, "
+    loaded = load_text(head + fields + "}", "test.yaml")
+    assert not loaded.errors, [str(one) for one in loaded.errors]
+    peers = (Endpoint("192.0.2.1", 40000), Endpoint("198.51.100.7", 443, names))
+    seen = FlowObservation(CAT, "tcp", 4, *peers, CONNECTED, CONNECTED, 1)
+    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownLineage())}
+
+
+def test_every_stage_of_a_flow_is_there_in_order() -> None:
+    found = flow_findings("flow_actions: ended")
+    assert ["flow", "flow_actions", "arbitrary", "times"] == list(found)
+    assert ("any flow",) == found["flow"].details
+    assert found["flow"].passed
+    assert found["flow_actions"].passed is False
+    assert ("needs any of ended", "the flow did outgoing started") == found["flow_actions"].details
+
+
+def test_the_fields_of_a_flow() -> None:
+    found = flow_findings(
+        "protocol: tcp, remote_port: 80, local_port: 40000, remote_cidrs: 198.51.100.0/24, local_cidrs: 10.0.0.0/8,"
+        " remote_domains: [a.org, b.org], remote_domains_type: suffix, local_domains: c.org",
+        "www.a.org",
+    )["flow"]
+    assert found.passed is False
+    assert (
+        "protocol tcp holds for tcp",
+        "local_port 40000 holds for 40000",
+        "remote_port 80 does not hold for 443",
+        "local_cidrs 10.0.0.0/8 does not hold for 192.0.2.1",
+        "remote_cidrs 198.51.100.0/24 holds for 198.51.100.7",
+        "local_domains exact c.org does not hold for 192.0.2.1, of which no name is known",
+        "remote_domains suffix a.org, b.org holds for www.a.org",
+    ) == found.details
+
+
+def test_what_is_known_of_a_flow() -> None:
+    found = flow_findings("arbitrary: [{items: [{what: remote, cidr: 10.0.0.0/8}]}]", "www.a.org")["arbitrary"]
+    expected = "  pertinent remote equal 10.0.0.0/8: does not match (known: '198.51.100.7', 'www.a.org')"
+    assert expected in found.details
+
+
+def test_a_recipe_about_files_says_so_of_a_flow() -> None:
+    loaded = load_text("- {kind: k, name: n, mechanism: file_access, breed: file_access, importance: low}", "test.yaml")
+    peers = (Endpoint("192.0.2.1", 1), Endpoint("198.51.100.7", 2))
+    seen = FlowObservation(CAT, "tcp", 4, *peers, CONNECTED, CONNECTED, 1)
+    (finding,) = explain(loaded.recipes[0], seen, KnownLineage())
+    assert ("flow", False) == (finding.stage, finding.passed)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import raqib.recipes
 from raqib.model.actions import ACTION_MACROS, ACTION_NAMES, ALL_ACTIONS, FileAction, union
+from raqib.model.flow import FlowAction
 from raqib.model.recipe import Limits, Reaction
 from raqib.recipes.compile import compile_set
 from raqib.recipes.load import Loaded, combine, load_directory, load_file, load_text
@@ -255,12 +256,13 @@ def test_a_network_recipe_is_checked() -> None:
         part.remote_domains,
         part.remote_domains_type,
     ) == (("10.0.0.0/8", "::1/128"), ("no", "a.org"), "suffix")
-    assert part.flow_actions == ("egress",)
+    assert part.flow_actions == FlowAction.EGRESS
     for wrong, expected in [
         ("remote_cidrs: 1.2.3.4.5", "expected an address"),
         ("remote_port: 70000", "from 0 to 65535"),
         ("file_actions: open", "expected no file_actions beside mechanism network_peers"),
         ("remote_domains: 'a b'", "expected a domain name"),
+        ("remote_domains: '*.example.org'", "all below a name is meant by the type suffix"),
     ]:
         assert any(expected in one for one in messages(load_text(head + ", " + wrong + "}", "r.yaml")))
 

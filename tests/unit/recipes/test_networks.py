@@ -88,3 +88,10 @@ def test_lists_in_the_forms_in_which_they_come() -> None:
     ]
     expected = ["example.org", "ads.example.org", "tracker.example.org", "10.1.0.0/16", "bad.example.net"]
     assert expected == list(list_entries(lines))
+
+
+def test_names_with_special_letters_are_compared_as_dns_has_them() -> None:
+    found = DomainSet(["bücher.example", "BÜCHER.example2."], "suffix")
+    assert "www.xn--bcher-kva.example" in found
+    assert "xn--bcher-kva.example2" in found
+    assert "bucher.example" not in found

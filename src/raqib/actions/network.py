@@ -1,0 +1,192 @@
+"""Helpers that block addresses and names on the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from raqib.actions.context import ActionContext, Services
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
+from raqib.actions.ledger import Entry
+from raqib.errors import RaqibError, RefusedError
+from raqib.model.clock import boottime_ns
+
+NOT_ENABLED = "network policy is not enabled"
+
+_MOST_S = 10.0 * 365 * 86400
+_MOST_TARGETS = 256
+"""Of one call without argument."""
+
+Kind = Literal["network", "domain"]
+
+
+class NetworkBlocks(Protocol):
+    """Runtime blocks. Each method raises RefusedError where a guard says no, RaqibError where the kernel does."""
+
+    def check(self, kind: Kind, target: str) -> str:
+        """Return the target as it is known afterwards, if it may be blocked."""
+
+    def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
+        """Block it, until a time of CLOCK_BOOTTIME; False if it was blocked already."""
+
+    def take(self, kind: Kind, target: str, *, by: str | None) -> bool:
+        """Take a block off on behalf of a recipe, or of an administrator (None); False if there was none."""
+
+
+class Remote(Protocol):
+    """The other end of a flow."""
+
+    @property
+    def address(self) -> str:
+        """Its address."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its names."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAccess:
+    """What helpers have of the network while a network policy is enabled."""
+
+    blocks: NetworkBlocks
+    remotes: Callable[[ActionContext], Iterable[Remote]]
+    """The other ends of all flows of an event's process until now."""
+
+
+def _block(context: ActionContext, kind: Kind, targets: list[str], until_ns: int | None) -> Checked:
+    access = context.services.network()
+    if access is None:
+        return Refused(NOT_ENABLED)
+    allowed: dict[str, None] = {}
+    refused: list[str] = []
+    for target in targets:
+        try:
+            allowed[access.blocks.check(kind, target)] = None
+        except RefusedError as error:
+            refused.append(str(error))
+    # The first is taken from the budget like any call.
+    for number, target in enumerate(list(allowed)):
+        if number and not context.take("blocks"):
+            refused.append(f"{target}: the recipe's budget of blocks is used up")
+            del allowed[target]
+    if not allowed:
+        return Refused("; ".join(refused))
+    blocks, owner, uuid = access.blocks, context.recipe, context.detection.event.uuid
+
+    def do() -> Result:
+        new: list[str] = []
+        problems = list(refused)
+        for target in allowed:
+            try:
+                if blocks.put(kind, target, owner=owner, reason=f"event {uuid}", until_ns=until_ns):
+                    new.append(target)
+            except RaqibError as error:
+                problems.append(str(error))
+        if len(problems) - len(refused) == len(allowed):
+            return Failed("; ".join(problems))
+        if not new:
+            problems.append("it was blocked already" if len(targets) == 1 else "all were blocked already")
+        return Done(0 if new else 1, "; ".join(problems), {"blocked": new})
+
+    return Plan(do, would=0, details={"targets": list(allowed)})
+
+
+def _block_ip(context: ActionContext, arguments: Arguments) -> Checked:
+    if arguments:
+        return _block(context, "network", [arguments[0]], None)
+    access = context.services.network()
+    if access is None:
+        return Refused(NOT_ENABLED)
+    found = dict.fromkeys(one.address for one in access.remotes(context))
+    if not found:
+        return Failed("no remote addresses")
+    return _block(context, "network", list(found)[:_MOST_TARGETS], None)
+
+
+def _block_domain(context: ActionContext, arguments: Arguments) -> Checked:
+    if arguments:
+        return _block(context, "domain", [arguments[0]], None)
+    access = context.services.network()
+    if access is None:
+        return Refused(NOT_ENABLED)
+    found = dict.fromkeys(name for one in access.remotes(context) for name in one.names)
+    if not found:
+        return Failed("no remote names")
+    return _block(context, "domain", list(found)[:_MOST_TARGETS], None)
+
+
+def _until(seconds: float) -> int | Failed:
+    if not 0 < seconds <= _MOST_S or math.isnan(seconds):
+        return Failed(f"expected seconds above 0 and at most {_MOST_S:g}, got {seconds:g}")
+    return boottime_ns() + int(seconds * 1e9)
+
+
+def _block_for(kind: Kind) -> Callable[[ActionContext, Arguments], Checked]:
+    def check(context: ActionContext, arguments: Arguments) -> Checked:
+        until_ns = _until(arguments[1])
+        return until_ns if isinstance(until_ns, Failed) else _block(context, kind, [arguments[0]], until_ns)
+
+    return check
+
+
+def _unblock(kind: Kind) -> Callable[[ActionContext, Arguments], Checked]:
+    def check(context: ActionContext, arguments: Arguments) -> Checked:
+        access = context.services.network()
+        if access is None:
+            return Refused(NOT_ENABLED)
+        blocks, owner = access.blocks, context.recipe
+
+        def do() -> Result:
+            try:
+                taken = blocks.take(kind, arguments[0], by=owner)
+            except RefusedError as error:
+                return Refused(str(error))
+            except RaqibError as error:
+                return Failed(str(error))
+            return Done(0) if taken else Done(1, "it was not blocked")
+
+        return Plan(do, would=0)
+
+    return check
+
+
+def _undo(kind: Kind) -> Undo:
+    def do(services: Services, entry: Entry) -> Result:
+        access = services.network()
+        if access is None:
+            return Failed(f"{NOT_ENABLED} here: raqib blocks remove takes off what is in force")
+        targets = [str(one) for one in entry.arguments.get("blocked", ())]
+        try:
+            taken = sum(access.blocks.take(kind, one, by=None) for one in targets)
+        except RaqibError as error:
+            return Failed(str(error))
+        return Done(taken, "" if taken == len(targets) else "some were not blocked any more")
+
+    return Undo("takes the blocks off", do)
+
+
+_IP = Argument("ip", "string")
+_DOMAIN = Argument("domain", "string")
+_SECONDS = Argument("seconds", "number")
+
+
+def _helper(
+    name: str, arguments: tuple[Argument, ...], check: Callable[[ActionContext, Arguments], Checked], kind: Kind | None
+) -> Helper:
+    undo = None if kind is None else _undo(kind)
+    budget: Literal["blocks"] | None = None if kind is None else "blocks"
+    # Like kills, blocks do not wait until the ledger can be written again.
+    return Helper(name, arguments, check=check, budget=budget, without_ledger=kind is not None, undo=undo)
+
+
+HELPERS = (
+    _helper("NetBlockIp", (Argument("ip", "string", optional=True),), _block_ip, "network"),
+    _helper("NetUnblockIp", (_IP,), _unblock("network"), None),
+    _helper("NetBlockIpTimer", (_IP, _SECONDS), _block_for("network"), "network"),
+    _helper("NetBlockDomain", (Argument("domain", "string", optional=True),), _block_domain, "domain"),
+    _helper("NetUnblockDomain", (_DOMAIN,), _unblock("domain"), None),
+    _helper("NetBlockDomainTimer", (_DOMAIN, _SECONDS), _block_for("domain"), "domain"),
+)

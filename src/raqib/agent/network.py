@@ -1,0 +1,252 @@
+"""Flows: seen, named, matched. The programs are loaded when something asks for them, and not before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+
+from raqib.actions.context import ActionContext
+from raqib.actions.network import NetworkAccess
+from raqib.agent.config import NetworkConfig
+from raqib.agent.environment import Environments
+from raqib.agent.net_blocks import BlocksOfHelpers
+from raqib.agent.net_policy import PolicyKeeper, load_sensor
+from raqib.agent.settings import network_map_sizes
+from raqib.agent.shadow import Shadows
+from raqib.context.event import detect, flow_event
+from raqib.context.lineage import Lineage
+from raqib.context.names import NameCache
+from raqib.errors import NotPermittedError, RaqibError
+from raqib.kernel.layout import ffi
+from raqib.kernel.network import CgroupAttachment, find_cgroup2
+from raqib.matcher.flows import FlowMatcher
+from raqib.matcher.matcher import Prepared
+from raqib.model.detection import Detection
+from raqib.model.event import Event
+from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
+from raqib.model.process import ProcessKey
+from raqib.netpolicy.host import read_host
+from raqib.netpolicy.pins import Pins
+from raqib.netpolicy.tables import Tables
+from raqib.sensors.files import FileSensor
+from raqib.sensors.flows import FlowSensor
+from raqib.sensors.network import NetworkSensor
+
+_RECORDS_AT_ONCE = 128
+_LOOK_S = 10.0
+"""How often it is looked which resolvers this host is set to."""
+_COUNT_S = 60.0
+_TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
+"""What makes an event of its own of a flow, if they are wanted."""
+
+
+class Network:
+    """What an agent has of the network. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        prepared: Prepared,
+        files: FileSensor,
+        *,
+        environments: Environments,
+        shadows: Shadows,
+        window_s: float,
+        report: Callable[[Detection], None],
+        tell: Callable[[Event], None],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing is loaded before `start`.
+
+        `files` knows the processes and what they did to files; `report` gets detections, `tell` events of flows; `wake`
+        is called when a detection with reactions is about to be reported.
+        """
+        self._config = config
+        self._files = files
+        self._environments = environments
+        self._shadows = shadows
+        self._report = report
+        self._tell = tell
+        self._wake = wake
+        self._matcher = FlowMatcher(prepared.compiled, window_s=window_s)
+        self._matcher.replace(prepared)
+        self._names = NameCache()
+        self._stack = ExitStack()
+        self._sensor: NetworkSensor | None = None
+        self._flows: FlowSensor | None = None
+        self._keeper: PolicyKeeper | None = None
+        self._lost = 0
+        self._forgotten = 0
+        self._counted_at = 0.0
+        self._log = structlog.get_logger()
+
+    def start(self) -> None:
+        """Load and attach what is needed, if anything is.
+
+        What recipes cannot have is logged: files are still watched. A policy that cannot be enforced is an error.
+
+        Raises:
+            UsageError: the policy is wrong, or would cut this host off.
+            RaqibError: a policy is wanted and this kernel or these privileges do not allow it.
+        """
+        wanted = self._matcher.wanted | (_TOLD if self._config.flow_events else NO_FLOW_ACTIONS)
+        if self._flows is None and (wanted or self._config.has_policy):
+            try:
+                self._load()
+            except (RaqibError, OSError) as error:
+                self.close()
+                if self._config.has_policy:
+                    Pins(self._config.pin_dir).remove_unattached()
+                    raise
+                self._log.error("flows cannot be seen, recipes about them match nothing", problem=str(error))
+        if self._flows is not None:
+            self._flows.set_wanted(wanted)
+
+    def replace(self, prepared: Prepared) -> None:
+        """Put another set of recipes in force."""
+        self._matcher.replace(prepared)
+        self.start()
+
+    def _load(self) -> None:
+        cgroup = self._config.cgroup or find_cgroup2()
+        if cgroup is None:
+            raise NotPermittedError("expected cgroup v2, found none; mount it: mount -t cgroup2 none /sys/fs/cgroup")
+        pins = Pins(self._config.pin_dir) if self._config.has_policy else None
+        sensor = load_sensor(network_map_sizes(self._config), pins)
+        self._stack.callback(sensor.close)
+        if pins is not None:
+            self._keeper = PolicyKeeper(
+                self._config, sensor, process=self._files.process, names=self._names, tell=self._tell
+            )
+            self._stack.callback(self._keeper.close)
+            self._keeper.load()
+        self._tables = Tables(sensor.bpf)
+        if pins is None:
+            self._tables.prepare()
+            self._look_for_resolvers()
+        self._tables.want_answers(True)
+        flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
+        self._stack.callback(flows.close)
+        flows.set_agent(self._files.agent.pid)
+        sensor.on("NET_RECORD_DNS", self._learn)
+        flows.set_wanted(self._matcher.wanted | _TOLD)
+        sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
+        flows.take_existing()
+        loop = asyncio.get_running_loop()
+        descriptor = sensor.fileno()
+        loop.add_reader(descriptor, self.consume)
+        self._stack.callback(loop.remove_reader, descriptor)
+        self._sensor, self._flows = sensor, flows
+        self._log.info("flows are seen", cgroup=os.fspath(cgroup))
+
+    def consume(self, most: int | None = _RECORDS_AT_ONCE) -> None:
+        """Take in what waits."""
+        if self._sensor is None:
+            return
+        try:
+            self._sensor.consume(most)
+        except ExceptionGroup as failed:
+            for one in failed.exceptions:
+                self._log.error("a record of the network could not be handled", problem=repr(one), exc_info=one)
+
+    def sweep(self) -> None:
+        """Take in what did not fit into the ring buffer; say so if anything was lost."""
+        if self._sensor is None or self._flows is None:
+            return
+        if self._keeper is not None:
+            self._keeper.look()
+        elif time.monotonic() - self._looked_at >= _LOOK_S:
+            self._look_for_resolvers()
+        if count := self._flows.sweep():
+            self._log.warning("records of flows were late: the ring buffer was full", flows=count)
+        counters = self._sensor.counters()
+        lost = sum(value for name, value in counters.items() if name.startswith("lost_"))
+        if lost != self._lost:
+            self._log.warning("the network's records were lost in the kernel", **counters)
+            self._lost = lost
+        self._tell_forgotten(counters["flows_made"])
+
+    def _tell_forgotten(self, made: int) -> None:
+        """Say, once a minute at most, that there were more flows than the kernel remembers."""
+        if made - self._forgotten <= self._config.flows // 2 or time.monotonic() - self._counted_at < _COUNT_S:
+            return
+        self._counted_at = time.monotonic()
+        forgotten = 0 if self._flows is None else self._flows.forgotten()
+        if forgotten > self._forgotten:
+            self._log.warning("flows were forgotten in the kernel: network.flows is too small", flows=forgotten)
+            self._forgotten = forgotten
+
+    def _look_for_resolvers(self) -> None:
+        self._looked_at = time.monotonic()
+        self._tables.set_resolvers(read_host(self._config.resolvers).resolvers)
+
+    @property
+    def access(self) -> NetworkAccess | None:
+        """What helpers may do; None where no network policy is enabled."""
+        keeper = self._keeper
+        return None if keeper is None else NetworkAccess(BlocksOfHelpers(keeper.blocks), self._remotes_of)
+
+    def _remotes_of(self, context: ActionContext) -> list[Endpoint]:
+        detection = context.detection
+        found = list(self.remotes(detection.process.key)) if detection.ancestry else []
+        flow = detection.event.flow
+        remote = None if flow is None else flow.remote
+        # The event's own peer, should the kernel have forgotten it.
+        if remote is not None and remote.address and remote.address not in {one.address for one in found}:
+            found.append(Endpoint(remote.address, names=tuple(remote.names or ())))
+        return found
+
+    def flows(self, key: ProcessKey) -> list[FlowObservation]:
+        """Return the flows of a process, the newest first, as far as the kernel remembers."""
+        return [] if self._flows is None else self._flows.flows(key)
+
+    def remotes(self, key: ProcessKey) -> tuple[Endpoint, ...]:
+        """Return every remote node in the flows of a process until now, with its names."""
+        return () if self._flows is None else self._flows.remotes(key)
+
+    def close(self) -> None:
+        """Detach everything."""
+        self._stack.close()
+        self._sensor = self._flows = self._keeper = None
+
+    def _names_of(self, address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
+        return self._names.names(address, net_ns, process)
+
+    def _learn(self, raw: Any) -> None:
+        record: Any = ffi.cast("struct net_dns_record *", raw)
+        if self._flows is None:
+            return
+        asker = ProcessKey(record.head.process.pid, record.head.process.start_ns)
+        message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
+        self._names.take(message, asker, self._flows.net_ns_of(record.cookie), record.head.timestamp_ns)
+
+    def _observe(self, seen: FlowObservation) -> None:
+        seen = self._environments.of_observation(seen)
+        lineage = Lineage(self._environments.finder(self._files.process))
+        key = seen.process.key
+        if self._config.flow_events and _begins_or_ends(seen):
+            self._tell(flow_event(seen, lineage.ancestors(seen.process)))
+        around = None  # looked up once, however many recipes match
+        for match in self._matcher.match(seen, lineage):
+            recipe = match.recipe.info
+            if recipe.mode == "shadow":
+                self._shadows.count(recipe)
+                continue
+            if recipe.reacts:
+                self._wake()
+            if around is None:
+                around = self._files.accessed(key), self.flows(key)
+            accessed, flows = around
+            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note, flows))
+
+
+def _begins_or_ends(seen: FlowObservation) -> bool:
+    """Tell whether there is an event in it: one that was there before begins for us when it is found."""
+    begin = FlowAction.CREATED if seen.actions & FlowAction.CREATED else FlowAction.STARTED
+    return bool(seen.new & (begin | FlowAction.ENDED))

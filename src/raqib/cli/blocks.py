@@ -1,0 +1,145 @@
+"""`raqib blocks`: the network blocks in force, with or without an agent that runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raqib.agent import load_config
+from raqib.agent.privileges import require_root
+from raqib.cli.recipe_options import AsJson, ConfigFile
+from raqib.cli.words import columns, count
+from raqib.errors import UsageError
+from raqib.model.clock import boottime_ns
+from raqib.netpolicy.blocks import ADMINISTRATOR, Block, Blocks
+from raqib.netpolicy.guards import Guards
+from raqib.netpolicy.host import address_bytes, read_host
+from raqib.netpolicy.pins import Pins
+from raqib.netpolicy.sockets import Reaper
+from raqib.netpolicy.tables import Tables
+from raqib.printers.escape import visible
+
+app = typer.Typer(help="List, add and remove network blocks.", invoke_without_command=True)
+
+_REAP_S = 10.0
+
+Target = Annotated[str, typer.Argument(help="An address, a network or a domain.")]
+PinDir = Annotated[Path | None, typer.Option("--pin-dir", help="Default: network.pin_dir of the configuration.")]
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.add_typer(app, name="blocks")
+
+
+@app.callback()
+def blocks(context: typer.Context, config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = False) -> None:
+    """List the blocks in force."""
+    if context.invoked_subcommand is None:
+        list_(config, pin_dir, as_json)
+
+
+@app.command("list")
+def list_(config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = False) -> None:
+    """List the blocks in force."""
+    with _opened(config, pin_dir) as (opened, tables):
+        found, off = opened.list(), tables.is_off
+    if as_json:
+        print(msgspec.json.encode([_summary(one) for one in found]).decode())
+        return
+    rows = [(one.target, one.owner, one.end or "", one.created, one.reason) for one in found]
+    for line in columns(("target", "owner", "ends", "created", "reason"), [list(map(visible, row)) for row in rows]):
+        print(line)
+    print(count(len(found), "block") + (", switched off" if off else ""))
+
+
+@app.command()
+def add(
+    target: Target,
+    seconds: Annotated[float | None, typer.Option("--for", min=0.001, help="It ends after so many seconds.")] = None,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    config: ConfigFile = None,
+    pin_dir: PinDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Block a network, or a domain with everything below it and the addresses that they resolve to."""
+    until_ns = None if seconds is None else boottime_ns() + int(seconds * 1e9)
+    with _opened(config, pin_dir) as (opened, _):
+        block = opened.block if _is_network(target) else opened.block_domain
+        new = block(target, owner=ADMINISTRATOR, reason=reason, until_ns=until_ns)
+    _say(target, "blocked" if new else "was blocked already", new, as_json)
+
+
+@app.command()
+def remove(target: Target, config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = False) -> None:
+    """Take a block off; exit status 1 if just this was not blocked. Rules of the policy's file stay."""
+    with _opened(config, pin_dir) as (opened, _):
+        unblock = opened.unblock if _is_network(target) else opened.unblock_domain
+        gone = unblock(target, by=ADMINISTRATOR)
+    _say(target, "no longer blocked" if gone else "was not blocked", gone, as_json)
+    raise typer.Exit(0 if gone else 1)
+
+
+@app.command()
+def off(config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = False) -> None:
+    """Take the whole network policy off at once, blocks and rules, until an agent is started again."""
+    pins = _pins(config, pin_dir)
+    was = pins.exist
+    pins.switch_off()
+    _say("network policy", "off" if was else "was not in force", was, as_json)
+
+
+def _say(target: str, words: str, done: bool, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode({"target": target, "changed": done}).decode())
+    else:
+        print(f"{visible(target)}: {words}")
+
+
+def _summary(block: Block) -> dict[str, Any]:
+    return {
+        "kind": block.kind,
+        "target": block.target,
+        "owner": block.owner,
+        "reason": block.reason,
+        "created": block.created,
+        "end": block.end,
+    }
+
+
+def _is_network(target: str) -> bool:
+    return address_bytes(target.partition("/")[0]) is not None
+
+
+def _pins(config: Path | None, pin_dir: Path | None) -> Pins:
+    require_root("raqib blocks")
+    return Pins(pin_dir or load_config(config).network.pin_dir)
+
+
+@contextlib.contextmanager
+def _opened(config: Path | None, pin_dir: Path | None) -> Iterator[tuple[Blocks, Tables]]:
+    """What is in force; connections that become forbidden have ended when this does."""
+    bpf = _pins(config, pin_dir).open()
+    try:
+        tables = Tables(bpf)
+        reaper = Reaper(bpf)
+        reaper.start()
+        asked: list[int] = []
+        network = load_config(config).network
+        try:
+            guards = Guards(lambda: read_host(network.resolvers), network.protected_cidrs)
+        except ValueError as error:
+            raise UsageError(f"network.protected_cidrs: {error}") from error
+        try:
+            yield Blocks(tables, guards, lambda: asked.append(reaper.request())), tables
+            if asked:
+                reaper.wait(asked[-1], _REAP_S)
+        finally:
+            reaper.close()
+    finally:
+        bpf.close()

@@ -1,0 +1,98 @@
+"""What a sensor tells of the network: one process took part in one flow of packets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntFlag
+from functools import cache, reduce
+from operator import or_
+from types import MappingProxyType
+
+import msgspec
+
+from raqib.model.process import Process
+
+
+class FlowAction(IntFlag):
+    """A set of what a flow has done; the bit positions are those of `bpf/net_layout.h`."""
+
+    CREATED = 1 << 0
+    """Seen for the first time. A flow that was there before the sensors has it not."""
+    INGRESS = 1 << 1
+    """A packet came to this host's side."""
+    EGRESS = 1 << 2
+    """A packet left it."""
+    INCOMING = 1 << 3
+    """The remote side began."""
+    OUTGOING = 1 << 4
+    """This host's side began."""
+    STARTED = 1 << 5
+    """The first packet, or the connection is established."""
+    ONGOING = 1 << 6
+    """Both sides have sent."""
+    ENDED = 1 << 7
+    TERMINATOR = 1 << 8
+    """This host's side ended it."""
+    TERMINATED = 1 << 9
+    """The remote side ended it."""
+
+
+NO_FLOW_ACTIONS = FlowAction(0)
+ALL_FLOW_ACTIONS: FlowAction = reduce(or_, FlowAction)
+
+FLOW_ACTION_NAMES: Mapping[str, FlowAction] = MappingProxyType(
+    {action.name.lower(): action for action in FlowAction if action.name}
+)
+"""Each single action by its name in recipes and events."""
+
+
+@cache
+def flow_action_names(actions: int) -> tuple[str, ...]:
+    """Return the names of the actions in a set, in bit order."""
+    return tuple(name for name, action in FLOW_ACTION_NAMES.items() if actions & action.value)
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One side of a flow."""
+
+    address: str
+    """IPv4 dotted, or IPv6 as RFC 5952 writes it; an IPv4 address mapped into IPv6 is shown as IPv4."""
+    port: int = 0
+    """0 where the protocol has none."""
+    names: tuple[str, ...] = ()
+    """What hosts really resolved to the address, latest first, without trailing dot."""
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """What a flow has carried so far. Bytes count network headers too."""
+
+    packets_in: int = 0
+    packets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class FlowObservation(msgspec.Struct, frozen=True):
+    """A flow of a process that gained an action."""
+
+    process: Process
+    """As it was when the record was made."""
+    protocol: str
+    """`tcp`, `udp` or `icmp` (both versions)."""
+    ip_version: int
+    local: Endpoint
+    """This host's side of the socket."""
+    remote: Endpoint
+    actions: FlowAction
+    """All that the flow has done so far."""
+    new: FlowAction
+    """What of it is news: not delivered before."""
+    timestamp_ns: int
+    """CLOCK_BOOTTIME."""
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    lost: int = 0
+    """Flows of which the kernel side could not keep a record in this process's window."""
+    traffic: Traffic = Traffic()
+    first_ns: int = 0
+    """CLOCK_BOOTTIME at which the flow was first seen; 0 is not known."""

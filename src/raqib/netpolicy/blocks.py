@@ -1,0 +1,208 @@
+"""Runtime blocks: entries of the kernel's maps, each with an owner, a reason and perhaps an end that the kernel knows.
+
+The maps are all that there is: a restarted daemon and the command line see the same blocks.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from raqib.errors import RefusedError
+from raqib.kernel.layout import constant, ffi
+from raqib.kernel.maps import Map
+from raqib.model.clock import boottime_ns, rfc3339_of_boot
+from raqib.netpolicy.guards import Guards
+from raqib.netpolicy.host import address_text
+from raqib.netpolicy.spec import Prefix, domain_of, prefix_of
+from raqib.netpolicy.tables import Tables
+
+ADMINISTRATOR = "administrator"
+"""The owner of what the command line blocks; nobody else takes it off."""
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A runtime block in force; times are CLOCK_BOOTTIME in nanoseconds."""
+
+    kind: Literal["network", "domain"]
+    target: str
+    owner: str
+    reason: str
+    created_ns: int
+    id: int
+    end_ns: int | None = None
+
+    @property
+    def created(self) -> str:
+        """RFC 3339."""
+        return rfc3339_of_boot(self.created_ns)
+
+    @property
+    def end(self) -> str | None:
+        """RFC 3339; None if it has none."""
+        return None if self.end_ns is None else rfc3339_of_boot(self.end_ns)
+
+
+class Blocks:
+    """May be used from any thread."""
+
+    def __init__(self, tables: Tables, guards: Guards, on_forbidden: Callable[[], object] = lambda: None) -> None:
+        """`on_forbidden` is called whenever something has become forbidden that was not."""
+        self._tables = tables
+        self.guards = guards
+        self._on_forbidden = on_forbidden
+        self._lock = threading.Lock()
+
+    def block(self, network: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
+        """Block an address or a network; True if just this one was not blocked.
+
+        `until_ns` is CLOCK_BOOTTIME; a block that is there already is prolonged if this one ends later.
+
+        Raises:
+            RefusedError: a guard forbids it.
+            RaqibError: the kernel refuses it.
+        """
+        prefix = self.guards.network(network)
+        key = self._key(prefix)
+        return self._put(self._tables.blocks, key, owner, reason, until_ns, {"length": key.length})
+
+    def block_domain(self, domain: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
+        """Block a domain, everything below it, and the addresses that they resolve to from now on; see `block`."""
+        name = self.guards.domain(domain)
+        key = self._tables.domain_blocks.key(self._tables.hash_of(name))
+        return self._put(self._tables.domain_blocks, key, owner, reason, until_ns, {"domain": name.encode()})
+
+    def _put(self, table: Any, key: Any, owner: str, reason: str, until_ns: int | None, more: dict[str, Any]) -> bool:
+        now = boottime_ns()
+        with self._lock:
+            known = table.get(key)
+            if known is not None and self._is_other(known, key):
+                known = None
+            lives = known is not None and (not known.end_ns or known.end_ns > now)
+            if lives:
+                if not known.end_ns or (until_ns is not None and known.end_ns >= until_ns):
+                    return False
+                known.end_ns = until_ns or 0
+                table.set(key, known)
+                self._tables.changed()
+                return False
+            value = table.value(more)
+            value.id = secrets.randbits(32) or 1
+            value.created_ns = now
+            value.end_ns = until_ns or 0
+            value.owner = _cut(owner, constant("BLOCK_OWNER_BYTES"))
+            value.reason = _cut(reason, constant("BLOCK_REASON_BYTES"))
+            table.set(key, value)
+            self._tables.changed()
+        self._on_forbidden()
+        return True
+
+    @staticmethod
+    def _is_other(known: Any, key: Any) -> bool:
+        """A trie answers with the longest prefix, which may be shorter than the one asked for."""
+        return hasattr(known, "length") and known.length != key.length
+
+    def unblock(self, network: str, *, by: str) -> bool:
+        """Take a block off; False if just this network was not blocked.
+
+        Raises:
+            RefusedError: an administrator blocked it, and `by` is none; or it is no network.
+        """
+        try:
+            key = self._key(prefix_of(network.strip()))
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        return self._take(self._tables.blocks, key, by)
+
+    def unblock_domain(self, domain: str, *, by: str) -> bool:
+        """Take the block of a domain off, and those of the addresses that came of it; see `unblock`."""
+        try:
+            hashed = self._tables.hash_of(domain_of(domain))
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        taken = self._take(self._tables.domain_blocks, self._tables.domain_blocks.key(hashed), by)
+        if taken:
+            self._tables.forget_learned(hashed)
+            self._tables.changed()
+        return taken
+
+    def _take(self, table: Map, key: Any, by: str) -> bool:
+        with self._lock:
+            known = table.get(key)
+            if known is None or self._is_other(known, key):
+                return False
+            lives = not known.end_ns or known.end_ns > boottime_ns()
+            if lives and by != ADMINISTRATOR and _text(known.owner) == ADMINISTRATOR:
+                raise RefusedError("expected a block of a recipe, found one of an administrator: raqib blocks remove")
+            table.delete(key)
+            self._tables.changed()
+            return lives
+
+    def list(self) -> tuple[Block, ...]:
+        """Return the blocks in force, the oldest first; those that have ended are taken away."""
+        now = boottime_ns()
+        found = []
+        with self._lock:
+            for table in (self._tables.blocks, self._tables.domain_blocks):
+                for key, value in self._entries(table):
+                    if value.end_ns and value.end_ns <= now:
+                        table.delete(key)
+                    else:
+                        found.append(self._block(key, value))
+        return tuple(sorted(found, key=lambda one: one.created_ns))
+
+    @staticmethod
+    def _entries(table: Map) -> Iterator[tuple[Any, Any]]:
+        for key in table.walk():
+            value = table.get(key)
+            if value is not None:
+                yield key, value
+
+    def _block(self, key: Any, value: Any) -> Block:
+        is_network = hasattr(value, "length")
+        return Block(
+            kind="network" if is_network else "domain",
+            target=_network_text(key) if is_network else _text(value.domain),
+            owner=_text(value.owner),
+            reason=_text(value.reason),
+            created_ns=value.created_ns,
+            id=value.id,
+            end_ns=value.end_ns or None,
+        )
+
+    def clear(self) -> int:
+        """Take all blocks off; return their number."""
+        gone = 0
+        with self._lock:
+            for table in (self._tables.blocks, self._tables.domain_blocks):
+                for key, _ in self._entries(table):
+                    gone += table.delete(key)
+            for key in self._tables.learned.walk():
+                self._tables.learned.delete(key)
+            self._tables.changed()
+        return gone
+
+    def _key(self, prefix: Prefix) -> Any:
+        address, length = prefix.mapped
+        return self._tables.blocks.key({"length": length, "address": {"bytes": address}})
+
+
+def _network_text(key: Any) -> str:
+    raw, length = bytes(key.address.bytes), int(key.length)
+    text = address_text(raw)
+    bits = 128 if ":" in text else 32
+    shown = length if bits == 128 else length - 96
+    return text if shown == bits else f"{text}/{shown}"
+
+
+def _cut(text: str, size: int) -> bytes:
+    """Return text that fits, with the final zero, and ends with a whole character."""
+    return text.encode()[: size - 1].decode(errors="ignore").encode()
+
+
+def _text(raw: Any) -> str:
+    return bytes(ffi.buffer(raw)).partition(b"\0")[0].decode(errors="replace")

@@ -1,0 +1,125 @@
+"""The policy in force: what a file says, what was blocked at run time, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from raqib.errors import UsageError
+from raqib.kernel.object import BpfObject
+from raqib.model.clock import boottime_ns
+from raqib.netpolicy.blocks import Blocks
+from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
+from raqib.netpolicy.guards import Guards, cut_off
+from raqib.netpolicy.host import Host
+from raqib.netpolicy.sockets import Reaper
+from raqib.netpolicy.spec import DomainRule, PolicySpec, Verdict
+from raqib.netpolicy.tables import DROP_INTERVAL_NS, SHORTEST_DENIAL_NS, Tables
+
+_EPOCHS = 4
+"""How many earlier policies are remembered: records of them may still come."""
+
+
+class NetworkPolicy:
+    """Belongs to one thread, except `blocks`."""
+
+    def __init__(
+        self,
+        bpf: BpfObject,
+        host: Callable[[], Host],
+        *,
+        protected: Iterable[str] = (),
+        drop_interval_ns: int = DROP_INTERVAL_NS,
+        shortest_denial_ns: int = SHORTEST_DENIAL_NS,
+    ) -> None:
+        """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked."""
+        self._host = host
+        self.tables = Tables(bpf)
+        self._drop_interval_ns = drop_interval_ns
+        self._drops = bpf.map("net_drops", "struct net_drop_key", "struct net_drop_count")
+        self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
+        self.reaper = Reaper(bpf)
+        self.reaper.start()
+        self.blocks = Blocks(self.tables, Guards(host, protected), self.reaper.request)
+        self._epochs: dict[int, tuple[PolicySpec, dict[int, DomainRule]]] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._epoch = self.tables.config().policies[self.tables.config().active].epoch
+        self.refresh()
+
+    def use(self, policy: PolicySpec) -> None:
+        """Put a policy in force as a whole, in the place of the one before.
+
+        Raises:
+            UsageError: it would cut this host from its gateway or resolvers, and does not say `i_know: true`.
+            RaqibError: the kernel refuses it.
+        """
+        if not policy.i_know and (lost := cut_off(policy, self._host())):
+            raise UsageError(
+                f"expected a policy that leaves this host its gateway and resolvers, found one that denies "
+                f"{', '.join(lost)}; add allow rules, or i_know: true if that is meant"
+            )
+        self._epoch += 1
+        self._epochs[self._epoch] = policy, self.tables.load(policy, self._epoch)
+        self._verdicts = {rule.domain: rule.policy for rule in policy.domains}
+        for old in sorted(self._epochs)[:-_EPOCHS]:
+            del self._epochs[old]
+        self.reaper.request()
+
+    def refresh(self) -> None:
+        """Take away what has ended, and look who the resolvers are."""
+        self.tables.sweep()
+        self.tables.set_resolvers(self._host().resolvers)
+
+    def decode(self, raw: Any) -> Drop:
+        """Return what a `struct net_record *` of a drop says."""
+        return decode_drop(raw, self.describe)
+
+    def unreported(self) -> Iterator[Drop]:
+        """Yield what was counted, but not told because it was told of shortly before, and count it anew."""
+        for key, value in self._drops.entries():
+            if value.unreported and boottime_ns() - value.reported_ns >= self._drop_interval_ns:
+                yield decode_count(key, value, self.describe)
+                # What is counted between reading and writing is lost: it is a count, not a record.
+                value.unreported, value.reported_ns = 0, boottime_ns()
+                self._drops.set(key, value)
+
+    def describe(self, source: Source, rule: int, epoch: int) -> str:
+        """Return a rule in words."""
+        policy, domains = self._epochs.get(epoch, (None, {}))
+        match source:
+            case "default":
+                return f"cidr_policy: {policy.cidr_policy}" if policy else "cidr_policy: deny"
+            case "rule":
+                if policy is None or rule >= len(policy.cidrs):
+                    return "a rule of an earlier policy"
+                found = policy.cidrs[rule]
+                return f"cidr: {found.prefix}, policy: {found.policy}"
+            case "domain":
+                if not rule:
+                    return "resolve_policy: deny"
+                domain = domains.get(rule)
+                return f"domain: {domain.domain}, policy: {domain.policy}" if domain else "a rule of an earlier policy"
+            case "block" | "domain_block":
+                return self._describe_block(source, rule)
+
+    def denies(self, name: str) -> bool:
+        """Tell whether a name must not be resolved, by the policy last put in force and the blocks."""
+        policy, _ = self._epochs.get(self._epoch, (PolicySpec(), {}))
+        blocked = {one.target for one in self.blocks.list() if one.kind == "domain"}
+        labels = name.lower().rstrip(".").split(".")
+        above = [".".join(labels[at:]) for at in range(len(labels))]
+        if not blocked.isdisjoint(above):
+            return True
+        verdicts = (self._verdicts[domain] for domain in above if domain in self._verdicts)
+        return next(verdicts, policy.resolve_policy) == "deny"
+
+    def _describe_block(self, source: Source, rule: int) -> str:
+        for one in self.blocks.list():
+            same = self.tables.hash_of(one.target) == rule if one.kind == "domain" else one.id == rule
+            if same and (one.kind == "domain") == (source == "domain_block"):
+                return f"block of {one.target} by {one.owner}: {one.reason}"
+        return "a block that has ended"
+
+    def close(self) -> None:
+        """Let go of the maps; what is pinned stays in force."""
+        self.reaper.close()

@@ -1,0 +1,76 @@
+"""The network policy on one cgroup, and what it tells."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from raqib.netpolicy.blocks import Blocks
+from raqib.netpolicy.drops import Drop
+from raqib.netpolicy.host import Host
+from raqib.netpolicy.policy import NetworkPolicy
+from raqib.netpolicy.spec import PolicySpec, policy_from
+from raqib.sensors.network import NetworkSensor
+
+WAIT_S = 5.0
+
+
+def spec(text: str) -> PolicySpec:
+    """A policy from lines of YAML, indented below its key."""
+    lines = "".join(f"  {line}\n" for line in text.strip().splitlines())
+    found, diagnostics = policy_from(f"network_policy:\n{lines}", "test")
+    assert found is not None, diagnostics
+    return found
+
+
+class Enforcer:
+    def __init__(self, cgroup: Path, host: Host, **options: Any) -> None:
+        self.sensor = NetworkSensor({"net_records": 1 << 16})
+        self.drops: list[Drop] = []
+        self.policy = NetworkPolicy(self.sensor.bpf, lambda: host, **options)
+        for kind in ("NET_RECORD_DROP_IP", "NET_RECORD_DROP_DOMAIN"):
+            self.sensor.on(kind, self._dropped)
+        self.sensor.on("NET_RECORD_LEARNED", lambda raw: self.policy.reaper.request())
+        self.sensor.start(cgroup)
+
+    def _dropped(self, raw: Any) -> None:
+        self.drops.append(self.policy.decode(raw))
+
+    @property
+    def blocks(self) -> Blocks:
+        return self.policy.blocks
+
+    def use(self, text: str) -> None:
+        self.policy.use(spec(text))
+        self.reaped()
+
+    def reaped(self) -> None:
+        """Wait until the connections that became forbidden have ended."""
+        assert self.policy.reaper.wait(self.policy.reaper.request(), WAIT_S)
+
+    def counter(self, name: str) -> int:
+        return self.sensor.counters()[name]
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float = WAIT_S) -> bool:
+        """Take records until the condition holds; False if it never did."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self.sensor.consume()
+            if condition():
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            select.select([self.sensor.fileno()], [], [], min(left, 0.05))
+
+    def one(self, kind: str) -> Drop:
+        """The first drop of a kind that is told."""
+        assert self.wait(lambda: any(one.kind == kind for one in self.drops)), f"nothing was told of {kind}"
+        return next(one for one in self.drops if one.kind == kind)
+
+    def close(self) -> None:
+        self.policy.close()
+        self.sensor.close()

@@ -1,0 +1,202 @@
+"""Runtime blocks: they hold at once, end when they should, and nobody is cut off by them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from raqib.errors import RefusedError
+from raqib.model.clock import boottime_ns
+from raqib.netpolicy.blocks import ADMINISTRATOR
+from raqib.netpolicy.sockets import Reaper
+from tests.kernel.net.enforcing import Enforcer
+from tests.kernel.net.lab import IPV4, IPV6, Lab
+
+WEB4, WEB6, ONLY6 = IPV4["web"], IPV6["web"], IPV6["web6"]
+ADDRESSES = pytest.mark.parametrize("address", [WEB4, WEB6], ids=["ipv4", "ipv6"])
+CUT_NS = 50_000_000
+"""Far above what it takes, 5 ms, for machines that do other things too."""
+OWNER = {"owner": "recipe", "reason": "a test"}
+
+
+@ADDRESSES
+def test_a_block_holds_until_it_is_taken_off(lab: Lab, enforcer: Enforcer, address: str) -> None:
+    assert enforcer.blocks.block(address, **OWNER)
+    assert not enforcer.blocks.block(address, **OWNER)
+    with lab.count("web") as came:
+        assert "unreachable" == lab.client.ask("tcp", address=address)
+        assert "unreachable" == lab.client.ask("udp", address=address)
+        assert not lab.client.ask("ping", address=address)
+    assert [0] == came
+    told = enforcer.one("dropip")
+    assert ("block", f"block of {address} by recipe: a test", True) == (told.source, told.rule, told.enforced)
+    assert enforcer.blocks.unblock(address, by="recipe")
+    assert not enforcer.blocks.unblock(address, by="recipe")
+    assert "hello" == lab.client.ask("tcp", address=address)
+
+
+@pytest.mark.parametrize("network", ["10.99.3.0/24", "fd99:3::/64"])
+def test_a_block_is_stronger_than_any_rule(lab: Lab, enforcer: Enforcer, network: str) -> None:
+    address = WEB6 if ":" in network else WEB4
+    enforcer.use(f"cidr_mode: bypass\nrules: [{{cidr: '{address}', policy: allow}}]")
+    enforcer.blocks.block(network, **OWNER)
+    assert "unreachable" == lab.client.ask("tcp", address=address)
+    enforcer.blocks.unblock(network, by="recipe")
+    assert "hello" == lab.client.ask("tcp", address=address)
+
+
+@ADDRESSES
+def test_a_block_ends_by_itself(lab: Lab, enforcer: Enforcer, address: str) -> None:
+    end = boottime_ns() + 400_000_000
+    enforcer.blocks.block(address, **OWNER, until_ns=end)
+    reached = lab.client.ask("until_reached", address=address)
+    assert 0 <= reached - end < 100_000_000
+    assert () == enforcer.blocks.list()
+
+
+def test_one_that_has_ended_does_not_hide_a_wider_one(lab: Lab, enforcer: Enforcer) -> None:
+    enforcer.blocks.block("10.99.3.0/24", **OWNER)
+    enforcer.blocks.block("10.99.3.0/30", **OWNER, until_ns=1)
+    enforcer.blocks.block(WEB4, **OWNER, until_ns=1)
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+
+
+def test_a_block_is_prolonged_never_shortened(lab: Lab, enforcer: Enforcer) -> None:
+    soon, later = boottime_ns() + 10**10, boottime_ns() + 10**11
+    ends = []
+    for until in (soon, later, soon, None, soon):
+        enforcer.blocks.block(WEB4, **OWNER, until_ns=until)
+        ends.append(enforcer.blocks.list()[0].end_ns)
+    assert [soon, later, later, None, None] == ends
+
+
+def test_blocks_are_listed_with_owner_and_reason(enforcer: Enforcer) -> None:
+    enforcer.blocks.block("192.0.2.0/24", owner="one", reason="ü" * 300)
+    enforcer.blocks.block("2001:db8::1", owner="two", reason="second")
+    enforcer.blocks.block_domain("Bad.Example.", owner="three", reason="third")
+    listed = enforcer.blocks.list()
+    assert ["192.0.2.0/24", "2001:db8::1", "bad.example"] == [one.target for one in listed]
+    assert ["network", "network", "domain"] == [one.kind for one in listed]
+    assert ["one", "two", "three"] == [one.owner for one in listed]
+    assert ["ü" * 95, "second", "third"] == [one.reason for one in listed]
+    assert 3 == enforcer.blocks.clear()
+    assert () == enforcer.blocks.list()
+
+
+def test_an_administrators_block_is_his_own(enforcer: Enforcer) -> None:
+    enforcer.blocks.block("192.0.2.1", owner=ADMINISTRATOR, reason="")
+    with pytest.raises(RefusedError, match="administrator"):
+        enforcer.blocks.unblock("192.0.2.1", by="recipe")
+    assert enforcer.blocks.unblock("192.0.2.1", by=ADMINISTRATOR)
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        (IPV4["client"], "an address of this host"),
+        ("10.99.1.1", "the default gateway"),
+        ("10.99.1.0/24", "10.99.1"),
+        (IPV4["dns"], "a resolver"),
+        (IPV6["dns"], "a resolver"),
+        ("fd99:2::/64", "a resolver"),
+        ("10.0.0.0/8", "too wide"),
+        ("2001:db8::/32", "too wide"),
+        ("0.0.0.0/0", "too wide"),
+        ("203.0.113.0/24", "protected"),
+        ("nonsense", "expected an address"),
+    ],
+)
+def test_what_must_not_be_blocked(lab: Lab, network: str, why: str, guarded_enforcer: Enforcer) -> None:
+    with pytest.raises(RefusedError, match=why):
+        guarded_enforcer.blocks.block(network, **OWNER)
+    assert () == guarded_enforcer.blocks.list()
+
+
+@pytest.mark.parametrize("domain", ["com", "", "*.example.com", "no good.example", "a..b"])
+def test_domains_that_must_not_be_blocked(enforcer: Enforcer, domain: str) -> None:
+    with pytest.raises(RefusedError):
+        enforcer.blocks.block_domain(domain, **OWNER)
+
+
+def test_a_blocked_domain_does_not_resolve(lab: Lab, enforcer: Enforcer) -> None:
+    enforcer.blocks.block_domain("web.test", **OWNER)
+    assert "unreachable" == lab.client.ask("resolve", name="www.web.test")
+    assert "unreachable" == lab.client.ask("resolve", name="web.test", over="tcp")
+    assert [] == lab.dns.ask("queries")
+    told = enforcer.one("dropdomain")
+    assert ("block of web.test by recipe: a test", "www.web.test") == (told.rule, told.name)
+    assert enforcer.blocks.unblock_domain("web.test", by="recipe")
+    assert [WEB4] == lab.client.ask("resolve", name="web.test")
+
+
+def test_addresses_that_a_chain_leads_to_from_a_blocked_domain(lab: Lab, enforcer: Enforcer) -> None:
+    lab.answers(start__example=[["CNAME", "web.test", 60], ["A", WEB4, 60]])
+    enforcer.blocks.block_domain("web.test", **OWNER)
+    assert [WEB4] == lab.client.ask("resolve", name="start.example")
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    enforcer.blocks.unblock_domain("web.test", by="recipe")
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+
+
+def test_the_block_of_a_domain_ends_by_itself(lab: Lab, enforcer: Enforcer) -> None:
+    enforcer.blocks.block_domain("web.test", **OWNER, until_ns=boottime_ns() + 300_000_000)
+    assert "unreachable" == lab.client.ask("resolve", name="web.test")
+    assert enforcer.wait(lambda: [WEB4] == lab.client.ask("resolve", name="web.test"))
+
+
+@ADDRESSES
+def test_an_open_transfer_is_cut(lab: Lab, enforcer: Enforcer, address: str) -> None:
+    client = lab.new_client()
+    assert client.ask("opened", key="transfer", address=address)
+    client.ask("reading", key="transfer")
+    assert enforcer.wait(lambda: 10_000_000 < client.ask("read_so_far", key="transfer")["bytes"])
+    began_ns = time.monotonic_ns()
+    enforcer.blocks.block(address, **OWNER)
+    done = client.ask("read_so_far", key="transfer", wait=True)
+    # The connection is told, and from the call on nothing came for longer than it may take.
+    assert "ConnectionAbortedError" == done["end"]
+    assert done["last_ns"] - began_ns < CUT_NS
+    assert enforcer.wait(lambda: 0 < enforcer.counter("destroyed"))
+
+
+def test_the_peer_of_a_cut_connection_hears_of_it(lab: Lab, enforcer: Enforcer) -> None:
+    client = lab.new_client()
+    client.ask("opened", key="quiet", address=WEB4, port=80)
+    assert "hello" == client.ask("hello", key="quiet")
+    with lab.count("web") as came:
+        enforcer.blocks.block(WEB4, **OWNER)
+        enforcer.reaped()
+    assert "ConnectionAbortedError" == client.ask("hello", key="quiet")
+    # The reset, and nothing else.
+    assert [1] == came
+
+
+@ADDRESSES
+def test_the_same_by_netlink(lab: Lab, enforcer: Enforcer, address: str) -> None:
+    """As on kernels before 6.5."""
+    other = ONLY6
+    client = lab.new_client()
+    client.ask("opened", key="quiet", address=address, port=80)
+    client.ask("opened", key="other", address=other, port=80)
+    enforcer.policy.reaper.close()
+    with lab.count("web") as came:
+        enforcer.blocks.block(address, **OWNER)
+        reaper = Reaper(enforcer.sensor.bpf, by_program=False)
+        reaper.start()
+        assert reaper.wait(reaper.request(), 5.0)
+        reaper.close()
+    assert "ConnectionAbortedError" == client.ask("hello", key="quiet")
+    assert [1] == came
+    assert "hello" == client.ask("hello", key="other")
+
+
+def test_other_connections_go_on(lab: Lab, enforcer: Enforcer) -> None:
+    client = lab.new_client()
+    client.ask("opened", key="other", address=ONLY6, port=80)
+    enforcer.blocks.block(WEB4, **OWNER)
+    enforcer.reaped()
+    assert "hello" == client.ask("hello", key="other")

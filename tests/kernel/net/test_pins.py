@@ -1,0 +1,124 @@
+"""What is pinned outlives the daemon, is taken over by the next one, and goes when it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raqib.errors import NotPermittedError
+from raqib.kernel.network import NETWORK_HOOKS
+from raqib.model.clock import boottime_ns
+from raqib.netpolicy.pins import Pins
+from raqib.netpolicy.policy import NetworkPolicy
+from raqib.sensors.network import NetworkSensor
+from tests.kernel.net.conftest import CLIENTS_HOST
+from tests.kernel.net.enforcing import spec
+from tests.kernel.net.lab import IPV4, IPV6, Lab
+from tests.kernel.net.test_attach import attached_to
+
+WEB4, WEB6 = IPV4["web"], IPV6["web"]
+OWNER = {"owner": "recipe", "reason": "a test"}
+
+
+@pytest.fixture
+def pins() -> Iterator[Pins]:
+    made = Pins(Path(f"/sys/fs/bpf/raqib-test-{os.getpid()}"))
+    made.make()
+    yield made
+    made.remove()
+    assert not made.root.exists()
+
+
+class Daemon:
+    """What a daemon does with the pins."""
+
+    def __init__(self, pins: Pins, cgroup: Path) -> None:
+        self.sensor = NetworkSensor({"net_records": 1 << 16}, pins=pins.maps())
+        self.policy = NetworkPolicy(self.sensor.bpf, lambda: CLIENTS_HOST)
+        self.sensor.start(cgroup, pins.attach)
+
+    def close(self) -> None:
+        self.policy.close()
+        self.sensor.close()
+
+
+def test_a_policy_outlives_its_daemon(lab: Lab, pins: Pins) -> None:
+    first = Daemon(pins, lab.cgroup)
+    first.policy.use(spec(f"rules: [{{cidr: {WEB4}, policy: deny}}, {{domain: web.test, policy: deny}}]"))
+    first.policy.blocks.block(WEB6, **OWNER)
+    assert [WEB4] == lab.client.ask("resolve", name="web.test")
+    first.close()
+    with lab.count("web") as came:
+        for address in (WEB4, WEB6):
+            assert "unreachable" == lab.client.ask("tcp", address=address)
+    assert [0] == came
+    second = Daemon(pins, lab.cgroup)
+    try:
+        assert [WEB6] == [one.target for one in second.policy.blocks.list()]
+        assert list(NETWORK_HOOKS) == sorted(attached_to(lab.cgroup) & set(NETWORK_HOOKS))
+        assert "unreachable" == lab.client.ask("tcp", address=WEB6)
+        second.policy.blocks.unblock(WEB6, by="recipe")
+        second.policy.use(spec("rules: [{domain: web.test, policy: deny}]"))
+        assert "hello" == lab.client.ask("tcp", address=WEB6)
+        # What was learned before is still denied by the same rule.
+        assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    finally:
+        second.close()
+
+
+def test_another_cgroup_is_taken(lab: Lab, pins: Pins, cgroup: Path) -> None:
+    Daemon(pins, cgroup).close()
+    assert set(NETWORK_HOOKS) <= attached_to(cgroup)
+    Daemon(pins, lab.cgroup).close()
+    assert set() == attached_to(cgroup)
+    assert set(NETWORK_HOOKS) <= attached_to(lab.cgroup)
+
+
+def test_off_is_off(lab: Lab, pins: Pins) -> None:
+    daemon = Daemon(pins, lab.cgroup)
+    daemon.policy.use(spec("rules: [{cidr: 10.99.3.0/24, policy: deny}]"))
+    daemon.policy.blocks.block(WEB6, **OWNER)
+    try:
+        pins.switch_off()
+        # Also for the daemon that still runs.
+        assert daemon.policy.tables.is_off
+        for address in (WEB4, WEB6):
+            assert "hello" == lab.client.ask("tcp", address=address)
+        assert not pins.exist
+    finally:
+        daemon.close()
+    assert set() == attached_to(lab.cgroup)
+
+
+def test_a_timer_ends_though_its_daemon_was_killed(lab: Lab, pins: Pins) -> None:
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from raqib.netpolicy.pins import Pins
+        from tests.kernel.net.test_pins import Daemon, OWNER
+        from raqib.model.clock import boottime_ns
+        daemon = Daemon(Pins(Path({str(pins.root)!r})), Path({str(lab.cgroup)!r}))
+        end = boottime_ns() + 1_500_000_000
+        daemon.policy.blocks.block({WEB4!r}, **OWNER, until_ns=end)
+        print(end, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert -signal.SIGKILL == done.returncode, done.stderr
+    end = int(done.stdout)
+    assert boottime_ns() < end, "the machine is too slow for this test"
+    reached = lab.client.ask("until_reached", address=WEB4)
+    assert 0 <= reached - end < 100_000_000
+
+
+def test_pins_need_a_bpf_filesystem(tmp_path: Path) -> None:
+    with pytest.raises(NotPermittedError, match="mount -t bpf"):
+        Pins(tmp_path / "raqib").make()
+    assert [] == list(tmp_path.iterdir())
