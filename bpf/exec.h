@@ -4,6 +4,7 @@
 #define RAQIB_EXEC_H
 
 #include "names.h"
+#include "environment.h"
 
 #define LOADER_ACTIONS (ACTION_OPEN | ACTION_READ | ACTION_MMAP | ACTION_CLOSE)
 #define EXEC_ACTIONS   (LOADER_ACTIONS | ACTION_EXECVE)
@@ -114,6 +115,8 @@ static __always_inline void see_exec(struct scratch *scratch, struct task_struct
 	process->now.exec_ns = bpf_ktime_get_boot_ns();
 	process_read_ids(process, task);
 	image_read_args(&process->now, scratch, args_span_of(task));
+	if (policy.environments)
+		environment_keep(scratch, task, process);
 	if (!file)
 		return;
 	walk_up(scratch, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), true);

@@ -128,6 +128,8 @@ struct vm_area_struct {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
 	unsigned long saved_auxv[1];
 	struct file *exe_file;
 };

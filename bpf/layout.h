@@ -11,6 +11,7 @@
 #define LOADER_BYTES	   64
 #define COMM_BYTES	   16
 #define CONTEXT_PATH_BYTES 256
+#define ENVIRONMENT_BYTES  2048
 #define SYSCALLS	   512
 
 enum action {
@@ -122,6 +123,17 @@ struct watched {
 	struct name inside;
 };
 
+/* The variables for the dynamic loader, each ended by a zero byte, of the program that began at
+ * `exec_ns`. */
+struct environment {
+	__u64 exec_ns;
+	__u32 len;
+	__u32 incomplete;
+	/* The second half is never used: the verifier adds the most that a length and a place can
+	 * be. */
+	char text[2 * ENVIRONMENT_BYTES];
+};
+
 struct context_path {
 	__u32 len;
 	char path[CONTEXT_PATH_BYTES];
@@ -162,7 +174,8 @@ struct policy {
 	/* The daemon itself, whose own accesses would feed back. */
 	__u32 agent;
 	__u32 cpus;
-	__u32 zero;
+	/* Whether any recipe asks for the environment of programs. */
+	__u32 environments;
 };
 
 enum syscall_kind {

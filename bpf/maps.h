@@ -63,6 +63,14 @@ struct {
 	__type(value, struct long_text);
 } texts SEC(".maps");
 
+/* Of programs that began a moment ago: the daemon looks when it is told of one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct process_key);
+	__type(value, struct environment);
+} environments SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -16,6 +16,17 @@
 #define ICMPV6_ECHO_REPLY    129
 #define ICMP_IDENTIFIER_BACK 4 /* from the end of the header */
 
+/* What a flow has done after which its packets are no news until it ends. */
+#define ALL_WAYS      (FLOW_INGRESS | FLOW_EGRESS | FLOW_STARTED | FLOW_ONGOING)
+#define QUIET_PACKETS 256
+
+#define STATE_ESTABLISHED 1
+#define STATE_SYN_SENT	  2
+#define STATE_FIN_WAIT1	  4
+#define STATE_CLOSE	  7
+#define STATE_CLOSE_WAIT  8
+#define STATE_LISTEN	  10
+
 /* Written by the daemon. */
 struct flow_config flow_config SEC(".data.flow_config");
 
@@ -158,6 +169,27 @@ static __noinline struct flow *flow_make(const struct flow_key *key,
 	return bpf_map_lookup_elem(&flows, key);
 }
 
+static __always_inline void copy_address(struct net_address *to, const struct net_address *from)
+{
+	__u32 *into = (void *)to->bytes;
+	const __u32 *words = (const void *)from->bytes;
+
+	into[0] = words[0];
+	into[1] = words[1];
+	into[2] = words[2];
+	into[3] = words[3];
+}
+
+static __always_inline bool same_address(const struct net_address *one,
+					 const struct net_address *other)
+{
+	const __u32 *first = (const void *)one->bytes;
+	const __u32 *second = (const void *)other->bytes;
+
+	return first[0] == second[0] && first[1] == second[1] && first[2] == second[2] &&
+	       first[3] == second[3];
+}
+
 /* False if what the packet belongs to cannot be told. */
 static __always_inline bool flow_key_of(struct __sk_buff *skb, const struct net_packet *packet,
 					struct flow_key *key)
@@ -166,8 +198,8 @@ static __always_inline bool flow_key_of(struct __sk_buff *skb, const struct net_
 
 	if (!packet->transport)
 		return false;
-	key->local = packet->local;
-	key->remote = packet->remote;
+	copy_address(&key->local, &packet->local);
+	copy_address(&key->remote, &packet->remote);
 	key->version = packet->version;
 	key->protocol = packet->protocol;
 	if (packet->protocol == PROTO_TCP || packet->protocol == PROTO_UDP) {
@@ -203,48 +235,114 @@ static __always_inline __u32 first_actions(const struct net_packet *packet)
 	return FLOW_CREATED | (out ? FLOW_OUTGOING : FLOW_INCOMING);
 }
 
-/* What a further packet adds, given what is known. */
+/* What a further packet adds, given what is known. How a connection begins and ends is told by its
+ * socket: packets come here before anybody has looked whether they belong to it. */
 static __always_inline __u32 further_actions(const struct net_packet *packet, __u32 known)
 {
 	__u32 other = packet->direction == NET_EGRESS ? FLOW_INGRESS : FLOW_EGRESS;
-	__u32 flags = packet->tcp_flags;
-	__u32 actions = 0;
 
 	if (packet->protocol != PROTO_TCP)
 		return known & other ? FLOW_ONGOING : 0;
-	if (packet->direction == NET_INGRESS && (flags & TCP_ACK) && !(flags & TCP_RST) &&
-	    ((known & FLOW_INCOMING) || (flags & TCP_SYN)))
-		actions |= FLOW_STARTED;
-	if ((known & FLOW_STARTED) && packet->payload < packet->length)
-		actions |= FLOW_ONGOING;
-	return actions;
+	return (known & FLOW_STARTED) && packet->payload < packet->length ? FLOW_ONGOING : 0;
 }
 
-static __always_inline __u32 ending_actions(const struct net_packet *packet, __u32 known)
+/* Whether a flow that is not known may begin with this packet: to a listener, only a SYN can be. */
+static __always_inline bool may_begin(const struct net_socket *socket,
+				      const struct net_packet *packet)
 {
-	__u32 actions = 0;
+	struct sock *sk = (struct sock *)socket->sock;
 
-	if (packet->protocol != PROTO_TCP || !(packet->tcp_flags & (TCP_FIN | TCP_RST)))
-		return 0;
-	if (!(known & (FLOW_TERMINATOR | FLOW_TERMINATED)))
-		actions = packet->direction == NET_EGRESS ? FLOW_TERMINATOR : FLOW_TERMINATED;
-	return packet->tcp_flags & TCP_RST ? actions | FLOW_ENDED : actions;
+	return packet->protocol != PROTO_TCP || (packet->tcp_flags & TCP_SYN) ||
+	       BPF_CORE_READ(sk, __sk_common.skc_state) != STATE_LISTEN;
 }
 
-static __always_inline void flow_add(struct flow *flow, struct __sk_buff *skb,
-				     const struct net_packet *packet)
+static __always_inline __u64 totals_add(struct flow_totals *totals, struct __sk_buff *skb,
+					const struct net_packet *packet)
 {
 	__u64 packets = skb->gso_segs ? skb->gso_segs : 1;
 	/* Each packet that this one is cut into has the headers. */
 	__u64 bytes = packet->length + (packets - 1) * packet->payload;
 
 	if (packet->direction == NET_EGRESS) {
-		__sync_fetch_and_add(&flow->totals.packets_out, packets);
-		__sync_fetch_and_add(&flow->totals.bytes_out, bytes);
-	} else {
-		__sync_fetch_and_add(&flow->totals.packets_in, packets);
-		__sync_fetch_and_add(&flow->totals.bytes_in, bytes);
+		__sync_fetch_and_add(&totals->bytes_out, bytes);
+		return __sync_fetch_and_add(&totals->packets_out, packets);
 	}
+	__sync_fetch_and_add(&totals->bytes_in, bytes);
+	return __sync_fetch_and_add(&totals->packets_in, packets);
+}
+
+static __always_inline void move_total(__u64 *from, __u64 *to)
+{
+	__u64 moved = *from ? __sync_lock_test_and_set(from, 0) : 0;
+
+	if (moved)
+		__sync_fetch_and_add(to, moved);
+}
+
+/* What was counted at the socket goes to the flow. */
+static __always_inline void socket_fold(struct net_socket *socket, struct flow *flow)
+{
+	move_total(&socket->totals.packets_in, &flow->totals.packets_in);
+	move_total(&socket->totals.packets_out, &flow->totals.packets_out);
+	move_total(&socket->totals.bytes_in, &flow->totals.bytes_in);
+	move_total(&socket->totals.bytes_out, &flow->totals.bytes_out);
+}
+
+/*
+ * Whether a packet can be no news of the flow that the socket had last; then it is only counted, at
+ * the socket. Now and then the flow is looked up all the same: a map forgets what is not looked up.
+ */
+static __always_inline bool socket_is_quiet(struct net_socket *socket, struct __sk_buff *skb,
+					    const struct net_packet *packet, bool dropped)
+{
+	const struct flow_key *last = &socket->last;
+
+	if (socket->quiet != (__u32)packet->cookie || dropped ||
+	    (packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !packet->transport ||
+	    last->protocol != packet->protocol || last->local_port != packet->local_port ||
+	    last->remote_port != packet->remote_port ||
+	    !same_address(&last->remote, &packet->remote) ||
+	    !same_address(&last->local, &packet->local))
+		return false;
+	if (totals_add(&socket->totals, skb, packet) >= QUIET_PACKETS)
+		socket->quiet = 0;
+	return true;
+}
+
+/* The flow is the socket's latest; what the socket has counted was of the one before, if there was
+ * another. A listener keeps the first, one of many. */
+static __always_inline void socket_keep(struct net_socket *socket, const struct flow_key *key,
+					struct flow *flow, const struct net_packet *packet)
+{
+	bool same = socket->last.protocol == key->protocol &&
+		    socket->last.local_port == key->local_port &&
+		    socket->last.remote_port == key->remote_port &&
+		    same_address(&socket->last.remote, &key->remote) &&
+		    same_address(&socket->last.local, &key->local);
+	struct flow *before = flow;
+
+	flow->cookie = packet->cookie;
+	if (!is_still(socket, packet->cookie))
+		return;
+	if (socket->totals.packets_in || socket->totals.packets_out) {
+		if (!same)
+			before = bpf_map_lookup_elem(&flows, &socket->last);
+		if (before)
+			socket_fold(socket, before);
+	}
+	if (!same && !(flow->actions & FLOW_ENDED) &&
+	    (packet->protocol != PROTO_TCP || !socket->last.protocol))
+		socket->last = *key;
+}
+
+/* A raw socket gets a copy of what others get, and may forge what others send. Its own are the
+ * flows that it began, and messages of ICMP that nobody else was the first to get. */
+static __always_inline bool is_others(const struct net_packet *packet, const struct flow_key *key,
+				      const struct flow *flow)
+{
+	if (flow && !(flow->actions & FLOW_ENDED))
+		return flow->cookie != packet->cookie;
+	return packet->direction == NET_INGRESS && key->protocol != PROTO_ICMP;
 }
 
 static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet *packet,
@@ -257,16 +355,24 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	bool begins;
 	__u32 actions = 0;
 
-	if (!packet->cookie || !flow_key_of(skb, packet, &key))
+	if (!packet->cookie)
 		return;
 	socket = socket_of(skb, packet);
-	if (!socket)
+	if (!socket || socket_is_quiet(socket, skb, packet, dropped) ||
+	    !flow_key_of(skb, packet, &key))
 		return;
 	key.net_ns = socket->net_ns;
+	owner = socket->owner;
+	if (!is_still(socket, packet->cookie))
+		return;
 	flow = bpf_map_lookup_elem(&flows, &key);
+	if (socket->raw && is_others(packet, &key, flow))
+		return;
 	begins = packet->protocol != PROTO_TCP ||
 		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
+		if (!flow && !may_begin(socket, packet))
+			return;
 		if (!flow)
 			NET_COUNT(flows_made);
 		flow = flow_make(&key, packet);
@@ -276,26 +382,37 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	}
 	if (!flow)
 		return;
-	actions |= ending_actions(packet, flow->actions);
+	if (packet->direction == NET_INGRESS && (packet->tcp_flags & TCP_RST))
+		flow->reset_in = 1;
 	if (!dropped) {
 		actions |= packet->direction == NET_EGRESS ? FLOW_EGRESS : FLOW_INGRESS;
-		flow_add(flow, skb, packet);
+		totals_add(&flow->totals, skb, packet);
 	}
-	if (packet->protocol != PROTO_TCP || !socket->last.protocol)
-		socket->last = key;
-	owner = socket->owner.pid ? socket->owner : flow->owner;
+	socket_keep(socket, &key, flow, packet);
+	if (!owner.pid)
+		owner = flow->owner;
 	flow_gain(&key, flow, &owner, actions);
+	if ((flow->actions & (ALL_WAYS | FLOW_ENDED)) == ALL_WAYS && !socket->raw &&
+	    is_still(socket, packet->cookie))
+		socket->quiet = packet->cookie;
 }
 
 /* Something happened to a socket and its flow other than a packet. */
-static __always_inline void flow_of_socket(const struct net_socket *socket, __u32 actions)
+static __always_inline void flow_of_socket(struct net_socket *socket, __u64 cookie, __u32 actions)
 {
 	struct flow_key key = socket->last;
 	struct process_key owner = socket->owner;
-	struct flow *flow = bpf_map_lookup_elem(&flows, &key);
+	struct flow *flow;
 
+	if (!key.protocol || !is_still(socket, cookie))
+		return;
+	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		return;
+	socket_fold(socket, flow);
+	/* Who does not say farewell has given up, unless he was turned away. */
+	if (actions == FLOW_ENDED)
+		actions |= flow->reset_in ? FLOW_TERMINATED : FLOW_TERMINATOR;
 	if (flow->actions & (FLOW_TERMINATOR | FLOW_TERMINATED))
 		actions &= ~(FLOW_TERMINATOR | FLOW_TERMINATED);
 	if (!owner.pid)
@@ -311,9 +428,9 @@ static __noinline void socket_used(__u64 cookie)
 
 	if (!current_process(&key) || (socket && same_process(&socket->owner, &key)))
 		return;
-	socket = socket_give(cookie, socket, &key);
-	if (socket && socket->last.protocol)
-		flow_of_socket(socket, 0);
+	socket = socket_put(cookie, &key, 0);
+	if (socket)
+		flow_of_socket(socket, cookie, 0);
 }
 
 #endif

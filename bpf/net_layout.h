@@ -142,6 +142,7 @@ struct net_mark {
 	__u64 named;   /* tag of the remote address and the policy that allowed it for its name */
 	__u32 dying;   /* its reset may pass */
 	__u32 asked;   /* over TCP for a denied name, or for something that could not be read */
+	__u64 sock;    /* kernel address */
 };
 
 /* One thing that is reported again and again. */
@@ -280,21 +281,26 @@ enum flow_action {
 	FLOW_TERMINATED = 1 << 9,
 };
 
-/* A socket, by its cookie: whose it is, and its flow (of an unconnected one the latest). */
-struct net_socket {
-	struct process_key owner; /* zero if nobody knows */
-	__u64 sock;		  /* kernel address, from the first packet on */
-	__u32 net_ns;
-	__u32 user; /* 0 for what is the kernel's own */
-	struct flow_key last;
-	__u32 zero;
-};
-
 struct flow_totals {
 	__u64 packets_in;
 	__u64 packets_out;
 	__u64 bytes_in; /* IP headers included */
 	__u64 bytes_out;
+};
+
+/* A socket, by its cookie: whose it is, and its flow (of an unconnected one the latest). */
+struct net_socket {
+	__u64 cookie;
+	struct process_key owner; /* zero if nobody knows */
+	__u64 sock;		  /* kernel address, from the first packet on */
+	__u32 net_ns;
+	__u8 user; /* 0 for what is the kernel's own */
+	__u8 raw;  /* it may see, and send, what is others' */
+	__u16 zero;
+	struct flow_key last;
+	__u32 quiet; /* its cookie, if further packets of that flow are no news */
+	/* What its flow has carried besides. */
+	struct flow_totals totals;
 };
 
 struct flow {
@@ -303,10 +309,12 @@ struct flow {
 	__u64 first_ns;
 	__u64 lost_before; /* the loss counter when the flow began */
 	struct flow_totals totals;
+	__u64 cookie; /* of the socket that had it last */
 	__u32 actions;
 	__u8 icmp_type; /* of the first message */
 	__u8 icmp_code;
-	__u8 zero[2];
+	__u8 reset_in; /* a packet with RST came */
+	__u8 zero;
 };
 
 struct flow_head {

@@ -16,6 +16,7 @@
 #include "process_key.h"
 
 #define PF_KTHREAD 0x00200000
+#define SOCK_RAW   3
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -42,62 +43,67 @@ static __always_inline bool current_process(struct process_key *key)
 	return true;
 }
 
-/* The socket belongs to `owner` from now on. The entry is replaced as a whole, so that nobody reads
- * half of a key. Null if the map refuses. */
-static __noinline struct net_socket *socket_give(__u64 cookie, const struct net_socket *known,
-						 const struct process_key *owner)
+/* Whether an entry is still that of the socket. The map may give what it forgets or replaces to
+ * another socket at once; so nothing is deleted, and this is asked right before an entry is written
+ * to. */
+static __always_inline bool is_still(const struct net_socket *socket, __u64 cookie)
 {
+	return *(volatile const __u64 *)&socket->cookie == cookie;
+}
+
+/* Replace an entry as a whole, so that nobody reads half of a key: with another owner, or with what
+ * the kernel's own structure tells, if they are given. Null only if the map refuses. */
+static __noinline struct net_socket *socket_put(__u64 cookie, const struct process_key *owner,
+						__u64 address)
+{
+	struct net_socket *known = bpf_map_lookup_elem(&net_sockets, &cookie);
+	struct sock *sk = (struct sock *)address;
 	struct net_socket socket = {};
 
 	if (known)
 		socket = *known;
-	socket.owner = *owner;
+	if (socket.cookie != cookie)
+		__builtin_memset(&socket, 0, sizeof(socket));
+	socket.cookie = cookie;
+	socket.quiet = 0;
+	if (owner)
+		socket.owner = *owner;
+	if (address) {
+		socket.sock = address;
+		socket.net_ns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		socket.user = BPF_CORE_READ(sk, sk_socket, file) != NULL;
+		socket.raw = BPF_CORE_READ(sk, sk_type) == SOCK_RAW;
+	}
 	if (bpf_map_update_elem(&net_sockets, &cookie, &socket, BPF_ANY))
 		NET_COUNT(lost_sockets);
 	return bpf_map_lookup_elem(&net_sockets, &cookie);
 }
 
-/* The current process uses the socket. */
-static __always_inline struct net_socket *socket_claim(__u64 cookie, struct net_socket *socket)
+/* Only by way of a map a pointer becomes an address that can be read from. */
+static __always_inline __u64 address_of(struct bpf_sock *sk)
 {
-	struct process_key key = {};
+	struct net_mark *mark = bpf_sk_storage_get(&net_marks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!current_process(&key))
-		return socket;
-	if (socket && same_process(&socket->owner, &key))
-		return socket;
-	return socket_give(cookie, socket, &key);
-}
-
-static __always_inline __u32 net_ns_of(struct sock *sk)
-{
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-}
-
-/* Learn what the kernel's own structure tells. Only by way of a map its pointer becomes an address
- * that can be read from. */
-static __always_inline void socket_learn(struct net_socket *socket, struct bpf_sock *pointer)
-{
-	struct sock *sk;
-
-	*(volatile __u64 *)&socket->sock = (__u64)pointer;
-	sk = (struct sock *)*(volatile __u64 *)&socket->sock;
-	socket->net_ns = net_ns_of(sk);
-	socket->user = BPF_CORE_READ(sk, sk_socket, file) != NULL;
+	if (!mark)
+		return 0;
+	*(volatile __u64 *)&mark->sock = (__u64)sk;
+	return *(volatile __u64 *)&mark->sock;
 }
 
 /*
  * Whether a packet leaves on behalf of the current process. Datagrams of user space's sockets
  * always do; the kernel's own sockets have no file. A TCP connection also sends by itself, but not
- * while a process holds it.
+ * while a process holds its lock; a listener does not care for its lock when it answers a SYN.
  */
-static __always_inline bool sent_by_current(const struct net_socket *socket, __u8 protocol)
+static __always_inline bool sent_by_current(const struct net_socket *socket,
+					    const struct net_packet *packet)
 {
 	struct sock *sk = (struct sock *)socket->sock;
 
-	if (protocol == PROTO_TCP)
-		return BPF_CORE_READ(sk, sk_lock.owned);
-	return socket->user;
+	if (packet->protocol != PROTO_TCP)
+		return socket->user;
+	return (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) &&
+	       BPF_CORE_READ(sk, sk_lock.owned);
 }
 
 /* The entry of the packet's socket; null only if the map refuses. */
@@ -106,22 +112,22 @@ static __noinline struct net_socket *socket_of(struct __sk_buff *skb,
 {
 	__u64 cookie = packet->cookie;
 	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
-	struct process_key nobody = {};
-	struct bpf_sock *sk;
+	struct process_key current = {};
+	struct bpf_sock *sk = skb->sk;
 
-	if (!socket)
-		socket = socket_give(cookie, NULL, &nobody);
-	if (!socket)
-		return NULL;
-	if (!socket->sock) {
-		sk = skb->sk;
-		if (!sk)
-			return socket;
-		socket_learn(socket, sk);
+	if (!socket || !socket->sock) {
+		sk = sk ? bpf_sk_fullsock(sk) : NULL;
+		socket = socket_put(cookie, NULL, sk ? address_of(sk) : 0);
+		if (!socket)
+			return NULL;
 	}
-	if (packet->direction == NET_EGRESS && sent_by_current(socket, packet->protocol))
-		return socket_claim(cookie, socket);
-	return socket;
+	if (packet->direction == NET_INGRESS)
+		return socket;
+	/* Nearly always it is the same process, which is quick to see. */
+	if (!current_process(&current) || same_process(&current, &socket->owner) ||
+	    !sent_by_current(socket, packet))
+		return socket;
+	return socket_put(cookie, &current, 0);
 }
 
 /* Who sends or receives this packet; zero if nobody knows. */

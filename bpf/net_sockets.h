@@ -5,12 +5,6 @@
 
 #include "net_flows.h"
 
-#define STATE_ESTABLISHED 1
-#define STATE_FIN_WAIT1	  4
-#define STATE_CLOSE	  7
-#define STATE_CLOSE_WAIT  8
-#define STATE_LISTEN	  10
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -35,9 +29,7 @@ int net_sock_release(struct bpf_sock *ctx)
 	/* A TCP connection lives on for a while. */
 	if (!socket || ctx->protocol == PROTO_TCP)
 		return 1;
-	if (socket->last.protocol)
-		flow_of_socket(socket, FLOW_ENDED | FLOW_TERMINATOR);
-	bpf_map_delete_elem(&net_sockets, &cookie);
+	flow_of_socket(socket, cookie, FLOW_ENDED | FLOW_TERMINATOR);
 	return 1;
 }
 
@@ -89,7 +81,6 @@ int net_getpeername6(struct bpf_sock_addr *ctx)
 SEC("sockops")
 int net_sockops(struct bpf_sock_ops *ops)
 {
-	struct process_key owner = {};
 	struct net_socket *socket;
 	struct flow_key key = {};
 	struct bpf_sock *sk;
@@ -102,12 +93,9 @@ int net_sockops(struct bpf_sock_ops *ops)
 	if (!sk)
 		return 1;
 	cookie = bpf_get_socket_cookie(ops);
-	socket = bpf_map_lookup_elem(&net_sockets, &cookie);
-	if (!socket)
-		socket = socket_give(cookie, NULL, &owner);
+	socket = socket_put(cookie, NULL, address_of(sk));
 	if (!socket)
 		return 1;
-	socket_learn(socket, sk);
 	key.protocol = PROTO_TCP;
 	key.version = 6;
 	key.net_ns = socket->net_ns;
@@ -130,13 +118,13 @@ int net_sockops(struct bpf_sock_ops *ops)
 	}
 	if (is_mapped(&key.remote))
 		key.version = 4;
-	socket->last = key;
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow)
+	if (!is_still(socket, cookie))
 		return 1;
-	if (!socket->owner.pid)
-		socket->owner = flow->owner;
-	flow_of_socket(socket, FLOW_STARTED);
+	socket->last = key;
+	if (flow)
+		flow->cookie = cookie;
+	flow_of_socket(socket, cookie, FLOW_STARTED);
 	return 1;
 }
 
@@ -159,16 +147,20 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 	if (!socket)
 		return 0;
 	/* The flow that a listener has is one of many. */
-	if (socket->last.protocol == PROTO_TCP && before != STATE_LISTEN) {
-		if (now == STATE_FIN_WAIT1)
-			flow_of_socket(socket, FLOW_TERMINATOR);
-		else if (now == STATE_CLOSE_WAIT)
-			flow_of_socket(socket, FLOW_TERMINATED);
-		else if (now == STATE_CLOSE)
-			flow_of_socket(socket, FLOW_ENDED);
+	if (socket->last.protocol != PROTO_TCP || before == STATE_LISTEN)
+		return 0;
+	if (now == STATE_ESTABLISHED && before == STATE_SYN_SENT) {
+		flow_of_socket(socket, cookie, FLOW_STARTED);
+	} else if (now == STATE_FIN_WAIT1) {
+		flow_of_socket(socket, cookie, FLOW_TERMINATOR);
+	} else if (now == STATE_CLOSE_WAIT) {
+		flow_of_socket(socket, cookie, FLOW_TERMINATED);
+	} else if (now == STATE_CLOSE) {
+		flow_of_socket(socket, cookie, FLOW_ENDED);
+		/* The socket may be connected anew. */
+		if (is_still(socket, cookie))
+			socket->last.protocol = 0;
 	}
-	if (now == STATE_CLOSE)
-		bpf_map_delete_elem(&net_sockets, &cookie);
 	return 0;
 }
 
@@ -285,10 +277,12 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	}
 	if (known)
 		fresh = *known;
+	fresh.cookie = cookie;
 	fresh.owner = process_key_of(task);
 	fresh.sock = (__u64)sk;
-	fresh.net_ns = net_ns_of(sk);
+	fresh.net_ns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	fresh.user = 1;
+	fresh.raw = BPF_CORE_READ(sk, sk_type) == SOCK_RAW;
 	if (state == STATE_LISTEN) {
 		listener.net_ns = fresh.net_ns;
 		listener.port = BPF_CORE_READ(sk, __sk_common.skc_num);

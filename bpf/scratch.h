@@ -84,6 +84,7 @@ struct scratch {
 	char name[PATH_BYTES + 16];
 	char args[PATH_BYTES + 16];
 	struct context_path context;
+	struct environment environment;
 	struct watched watched;
 	struct process process;
 	struct record record;

@@ -37,3 +37,18 @@ def test_a_library_from_a_temporary_directory_is_seen_and_an_installed_one_is_no
     for event in events.values():
         assert "env_vars" == event["event_type"]
         assert ["LD_PRELOAD=/tmp/raqib-test-none.so"] == event["process"]["envs"]
+
+
+def test_programs_that_end_at_once_are_not_missed(run_agent: RunAgent, tmp_path: Path) -> None:
+    agent = run_agent(None, "--disable", "kind:exec_*")
+    program = tmp_path / "brief"
+    source = tmp_path / "brief.c"
+    source.write_text("int main(void) { return 0; }\n")
+    subprocess.run(["gcc", "-static", "-o", program, source], check=True)
+    pids = set()
+    for _ in range(100):
+        with subprocess.Popen([program], env={"LD_PRELOAD": "/tmp/raqib-test-none.so"}) as started:
+            pids.add(started.pid)
+    agent.read(lambda events: len(agent.of("dynamic_linker_attacks")) >= 100)
+    assert 0 == agent.stop()
+    assert pids == {event["process"]["pid"] for event in agent.of("dynamic_linker_attacks")}

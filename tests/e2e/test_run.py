@@ -117,7 +117,7 @@ def test_modes_decide_what_is_printed_and_done(run_agent: RunAgent, victim: Path
     assert not agent.of("shadow")
     assert not agent.of("switched_off")
     counted = [line for line in map(json.loads, agent.logged().splitlines()) if "mode shadow" in line["event"]]
-    assert [1] == [line["shadow"] for line in counted]
+    assert [{"shadow": 1}] == [line["matches"] for line in counted]
     assert "switched_off" not in counted[0]
 
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.e2e.conftest import PATIENCE_S, RAQIB, AgentProcess, recipe, start_victim
+from tests.e2e.peers import visit
 
 RunAgent = Callable[..., AgentProcess]
 
@@ -112,7 +113,7 @@ def test_what_was_recorded_is_replayed_elsewhere(victim: Path, tmp_path: Path, p
         assert 0 == recorder.returncode
     assert 0o600 == recording.stat().st_mode & 0o777
     header, *lines = (json.loads(line) for line in recording.read_text().splitlines())
-    assert ("raqib-recording", 1) == (header["format"], header["version"])
+    assert ("raqib-recording", 2) == (header["format"], header["version"])
     assert [str(victim)] * 2 == [line["seen"]["path"] for line in lines]
     assert os.getpid() in [one["key"][0] for one in lines[0]["ancestors"]]
 
@@ -130,20 +131,57 @@ def test_what_was_recorded_is_replayed_elsewhere(victim: Path, tmp_path: Path, p
     assert 1 == raqib("replay", recipes).returncode
 
 
-def test_everything_can_be_recorded(tmp_path: Path) -> None:
+def test_everything_can_be_recorded(tmp_path: Path, cgroup: Path) -> None:
     recording, touched = tmp_path / "recording.jsonl", tmp_path / "touched"
     with subprocess.Popen(
-        [RAQIB, "record", "-o", recording, "--no-builtin", "--everything"], stderr=subprocess.PIPE, text=True
+        [RAQIB, "record", "-o", recording, "--no-builtin", "--everything", "--cgroup", cgroup],
+        stderr=subprocess.PIPE,
+        text=True,
     ) as recorder:
         assert recorder.stderr is not None
-        assert "ready: recording everything\n" == recorder.stderr.readline()
+        assert "ready: recording everything\n" in iter(recorder.stderr.readline, "")
         touched.write_text("x")
         touched.rename(tmp_path / "moved")
         recorder.send_signal(signal.SIGINT)
         recorder.communicate(timeout=PATIENCE_S)
-    seen = [json.loads(line)["seen"] for line in recording.read_text().splitlines()[1:]]
+    lines = [json.loads(line) for line in recording.read_text().splitlines()[1:]]
+    seen = [line["seen"] for line in lines if "seen" in line]
     done = {action for one in seen if one["path"] == str(touched) for action in one["actions"]}
     assert {"create", "open", "write", "rename"} <= done
+
+
+def test_flows_are_recorded_with_their_names_and_replayed(tmp_path: Path, cgroup: Path) -> None:
+    recording, config, recipes = tmp_path / "recording.jsonl", tmp_path / "config.yaml", tmp_path / "recipes.yaml"
+    config.write_text("network: {resolvers: [127.0.0.1]}\n")
+    recipes.write_text(
+        recipe(
+            "calls_home",
+            patterns="@",
+            mechanism="network_peers",
+            breed="remote_domains",
+            remote_domains="[evil.example]",
+            remote_domains_type="suffix",
+            flow_actions="outgoing",
+        ).replace("  bases: @\n", "")
+    )
+    arguments = ("-o", recording, "--cgroup", cgroup, "--config", config, "--no-builtin", "--recipes", recipes)
+    with subprocess.Popen(
+        [RAQIB, "record", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as recorder:
+        assert recorder.stderr is not None
+        assert any("ready: " in line for line in iter(recorder.stderr.readline, ""))
+        for peer in ("udp/c2.good.example/4444", "udp/c2.evil.example/4444"):
+            visit(cgroup, peer)
+        recorder.send_signal(signal.SIGTERM)
+        recorder.communicate(timeout=PATIENCE_S)
+    flows = [json.loads(line)["flow"] for line in recording.read_text().splitlines()[1:] if '"flow"' in line]
+    assert ["c2.evil.example"] in [flow["remote"].get("names") for flow in flows]
+    options = ("replay", recording, "--no-builtin", "--recipes", recipes)
+    *found, last = (json.loads(line) for line in raqib(*options, "--json").stdout.splitlines())
+    assert ["c2.evil.example"] == [one["event"]["flow"]["remote"]["name"] for one in found]
+    assert len(flows) == last["summary"]["observations"]
 
 
 def test_an_event_is_explained_with_what_was_done(run_agent: RunAgent, victim: Path, tmp_path: Path) -> None:
@@ -204,3 +242,15 @@ def test_recipes_are_listed_filtered_and_shown(tested: Path, tmp_path: Path) -> 
     missing = raqib("recipes", "show", "kils", "--config", config)
     assert 2 == missing.returncode
     assert "did you mean kills" in missing.stderr
+
+
+def test_a_recipe_that_did_not_load_is_told(public: Path) -> None:
+    (public / "a.yaml").write_text(recipe("broken", patterns="[{base: x}]", reaction="function process(data) { ) }"))
+    (public / "event.json").write_text('{"file": {"path": "/x"}}')
+    own = ("--no-builtin", "--recipes", public)
+    explained = raqib("explain", "--recipe", "broken", "--event", public / "event.json", *own)
+    assert 2 == explained.returncode
+    listed = raqib("recipes", "--json", *own)
+    assert "[]\n" == listed.stdout
+    for one in (explained, listed):
+        assert "broken: reactions[0].code: line 1" in one.stderr

@@ -61,6 +61,7 @@ STRUCTS = (
     "access",
     "name",
     "watched",
+    "environment",
     "context_path",
     "long_text",
     "verdict",

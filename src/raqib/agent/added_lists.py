@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from raqib.agent.recipes import lists_of
-from raqib.recipes.diagnostic import Diagnostic, Loaded, nearest
+from raqib.recipes.diagnostic import Diagnostic, Loaded, nearest, source_of
 from raqib.recipes.lists import BadListError, ListCache
 from raqib.recipes.spec import DomainList, NetworkList, NetworkPart, RecipeSpec
 
@@ -46,7 +46,9 @@ class AddedLists:
             except BadListError as error:
                 kept = self._good.get((recipe.name, path))
                 stays = "; its last good version stays in force" if kept is not None else ""
-                diagnostics.append(Diagnostic("error", "configuration", recipe.name, at, f"{path}: {error}{stays}"))
+                diagnostics.append(
+                    Diagnostic("error", "configuration", recipe.name, at, f"{source_of(path)}: {error}{stays}")
+                )
                 part = part if kept is None else added(part, kept)
         return replace(recipe, network=part)
 
@@ -60,7 +62,8 @@ class AddedLists:
             found, warnings = self._lists.networks(path)
         self._good[recipe.name, path] = found
         diagnostics += [
-            Diagnostic("warning", "configuration", recipe.name, at, f"{path}: {warning}") for warning in warnings
+            Diagnostic("warning", "configuration", recipe.name, at, f"{source_of(path)}: {warning}")
+            for warning in warnings
         ]
         return added(part, found)
 

@@ -44,6 +44,7 @@ from raqib.sensors.files import Accessed, FileSensor
 _DRAIN_S = 3.0
 _RECORDS_AT_ONCE = 128
 """Then the loop sees to everything else: what is left keeps the descriptor readable."""
+_RECORDS_BEFORE_RELOAD = 32 * _RECORDS_AT_ONCE
 
 
 class Times(NamedTuple):
@@ -78,7 +79,7 @@ class Agent:
         self._recipes = tuple(recipes)
         self._compiled: CompiledSet = compile_set(self._recipes)
         self._library = library
-        self._environments = Environments()
+        self._environments = Environments(lambda process: self._sensor.loader_variables(process))
         self._shadows = Shadows()
         self._printer_list = list(printers) if printers is not None else make_printers(config.printers)
         self._on_log = on_log
@@ -171,9 +172,9 @@ class Agent:
 
     def replace_recipes(self, prepared: Prepared) -> None:
         """Put another set of recipes in force, as a whole. What was counted and reported stays."""
-        # What has happened until now is judged by the recipes of then.
-        self._consume()
-        self._network.consume(None)
+        # What has happened until now is judged by the recipes of then; only a flood is longer than that.
+        self._consume(_RECORDS_BEFORE_RELOAD)
+        self._network.consume(_RECORDS_BEFORE_RELOAD)
         before = self._prepared
         self._use(prepared)
         try:
@@ -215,7 +216,7 @@ class Agent:
                 f"expected no other agent on {directory}, found one that runs; stop it or give another --data-dir"
             ) from error
 
-    def _consume(self, most: int | None = _RECORDS_AT_ONCE) -> None:
+    def _consume(self, most: int = _RECORDS_AT_ONCE) -> None:
         try:
             self._sensor.consume(most)
         except ExceptionGroup as failed:

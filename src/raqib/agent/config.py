@@ -138,10 +138,10 @@ def load_config(path: Path | None) -> Config:
     Raises:
         UsageError: the file cannot be read, is no YAML, or has an unknown key or a value of the wrong type.
     """
-    if path is None and not DEFAULT_PATH.exists():
-        return Config()
-    path = path or DEFAULT_PATH
+    chosen, path = path, path or DEFAULT_PATH
     try:
+        if chosen is None and not path.exists():
+            return Config()
         document = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: expected a YAML file: {error}") from error

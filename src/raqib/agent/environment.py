@@ -1,4 +1,8 @@
-"""Variables of a program's environment, read from procfs when it starts; only those that recipes ask for are kept."""
+"""Variables of a program's environment when it starts; only those that recipes ask for are kept.
+
+Those for the dynamic loader come from the kernel side, which reads them before the program runs. Others are read from
+procfs, which misses programs that end at once and shows what a program has put there itself.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.recipes.compile import CompiledSet
+from raqib.recipes.literals import begins_with
 from raqib.recipes.regex import ExpressionSet, subject
+from raqib.sensors.files import LoaderVariables
 
 _PIECE: Final = 128 << 10
 """Bytes read at once; the kernel lets no single variable be longer."""
@@ -25,16 +31,21 @@ _MOST_OF_EACH: Final = 4
 """Variables kept for each expression of the recipes."""
 _MOST_OTHERS: Final = 32
 _MOST_PROCESSES: Final = 8192
-_ALWAYS: Final = b"LD_"
+_LOADER: Final = "LD_"
 
 _Key = tuple[ProcessKey, int]
 Observation = TypeVar("Observation", FileObservation, FlowObservation)
 
 
+_NOT_KNOWN: Final = LoaderVariables((), complete=False)
+
+
 class Environments:
     """What is known of processes' environments. Nothing is read while no recipe asks for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loader_variables: Callable[[Process], LoaderVariables] = lambda process: _NOT_KNOWN) -> None:
+        """`loader_variables` tells what the kernel side has kept."""
+        self._loader_variables = loader_variables
         self._wanted = Wanted(())
         self._active = False
         self._known: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
@@ -77,12 +88,17 @@ class Environments:
         key = (process.key, process.image.exec_ns)
         known = self._known.get(key)
         if known is None:
-            if process.exit_ns is not None:
-                return process
-            known = self._known[key] = read_environment(process.key, self._wanted.select)
+            known = self._known[key] = self._read(process)
             if len(self._known) > _MOST_PROCESSES:
                 self._known.popitem(last=False)
         return replace(process, envs=known) if known else process
+
+    def _read(self, process: Process) -> tuple[bytes, ...]:
+        kept = self._loader_variables(process)
+        known = self._wanted.select(kept.variables)
+        if process.exit_ns is not None or (kept.complete and self._wanted.only_loader):
+            return known
+        return tuple(dict.fromkeys((*known, *read_environment(process.key, self._wanted.select))))
 
 
 class Wanted:
@@ -90,6 +106,8 @@ class Wanted:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = list(patterns)
+        self.only_loader = all(begins_with(pattern, _LOADER) for pattern in self.patterns)
+        """No expression is found in any but the loader's variables."""
         self._expressions = ExpressionSet(self.patterns)
 
     def select(self, variables: Iterable[bytes]) -> tuple[bytes, ...]:
@@ -101,7 +119,7 @@ class Wanted:
             found = [index for index in self._expressions.found_in(subject(variable)) if counts[index] < _MOST_OF_EACH]
             for index in found:
                 counts[index] += 1
-            if not found and variable.startswith(_ALWAYS) and others < _MOST_OTHERS:
+            if not found and variable.startswith(_LOADER.encode()) and others < _MOST_OTHERS:
                 others += 1
                 kept[variable] = None
             elif found:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from raqib.agent.added_lists import AddedLists
 from raqib.agent.config import RecipesConfig
-from raqib.agent.recipes import ReactionChecks, files_of, lists_of, load_safely
+from raqib.agent.recipes import ReactionChecks, files_of, is_missing, lists_of, load_safely
 from raqib.agent.selection import switch
-from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.fingerprint import Fingerprint, fingerprint, is_settled
 from raqib.recipes.lists import ListCache
 from raqib.recipes.load import combine, load_builtin
@@ -96,7 +96,7 @@ class Library:
             files, problem = files_of(path, allow_unsafe_owner=self._config.allow_unsafe_owner)
             if problem is not None:
                 problems.append(problem)
-                files = self._owned.get(path, []) if path.exists() else []
+                files = [] if is_missing(path) else self._owned.get(path, [])
             self._owned[path] = files
             found.update(dict.fromkeys(files))
         return list(found), problems
@@ -123,7 +123,8 @@ class Library:
         kept = {name: one for name, one in before.items() if name not in good and (nameless or name in broken)}
         self._good[path] = good | kept
         notes = [
-            Diagnostic("warning", str(path), name, "", "its last good version stays in force") for name in sorted(kept)
+            Diagnostic("warning", source_of(path), name, "", "its last good version stays in force")
+            for name in sorted(kept)
         ]
         return Loaded((*good.values(), *kept.values()), (*checked.diagnostics, *notes))
 

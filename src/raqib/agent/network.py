@@ -39,6 +39,7 @@ from raqib.sensors.network import NetworkSensor
 _RECORDS_AT_ONCE = 128
 _LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
+_COUNT_S = 60.0
 _TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
@@ -76,6 +77,8 @@ class Network:
         self._flows: FlowSensor | None = None
         self._keeper: PolicyKeeper | None = None
         self._lost = 0
+        self._forgotten = 0
+        self._counted_at = 0.0
         self._log = structlog.get_logger()
 
     def start(self) -> None:
@@ -162,6 +165,17 @@ class Network:
         if lost != self._lost:
             self._log.warning("the network's records were lost in the kernel", **counters)
             self._lost = lost
+        self._tell_forgotten(counters["flows_made"])
+
+    def _tell_forgotten(self, made: int) -> None:
+        """Say, once a minute at most, that there were more flows than the kernel remembers."""
+        if made - self._forgotten <= self._config.flows // 2 or time.monotonic() - self._counted_at < _COUNT_S:
+            return
+        self._counted_at = time.monotonic()
+        forgotten = 0 if self._flows is None else self._flows.forgotten()
+        if forgotten > self._forgotten:
+            self._log.warning("flows were forgotten in the kernel: network.flows is too small", flows=forgotten)
+            self._forgotten = forgotten
 
     def _look_for_resolvers(self) -> None:
         self._looked_at = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raqib.model.recipe import Reaction
 from raqib.reactions import ReactionProblem, check_reactions
-from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.lists import ListCache, Lists
 from raqib.recipes.load import SUFFIXES, combine, load_file
 from raqib.recipes.spec import RecipeSpec
@@ -36,6 +36,23 @@ def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagn
         return [], problem_of(path, f"expected a readable directory: {error.strerror or error}")
 
 
+def without_files(path: Path) -> list[Diagnostic]:
+    """Return a warning if a path is a directory in which there are no recipe files: it may be another one's name."""
+    files, problem = files_of(path, allow_unsafe_owner=True)
+    if files or problem is not None:
+        return []
+    found = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
+    return [Diagnostic("warning", source_of(path), "", "", f"expected files {found}, found none")]
+
+
+def is_missing(path: Path) -> bool:
+    """Tell whether there is nothing; what cannot be looked at is there."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
+
+
 def load_safely(path: Path, *, allow_unsafe_owner: bool, lists: Lists | None = None) -> Loaded:
     """Load one file, unless others than root can write it."""
     if not allow_unsafe_owner:
@@ -55,7 +72,7 @@ def lists_of(directory: Path, *, allow_unsafe_owner: bool, cache: ListCache | No
 
 def problem_of(path: Path, message: str) -> Diagnostic:
     """Return an error about a whole file or directory."""
-    return Diagnostic("error", str(path), "", "", message)
+    return Diagnostic("error", source_of(path), "", "", message)
 
 
 def _unsafe(path: Path) -> str | None:

@@ -11,19 +11,28 @@ from typing import NamedTuple
 
 import structlog
 
-from raqib.agent.config import SensorsConfig
+from raqib.agent.config import Config
 from raqib.agent.environment import Environments
+from raqib.agent.record_flows import FlowRecorder
 from raqib.agent.recording import Recorded, create, entry_line, header_line
 from raqib.agent.settings import map_sizes, policy_of
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
+from raqib.matcher.matcher import prepare
 from raqib.model.actions import ALL_ACTIONS
+from raqib.model.clock import boottime_ns
+from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.recipes.compile import CompiledSet
 from raqib.sensors.files import FileSensor, Policy
 
 EVERYTHING = Policy(wanted=ALL_ACTIONS, residual=ALL_ACTIONS, hints=(), interest=lambda name: ALL_ACTIONS)
 """Whatever any process does to any file."""
+
+
+_RECORDS_AT_ONCE = 128
+"""Then the loop sees to everything else, signals too: a busy machine makes records as quickly as they are written."""
+_FLOWS_AT_THE_END = 20_000
 
 
 class Counts(NamedTuple):
@@ -37,16 +46,19 @@ class Counts(NamedTuple):
 class Recorder:
     """Belongs to one event loop."""
 
-    def __init__(self, path: Path, compiled: CompiledSet, sensors: SensorsConfig, *, everything: bool) -> None:
+    def __init__(self, path: Path, compiled: CompiledSet, config: Config, *, everything: bool) -> None:
         """Record what the recipes may need, or `everything`. Raises RaqibError if the file cannot be written."""
         self._path = path
         self._file = create(path)
         self._policy = EVERYTHING if everything else policy_of(compiled)
-        self._sensors = sensors
-        self._environments = Environments()
+        self._config = config
+        self._prepared = prepare(compiled)
+        self._everything = everything
+        self._environments = Environments(lambda process: self._sensor.loader_variables(process))
         self._environments.replace(compiled)
         self._stop = asyncio.Event()
         self._count = 0
+        self._latest_ns = 0
         self._failure: OSError | None = None
         self._log = structlog.get_logger()
 
@@ -64,18 +76,29 @@ class Recorder:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._stop.set)
                 stack.callback(loop.remove_signal_handler, number)
-            self._sensor = FileSensor(self._observe, map_sizes(self._sensors))
+            self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
             stack.callback(self._sensor.close)
             self._sensor.set_policy(self._policy)
             self._sensor.start()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
+            self._network = FlowRecorder(
+                self._config.network,
+                self._prepared,
+                self._sensor,
+                self._observe_flow,
+                environments=self._environments,
+                everything=self._everything,
+            )
+            stack.callback(self._network.close)
+            self._network.start()
             sweeping = loop.create_task(self._sweep())
             stack.callback(sweeping.cancel)
             on_ready()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
-            self._consume()
+            self._drain()
+            self._network.consume(_FLOWS_AT_THE_END)
             lost = sum(value for name, value in self._sensor.counters().items() if name.startswith("lost_"))
             with contextlib.suppress(OSError):
                 self._file.flush()
@@ -84,10 +107,16 @@ class Recorder:
         return Counts(self._count, lost)
 
     def _observe(self, seen: FileObservation) -> None:
-        seen = self._environments.of_observation(seen)
+        self._record(self._environments.of_observation(seen))
+
+    def _observe_flow(self, seen: FlowObservation) -> None:
+        self._record(self._environments.of_observation(seen))
+
+    def _record(self, seen: FileObservation | FlowObservation) -> None:
         ancestors = Lineage(self._environments.finder(self._sensor.process)).ancestors(seen.process)
         self._write(entry_line(Recorded(seen, tuple(ancestors))))
         self._count += 1
+        self._latest_ns = max(self._latest_ns, seen.timestamp_ns)
 
     def _write(self, line: bytes) -> None:
         if self._failure is not None:
@@ -98,14 +127,23 @@ class Recorder:
             self._failure = error
             self._stop.set()
 
-    def _consume(self) -> None:
+    def _drain(self) -> None:
+        """Take in what happened until now, and leave what goes on happening."""
+        now_ns = boottime_ns()
+        while self._latest_ns < now_ns and self._failure is None and self._consume():
+            pass
+
+    def _consume(self) -> int:
+        """Take in some of what waits; return the number, 0 if there is no more."""
         try:
-            self._sensor.consume()
+            return self._sensor.consume(_RECORDS_AT_ONCE)
         except ExceptionGroup as failed:
             for one in failed.exceptions:
                 self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
+            return _RECORDS_AT_ONCE
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(self._sensors.cadence_s)
+            await asyncio.sleep(self._config.sensors.cadence_s)
             self._sensor.sweep()
+            self._network.sweep()

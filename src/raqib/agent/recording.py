@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -33,7 +33,7 @@ FORMAT: Final = "raqib-recording"
 VERSION: Final = 2
 _READABLE: Final = (1, 2)
 """The first version had no flows."""
-MAX_LINE_BYTES: Final = 32 << 20
+MAX_LINE_BYTES = 32 << 20
 
 _ESCAPED = re.compile(rb"\\(\\|x[0-9a-f]{2})")
 _ENCODER = msgspec.json.Encoder()
@@ -83,15 +83,17 @@ def entry_line(recorded: Recorded) -> bytes:
     return _ENCODER.encode(_readable({"flow" if about_flow else "seen": seen, "ancestors": ancestors})) + b"\n"
 
 
-def read_recording(path: Path) -> Iterator[Recorded]:
+def read_recording(path: Path, on_cut: Callable[[str], None] = lambda message: None) -> Iterator[Recorded]:
     """Yield the observations of a recording, their times moved to this host's clock.
+
+    `on_cut` hears of a last line that is not whole, which is left out.
 
     Raises:
         RaqibError: it cannot be read, is no recording, or of a later version; the message names the line.
     """
     try:
         with path.open("rb") as file:
-            yield from _read(path, file)
+            yield from _read(path, file, on_cut)
     except OSError as error:
         raise RaqibError(f"{path}: expected a recording that can be read: {error.strerror or error}") from error
 
@@ -105,7 +107,7 @@ def create(path: Path) -> BinaryIO:
         raise RaqibError(f"{path}: expected a file that can be written: {error.strerror or error}") from error
 
 
-def _read(path: Path, file: BinaryIO) -> Iterator[Recorded]:
+def _read(path: Path, file: BinaryIO, on_cut: Callable[[str], None]) -> Iterator[Recorded]:
     first = file.readline(MAX_LINE_BYTES)
     try:
         header = msgspec.json.decode(first, type=Header)
@@ -121,7 +123,10 @@ def _read(path: Path, file: BinaryIO) -> Iterator[Recorded]:
     while line := file.readline(MAX_LINE_BYTES):
         number += 1
         if not line.endswith(b"\n"):
+            if len(line) >= MAX_LINE_BYTES:
+                raise RaqibError(f"{path}:{number}: expected at most {MAX_LINE_BYTES} bytes in a line, found more")
             # The recorder was ended by force in the middle of it.
+            on_cut(f"{path}:{number}: the last line is not whole: the recording was cut off")
             return
         try:
             yield _entry(line, shift_ns)

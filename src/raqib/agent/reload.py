@@ -96,8 +96,10 @@ class Reloader:
     async def _look_walled(self) -> None:
         try:
             await self._look()
-        except (OSError, RaqibError) as error:
-            self._log.error("recipes could not be loaded, those in force stay", problem=str(error))
+        except Exception as error:
+            # A mistake of ours too: whoever corrects the recipe must not have to restart the agent.
+            trace = None if isinstance(error, OSError | RaqibError) else error
+            self._log.error("recipes could not be loaded, those in force stay", problem=str(error), exc_info=trace)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _PAUSE_S)
 
@@ -110,15 +112,14 @@ class Reloader:
             found = await asyncio.to_thread(self._library.snapshot)
         started = time.monotonic()
         loaded, prepared = await asyncio.to_thread(self._load)
+        self._tell(loaded.diagnostics)
+        if prepared is not None:
+            self._apply(prepared)
+            before, self._recipes = self._recipes, loaded.recipes
+            took_ms = round((time.monotonic() - started) * 1000)
+            self._log.info("recipes reloaded", **difference(before, loaded.recipes), took_ms=took_ms)
         # A file that was changed just before it was read may be changed again without a new time.
         self._seen, self._must_look = found, is_unsettled(found)
-        self._tell(loaded.diagnostics)
-        if prepared is None:
-            return
-        before, self._recipes = self._recipes, loaded.recipes
-        self._apply(prepared)
-        took_ms = round((time.monotonic() - started) * 1000)
-        self._log.info("recipes reloaded", **difference(before, loaded.recipes), took_ms=took_ms)
 
     def _load(self) -> tuple[Loaded, Prepared | None]:
         loaded = self._library.load()

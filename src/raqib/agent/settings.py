@@ -58,4 +58,5 @@ def policy_of(compiled: CompiledSet) -> Policy:
         residual=compiled.residual,
         hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],
         interest=compiled.interest,
+        environments=compiled.wants_envs,
     )

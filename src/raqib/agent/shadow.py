@@ -37,4 +37,4 @@ class Shadows:
         self._told_at = self._clock()
         if self.counts != self._told:
             self._told = self.counts.copy()
-            self._log.info("matches of recipes in mode shadow, so far", **self.counts)
+            self._log.info("matches of recipes in mode shadow, so far", matches=dict(self.counts))

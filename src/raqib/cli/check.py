@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from raqib.agent import load_config
-from raqib.agent.recipes import load_path, with_checked_reactions
+from raqib.agent.recipes import load_path, with_checked_reactions, without_files
 from raqib.cli.words import count
 from raqib.errors import UsageError
 from raqib.netpolicy.spec import load_policy
+from raqib.recipes.check import REQUIRED_FIELDS
 from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine
 
@@ -27,6 +28,7 @@ def check(paths: list[Path], *, as_json: bool) -> int:
         else:
             # Who owns the files is a matter of the host that runs them, not of the one that checks them.
             loaded.append(load_path(path, allow_unsafe_owner=True))
+            diagnostics += without_files(path)
     together = combine(Loaded(), loaded)
     recipes, problems = with_checked_reactions(together.recipes)
     diagnostics = [*together.diagnostics, *problems, *diagnostics]
@@ -57,9 +59,13 @@ def _check_configuration(path: Path) -> list[Diagnostic]:
 
 def _is_configuration(path: Path) -> bool:
     """A recipe file is a list, a configuration is a mapping: the first line that says something tells."""
-    if not path.is_file():
+    try:
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+    except OSError:
         return False
-    for line in path.read_bytes().splitlines():
+    for line in lines:
         if line.strip() and not line.lstrip().startswith((b"#", b"---")):
-            return not line.lstrip().startswith((b"-", b"["))
+            # A recipe that stands alone is a mapping too, and no list, which is what to say of it.
+            key = line.partition(b":")[0].strip(b" \t'\"").decode("utf-8", "replace")
+            return not line.lstrip().startswith((b"-", b"[")) and key not in REQUIRED_FIELDS
     return False

@@ -22,7 +22,7 @@ from raqib.matcher.lineage import KnownLineage
 from raqib.model.event import Event
 from raqib.printers.escape import visible
 from raqib.printers.pretty import Pretty
-from raqib.recipes.diagnostic import nearest
+from raqib.recipes.diagnostic import Loaded, nearest
 from raqib.recipes.spec import RecipeSpec
 
 _AFTERWARDS = ("outcome", "attenuation")
@@ -51,7 +51,7 @@ def explain(
     if uuid is not None and recipe is None and event is None:
         _explain_uuid(settings, uuid, log, data_dir or settings.data_dir, as_json=as_json)
     elif uuid is None and recipe is not None and event is not None:
-        _explain_event(_recipe(_load(settings), recipe), event, as_json=as_json)
+        _explain_event(_recipe(Library(settings.recipes).load(), recipe), event, as_json=as_json)
     else:
         raise UsageError("expected either a UUID, or --recipe NAME with --event FILE")
 
@@ -82,7 +82,7 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
             "--log names another file with events, --data-dir another ledger"
         )
     name = event.metadata.name if event is not None else entries[0].recipe
-    recipe = next((one for one in _load(settings) if one.name == name), None)
+    recipe = next((one for one in Library(settings.recipes).load().recipes if one.name == name), None)
     stages: list[Finding] = []
     if event is not None and recipe is not None and (event.file is not None or event.flow is not None):
         stages = _stages(recipe, observation_of(event))
@@ -131,14 +131,10 @@ def _stages(recipe: RecipeSpec, recorded: Recorded) -> list[Finding]:
     return explain_stages(recipe, recorded.seen, KnownLineage(recorded.ancestors))
 
 
-def _load(settings: Config) -> tuple[RecipeSpec, ...]:
-    return Library(settings.recipes).load().recipes
-
-
-def _recipe(recipes: tuple[RecipeSpec, ...], name: str) -> RecipeSpec:
-    for one in recipes:
+def _recipe(loaded: Loaded, name: str) -> RecipeSpec:
+    for one in loaded.recipes:
         if one.name == name:
             return one
-    raise UsageError(
-        f"--recipe: expected the name of a recipe, found {name!r}{nearest(name, [r.name for r in recipes])}"
-    )
+    hint = nearest(name, [one.name for one in loaded.recipes])
+    told = "".join(f"\n{one}" for one in loaded.errors if one.recipe in ("", name))
+    raise UsageError(f"--recipe: expected the name of a recipe, found {name!r}{hint}{told}")

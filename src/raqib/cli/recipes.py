@@ -59,10 +59,10 @@ def recipes_(
         and all(selector.matches(one.info) for selector in selectors)
         and enabled in (None, runs(one))
     ]
+    _complain(loaded)
     if as_json:
         print(msgspec.json.encode([summary(one) for one in chosen]).decode())
         return
-    _complain(loaded)
     infos = [(one.info, "yes" if runs(one) else "no") for one in chosen]
     rows = [(info.name, word, info.kind, info.tactic, info.importance, info.mode, info.source) for info, word in infos]
     title = ("recipe", "runs", "kind", "tactic", "importance", "mode", "source")

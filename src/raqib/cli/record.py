@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from raqib.agent.config import Config
 from raqib.agent.library import Library
@@ -30,6 +31,9 @@ def record(
         bool, typer.Option("--everything", help="Not only what the enabled recipes may need: a lot.")
     ] = False,
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    cgroup: Annotated[
+        Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
+    ] = None,
     recipes: Recipes = None,
     no_builtin: NoBuiltin = False,
     enable: Enable = None,
@@ -39,6 +43,8 @@ def record(
     """Write what the sensors deliver, as JSON lines, until SIGINT or SIGTERM. Arguments may hold secrets."""
     require_root("raqib record")
     settings = settings_of(config, recipes, no_builtin, enable, disable)
+    network = replace(settings.network, cgroup=cgroup or settings.network.cgroup)
+    settings = replace(settings, network=network)
     configure(settings.log_file)
     loaded = Library(settings.recipes).load()
     for one in loaded.errors:
@@ -53,7 +59,7 @@ async def _record(
         what = "everything" if everything else f"what {count(len(compiled.recipes), 'recipe')} may need"
         print(f"ready: recording {what}", file=sys.stderr, flush=True)
 
-    recorder = Recorder(output, compiled, settings.sensors, everything=everything)
+    recorder = Recorder(output, compiled, settings, everything=everything)
     counts = await recorder.run(duration_s, ready)
     lost = f", {counts.lost} lost in the kernel" if counts.lost else ""
     print(f"{count(counts.observations, 'observation')} written to {output}{lost}", file=sys.stderr)

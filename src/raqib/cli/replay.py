@@ -45,7 +45,7 @@ def replay(
         print(f"raqib: {one.severity}: {one}", file=sys.stderr)
     show = _Show(as_json=as_json)
     run = Replay(settings, loaded.recipes, on_detection=show.detection, on_log=show.log)
-    summary = asyncio.run(run.run(read_recording(file), real_time=real_time))
+    summary = asyncio.run(run.run(read_recording(file, _warn), real_time=real_time))
     if as_json:
         print(msgspec.json.encode({"summary": summary}).decode())
         return
@@ -53,6 +53,10 @@ def replay(
     print(f"{counted}, {count(summary.calls, 'helper call')}, none of them done")
     for name, number in summary.shadowed.items():
         print(f"shadow: {visible(name)} would have been seen {number} times")
+
+
+def _warn(message: str) -> None:
+    print(f"raqib: warning: {visible(message)}", file=sys.stderr)
 
 
 class _Show:

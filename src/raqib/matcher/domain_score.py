@@ -36,6 +36,11 @@ _SECOND_LEVEL: Final = frozenset(
     {"ac", "asso", "co", "com", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "gub", "id", "ind", "info", "ltd",
      "me", "mil", "muni", "ne", "net", "nhs", "nom", "or", "org", "plc", "pp", "sch", "web"}
 )  # fmt: skip
+_OWN: Final = frozenset(
+    {"arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost",
+     "private", "test"}
+)  # fmt: skip
+"""Below these nobody registers names: they are of one's own machines, containers among them, and often made up."""
 _PLACE: Final = {symbol: place for place, symbol in enumerate(SYMBOLS)} | dict.fromkeys("123456789", SYMBOLS.index("0"))
 
 
@@ -43,6 +48,8 @@ _PLACE: Final = {symbol: place for place, symbol in enumerate(SYMBOLS)} | dict.f
 def domain_score(name: str) -> int:
     """Return how likely it is, in percent, that the registered label of a name was generated. What is no name has 0."""
     label = registered_label(name)
+    if label.isdigit() or name.strip(".").lower().rpartition(".")[2] in _OWN:
+        return 0
     if not _SHORTEST <= len(label) <= _LONGEST or label.startswith("xn--") or not all(one in _PLACE for one in label):
         return 0
     evidence = _word_bits(label) - _dice_bits(label) - _PRIOR_BITS

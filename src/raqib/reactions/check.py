@@ -113,6 +113,8 @@ class _Checker:
             stack.callback(os.close, stderr)
             try:
                 process = start_process(theirs, empty, write_end)
+            except OSError as error:
+                raise NotPermittedError(f"no process to check reactions in can be started: {error}") from error
             finally:
                 theirs.close()
                 os.close(write_end)

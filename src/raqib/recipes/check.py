@@ -19,10 +19,10 @@ from raqib.recipes.lists import Lists
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import Breed, Mechanism, RecipeSpec
 
-_REQUIRED = ("kind", "name", "mechanism", "breed", "importance")
+REQUIRED_FIELDS = ("kind", "name", "mechanism", "breed", "importance")
 _EXPECTED = ("version", "description", "tactic", "technique")
 _OTHER = ("subtechnique", "documentation", "enabled", "times", "arbitrary", "reactions", "mode", "limits", "tests")
-_FIELDS = (*_REQUIRED, *_EXPECTED, *_OTHER, *FILE_FIELDS, *NETWORK_FIELDS)
+_FIELDS = (*REQUIRED_FIELDS, *_EXPECTED, *_OTHER, *FILE_FIELDS, *NETWORK_FIELDS)
 _FIELD_SLIPS = {
     "severity": "it is called importance",
     "priority": "it is called importance",
@@ -64,7 +64,7 @@ def check_recipe(
     reader = Reader(source, name_of(node))
     at = At(node, path)
     fields = reader.fields(at, _FIELDS, _FIELD_SLIPS)
-    for name in _REQUIRED:
+    for name in REQUIRED_FIELDS:
         if name not in fields and isinstance(node, Mapping):
             reader.error(at, f"expected {name}, found none")
     for name in _EXPECTED:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -43,6 +45,11 @@ class Loaded(msgspec.Struct, frozen=True):
     def errors(self) -> tuple[Diagnostic, ...]:
         """The diagnostics that disable something."""
         return tuple(one for one in self.diagnostics if one.severity == "error")
+
+
+def source_of(path: Path) -> str:
+    r"""Return a path as text that can be written anywhere: a byte that is no UTF-8 becomes `\xNN`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

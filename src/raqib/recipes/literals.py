@@ -65,6 +65,14 @@ def expression_literals(source: str, below: bytes = b"") -> list[NameLiteral] | 
     return list(result)
 
 
+def begins_with(source: str, prefix: str) -> bool:
+    """Tell whether only texts that begin so match the expression; False where that cannot be told."""
+    alternatives = _parse(source)
+    return alternatives is not None and all(
+        parts[:1] == (_Mark.BEGIN,) and _run(parts[1:]).startswith(prefix) for parts in alternatives
+    )
+
+
 # An alternative is a sequence of parts: a string is that text, the others are marks.
 
 

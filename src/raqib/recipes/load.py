@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from raqib.recipes.check import check_recipe, name_of
-from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.document import Fault, Scalar, is_nothing, parse
 from raqib.recipes.document import Sequence as SequenceNode
 from raqib.recipes.lists import Lists
@@ -61,7 +61,7 @@ def _fault(fault: Fault, source: str, recipe: str) -> Diagnostic:
 
 def load_file(path: Path, *, builtin: bool = False, lists: Lists | None = None) -> Loaded:
     """Load one file."""
-    source = str(path)
+    source = source_of(path)
     try:
         if not path.is_file():
             return _unreadable(source, "expected a regular file" if path.exists() else "expected a file, found none")
@@ -79,7 +79,7 @@ def load_directory(path: Path) -> Loaded:
     try:
         files = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and not one.name.startswith("."))
     except OSError as error:
-        return _unreadable(str(path), f"expected a readable directory: {error.strerror or error}")
+        return _unreadable(source_of(path), f"expected a readable directory: {error.strerror or error}")
     return combine(Loaded(), [load_file(one) for one in files])
 
 

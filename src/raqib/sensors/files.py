@@ -13,13 +13,14 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import HOOKS, BpfObject
 from raqib.kernel.ring import Ring
 from raqib.model.actions import NO_ACTIONS, FileAction, union
+from raqib.model.clock import boottime_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.decode import Record, process
 from raqib.sensors.policy import Hint, Policy, Teacher
 from raqib.sensors.resolve import Resolver, by_letters
 
-__all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
+__all__ = ["Accessed", "FileSensor", "Hint", "LoaderVariables", "Policy"]
 
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
@@ -30,6 +31,14 @@ class Accessed(NamedTuple):
 
     path: bytes
     actions: FileAction
+
+
+class LoaderVariables(NamedTuple):
+    """Variables whose names begin with LD_, each as NAME=VALUE, as a program found them when it started."""
+
+    variables: tuple[bytes, ...]
+    complete: bool
+    """There were no others."""
 
 
 class _Followed(NamedTuple):
@@ -60,6 +69,7 @@ class FileSensor:
         self._accesses = self._bpf.map("accesses", "struct access_key", "struct access")
         self._watched = self._bpf.map("watched", "struct access_key", "struct watched")
         self._paths = self._bpf.map("paths", "uint64_t", "struct context_path")
+        self._environments = self._bpf.map("environments", "struct process_key", "struct environment")
         self._texts = self._bpf.map("texts", "uint64_t", "struct long_text")
         self._counters = self._bpf.map(".data.counters", "uint32_t", "struct counters")
         self._zero = self._counters.key(0)
@@ -67,6 +77,7 @@ class FileSensor:
         self._ring = Ring(self._bpf, "records", "struct record", self._receive)
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
         self._swept = 0
+        self._environments_since_ns: int | None = None
         self._settled: list[Any] = []
         self._lost_texts = 0
         self.agent = self._identify()
@@ -81,6 +92,10 @@ class FileSensor:
         """Teach the kernel what the recipes want; verdicts under the policy before end."""
         self._interest = policy.interest
         self._teacher.teach(policy)
+        if not policy.environments:
+            self._environments_since_ns = None
+        elif self._environments_since_ns is None:
+            self._environments_since_ns = boottime_ns()
 
     def start(self) -> None:
         """Attach every hook, then take in the processes that were there before."""
@@ -101,6 +116,23 @@ class FileSensor:
         raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
         raw = self._processes.get(raw_key) or self._exited.get(raw_key)
         return process(raw, self._text) if raw else None
+
+    def loader_variables(self, seen: Process) -> LoaderVariables:
+        """Return what the environment of a process's program had for the dynamic loader when it started.
+
+        Known for a while, of programs that started while the policy asked for environments.
+        """
+        began_ns = seen.image.exec_ns
+        if self._environments_since_ns is None or began_ns <= self._environments_since_ns:
+            return LoaderVariables((), complete=False)
+        if seen.key.start_ns > began_ns:
+            # Forked since: what its parent's program found is kept under the parent.
+            return LoaderVariables((), complete=False)
+        raw: Any = self._environments.get(self._environments.key({"pid": seen.key.pid, "start_ns": seen.key.start_ns}))
+        if raw is None or raw.exec_ns != began_ns:
+            return LoaderVariables((), complete=raw is None or raw.exec_ns < began_ns)
+        text = bytes(ffi.buffer(raw.text, raw.len))
+        return LoaderVariables(tuple(text.split(b"\0")[:-1]), complete=not raw.incomplete)
 
     def living(self) -> Iterator[ProcessKey]:
         """Yield the processes that live."""

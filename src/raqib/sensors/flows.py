@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -18,7 +18,8 @@ Names = Callable[[str, int, ProcessKey], tuple[str, ...]]
 
 _TCP, _UDP, _ICMP = 6, 17, 1
 PROTOCOLS = {_TCP: "tcp", _UDP: "udp", _ICMP: "icmp"}
-_MOST_OF_ONE = 1000
+_MOST_IN_AN_EVENT = 256
+_MOST = 1 << 16
 
 
 def no_names(address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
@@ -72,32 +73,41 @@ class FlowSensor:
             self._write()
             self._network.bpf.iterate("existing_sockets")
 
-    def flows(self, key: ProcessKey, most: int = _MOST_OF_ONE) -> list[FlowObservation]:
+    def flows(self, key: ProcessKey, most: int = _MOST_IN_AN_EVENT) -> list[FlowObservation]:
         """Return the flows of a process, the newest first, as far as the kernel remembers; `most` are looked at.
 
         Their time is that of the first packet.
         """
-        raw_key = self._heads.key({"pid": key.pid, "start_ns": key.start_ns})
-        head = self._heads.get(raw_key)
-        at = head.last if head else 0
         found: list[FlowObservation] = []
-        visited: set[int] = set()
         process: Process | None = None
-        while at and at not in visited and len(visited) < most:
-            visited.add(at)
-            link = self._links.get(self._links.key({"process": raw_key[0], "flow": at}))
-            if link is None:
-                break
+        for number, link in self._links_of(key, most):
             flow = self._flows.get(ffi.addressof(link, "key"))
-            if flow is not None and flow.id == at:
-                process = process or self._process(key) or Process(key=key)
+            if flow is not None and flow.id == number:
+                self._add_of_socket(link.key, flow)
+                process = process or self._process_of(key)
                 found.append(self._observation(link.key, flow, process, flow.first_ns))
-            at = link.next
         return found
 
     def remotes(self, key: ProcessKey) -> tuple[Endpoint, ...]:
         """Return every remote node in the flows of a process until now, each once, the newest first, without ports."""
-        return tuple(dict.fromkeys(replace(flow.remote, port=0) for flow in self.flows(key)))
+        found = dict.fromkeys(
+            (bytes(ffi.buffer(link.key.remote.bytes)), link.key.net_ns) for _, link in self._links_of(key, _MOST)
+        )
+        return tuple(self._endpoint(raw, 0, net_ns, key) for raw, net_ns in found)
+
+    def _links_of(self, key: ProcessKey, most: int) -> Iterator[tuple[int, Any]]:
+        """Yield number and link of each flow of a process."""
+        raw_key = self._heads.key({"pid": key.pid, "start_ns": key.start_ns})
+        head = self._heads.get(raw_key)
+        at = head.last if head else 0
+        visited: set[int] = set()
+        while at and at not in visited and len(visited) < most:
+            visited.add(at)
+            link = self._links.get(self._links.key({"process": raw_key[0], "flow": at}))
+            if link is None:
+                return
+            yield at, link
+            at = link.next
 
     def net_ns_of(self, cookie: int) -> int:
         """Return the network namespace of a socket, by its cookie; 0 if it is not known any more."""
@@ -134,10 +144,16 @@ class FlowSensor:
         record: Any = ffi.cast("struct flow_record *", raw)
         owner = record.head.process
         process = self._process_of(ProcessKey(owner.pid, owner.start_ns))
-        seen = self._observation(
-            record.key, record, _as_of(process, record.head.timestamp_ns), record.head.timestamp_ns
-        )
+        seen = self._observation(record.key, record, as_of(process, record.head.timestamp_ns), record.head.timestamp_ns)
         self._observe(replace(seen, new=FlowAction(record.fresh), lost=record.head.lost))
+
+    def _add_of_socket(self, key: Any, flow: Any) -> None:
+        """Add what the flow's socket has counted and not yet handed on."""
+        socket = self._sockets.get(self._sockets.key(flow.cookie))
+        if socket is None or bytes(ffi.buffer(ffi.addressof(socket, "last"))) != bytes(ffi.buffer(ffi.addressof(key))):
+            return
+        for name in Traffic.__struct_fields__:
+            setattr(flow.totals, name, getattr(flow.totals, name) + getattr(socket.totals, name))
 
     def _process_of(self, key: ProcessKey) -> Process:
         return self._process(key) or Process(key=key)
@@ -148,8 +164,7 @@ class FlowSensor:
         totals = flow.totals
 
         def endpoint(raw: Any, port: int) -> Endpoint:
-            address = address_text(bytes(ffi.buffer(raw.bytes)))
-            return Endpoint(address, 0 if is_icmp else port, self._names(address, key.net_ns, process.key))
+            return self._endpoint(bytes(ffi.buffer(raw.bytes)), 0 if is_icmp else port, key.net_ns, process.key)
 
         return FlowObservation(
             process=process,
@@ -166,6 +181,10 @@ class FlowSensor:
             first_ns=flow.first_ns,
         )
 
+    def _endpoint(self, raw: bytes, port: int, net_ns: int, process: ProcessKey) -> Endpoint:
+        address = address_text(raw)
+        return Endpoint(address, port, self._names(address, net_ns, process))
+
 
 def address_text(raw: bytes) -> str:
     """Return 16 bytes as an address: IPv4 if it is mapped into IPv6."""
@@ -173,7 +192,7 @@ def address_text(raw: bytes) -> str:
     return str(address.ipv4_mapped or address)
 
 
-def _as_of(process: Process, timestamp_ns: int) -> Process:
+def as_of(process: Process, timestamp_ns: int) -> Process:
     """Return a process as it was, if it has run another program only since then."""
     if process.previous is not None and process.image.exec_ns > timestamp_ns:
         return replace(process, image=process.previous, previous=None)

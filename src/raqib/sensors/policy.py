@@ -30,6 +30,8 @@ class Policy(NamedTuple):
     hints: Iterable[Hint]
     interest: Callable[[bytes], FileAction]
     """What a name means to the recipes; asked once for each name that the hints let through."""
+    environments: bool = False
+    """Whether the variables for the dynamic loader are kept of each program that starts."""
 
 
 class Teacher:
@@ -71,6 +73,7 @@ class Teacher:
         self._policy.prefix_depths = depths
         self._policy.wanted = int(policy.wanted)
         self._policy.residual = int(policy.residual)
+        self._policy.environments = policy.environments
         self._policies.set(self._zero, self._policy)
         table = self._syscalls.value()
         fill(table, policy.wanted)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.e2e.library.stage import Deed, Stage
 
 DYNAMIC_LINKER = Deed(
@@ -15,6 +13,5 @@ DYNAMIC_LINKER = Deed(
 )
 
 
-@pytest.mark.xfail(reason="the agent does not yet read the environment of programs", strict=True)
 def test_a_library_from_shared_memory_is_seen_and_one_that_is_installed_is_not(stage: Stage) -> None:
     stage.prove(DYNAMIC_LINKER)

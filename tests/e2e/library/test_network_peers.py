@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from raqib.recipes.load import load_builtin
-from tests.cgroups import enter
 from tests.e2e.conftest import AgentProcess, Event
-
-VISIT = Path(__file__).parent / "visit.py"
+from tests.e2e.peers import visit
 
 
 class Visit(NamedTuple):
@@ -43,21 +37,6 @@ VISITS = [
     Visit("encrypted_dns_port", "tcp/127.0.0.9/853", "udp/127.0.0.9/53"),
     Visit("encrypted_dns_provider", "tcp/dns.google/443", "tcp/www.google.com/443"),
 ]
-
-
-def visit(cgroup: Path, peer: str) -> int:
-    """Visit a peer to the end; return the process that did."""
-    with subprocess.Popen(
-        ["unshare", "--net", sys.executable, "-I", VISIT, peer],
-        preexec_fn=lambda: enter(cgroup),
-        env={**os.environ, "OUTSIDE": os.fspath(Path("/proc/self/ns/net").readlink())},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        said, _ = process.communicate(timeout=20)
-    assert 0 == process.returncode, said.decode()
-    return process.pid
 
 
 def test_every_recipe_is_proven() -> None:

@@ -8,7 +8,10 @@ import pytest
 from msgspec.structs import astuple
 
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
+from raqib.netpolicy.host import Host
+from raqib.netpolicy.policy import NetworkPolicy
 from tests.kernel.flows.flowing import Flowing, number, tell
+from tests.kernel.net.enforcing import spec
 
 CREATED, STARTED, ONGOING, ENDED = FlowAction.CREATED, FlowAction.STARTED, FlowAction.ONGOING, FlowAction.ENDED
 INGRESS, EGRESS = FlowAction.INGRESS, FlowAction.EGRESS
@@ -102,6 +105,87 @@ def test_refused(flowing: Flowing) -> None:
     """)
     flowing.end(client)
     assert CREATED | EGRESS | INGRESS | OUTGOING | ENDED | TERMINATED == flowing.actions(client.pid)
+
+
+FORGING = """
+    def forged(source, destination, flags):
+        header = struct.pack("!HHIIBBHHH", source, destination, 12345, 0, 5 << 4, flags, 1024, 0, 0)
+        pseudo = inet_aton("127.0.0.1") * 2 + struct.pack("!BBH", 0, 6, len(header))
+        words = struct.unpack("!16H", pseudo + header)
+        total = sum(words)
+        total = (total & 0xffff) + (total >> 16)
+        total = (total & 0xffff) + (total >> 16)
+        raw = socket(AF_INET, SOCK_RAW, IPPROTO_TCP)
+        raw.sendto(header[:16] + struct.pack("!H", ~total & 0xffff) + header[18:], ("127.0.0.1", 0))
+    RST, ACK, FIN = 4, 16, 1
+"""
+
+
+def test_a_reset_that_is_none_ends_nothing(flowing: Flowing) -> None:
+    """What is not within the window does not concern the connection, and whoever sends it may lie."""
+    pair = flowing.python(
+        FORGING
+        + """
+    server = create_server(("127.0.0.1", 0))
+    one = create_connection(server.getsockname())
+    other, _ = server.accept()
+    for flags in (RST, RST | ACK, FIN | ACK):
+        forged(server.getsockname()[1], one.getsockname()[1], flags)
+    one.send(b"x")
+    other.recv(1)
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.readline()
+    one.close()
+    other.recv(1)
+    other.close()
+    """
+    )
+    port = number(pair)
+    flowing.network.consume()
+    outgoing = [one for one in flowing.of(pair.pid) if one.remote.port == port and one.protocol == "tcp"]
+    assert FlowAction.ONGOING in outgoing[-1].actions
+    assert not (ENDED | TERMINATED | TERMINATOR) & outgoing[-1].actions
+    tell(pair)
+    flowing.end(pair)
+    outgoing = [one for one in flowing.of(pair.pid) if one.remote.port == port and one.actions & OUTGOING]
+    assert ENDED | TERMINATOR in outgoing[-1].actions
+    assert TERMINATED not in outgoing[-1].actions
+
+
+def test_a_stray_packet_to_a_listener_is_no_flow_of_it(flowing: Flowing) -> None:
+    stray = flowing.python(
+        FORGING
+        + """
+    server = create_server(("127.0.0.1", 0))
+    forged(4444, server.getsockname()[1], ACK)
+    print(server.getsockname()[1], flush=True)
+    """
+    )
+    port = number(stray)
+    flowing.end(stray)
+    assert [] == [one for one in flowing.of(stray.pid) if one.local.port == port]
+
+
+def test_who_listens_in_has_no_part_in_it(flowing: Flowing) -> None:
+    sniffer = flowing.python("""
+        tcp, icmp = socket(AF_INET, SOCK_RAW, IPPROTO_TCP), socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)
+        print(0, flush=True)
+        sys.stdin.readline()
+        tcp.recv(100)
+        sys.stdin.readline()
+    """)
+    number(sniffer)
+    server = flowing.python(SERVER, "127.0.0.1", "client")
+    port = number(server)
+    client = flowing.python(CLIENT, "127.0.0.1", port, "client")
+    flowing.end(client)
+    flowing.end(server)
+    tell(sniffer)
+    tell(sniffer)
+    flowing.end(sniffer)
+    assert [] == flowing.of(sniffer.pid)
+    [one], [other] = flowing.known(client.pid), flowing.known(server.pid)
+    assert other.traffic.packets_in - one.traffic.packets_out in (0, 1)
 
 
 def test_mapped_addresses_are_those_of_ipv4(flowing: Flowing) -> None:
@@ -220,6 +304,51 @@ def test_packets_and_bytes(flowing: Flowing) -> None:
     assert one.first_ns <= other.first_ns
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_packets_and_bytes_while_it_goes_on(flowing: Flowing, protocol: str) -> None:
+    """What is counted at the socket is counted, too; another owner does not change it."""
+    pair = flowing.python(
+        """
+        if sys.argv[1] == "tcp":
+            server = create_server(("127.0.0.1", 0))
+            one = create_connection(server.getsockname())
+            other, _ = server.accept()
+        else:
+            one, other = socket(AF_INET, SOCK_DGRAM), socket(AF_INET, SOCK_DGRAM)
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            one.connect(other.getsockname())
+            other.connect(one.getsockname())
+        def talk():
+            for _ in range(1500):
+                one.send(b"x" * 10)
+                other.recv(10)
+                other.send(b"y" * 20)
+                one.recv(20)
+        talk()
+        child = os.fork()
+        if child == 0:
+            talk()
+            print(os.getpid(), flush=True)
+            sys.stdin.readline()
+            os._exit(0)
+        os.wait()
+        """,
+        protocol,
+    )
+    child = number(pair)
+    flowing.wait(lambda: flowing.of(child) != [])
+    one, other = sorted(flowing.known(child), key=lambda flow: flow.actions & OUTGOING, reverse=True)
+    assert (one.traffic.packets_out, one.traffic.bytes_out) == (other.traffic.packets_in, other.traffic.bytes_in)
+    assert (one.traffic.packets_in, one.traffic.bytes_in) == (other.traffic.packets_out, other.traffic.bytes_out)
+    if protocol == "udp":
+        assert (3000, 3000, 3000 * 48, 3000 * 38) == astuple(one.traffic)
+    else:
+        assert 3000 * 62 <= one.traffic.bytes_out
+    tell(pair)
+    flowing.end(pair)
+
+
 def test_only_what_is_wanted_is_told(flowing: Flowing) -> None:
     flowing.sensor.set_wanted(ENDED)
     server = flowing.python(SERVER, "127.0.0.1", "client")
@@ -270,6 +399,8 @@ def test_a_flood_is_counted_and_the_newest_is_seen(make_flowing: Callable[..., F
     known = flowing.known(flood.pid)
     assert "127.0.0.3" == known[0].remote.address
     assert 0 < len(known) <= room
+    key = known[0].process.key
+    assert ["127.0.0.3", "127.0.0.2"] == [one.address for one in flowing.sensor.remotes(key)]
 
 
 def test_what_does_not_fit_the_ring_is_delivered_later(make_flowing: Callable[..., Flowing]) -> None:
@@ -311,3 +442,25 @@ def test_what_does_not_fit_anywhere_is_counted(make_flowing: Callable[..., Flowi
     """)
     flowing.end(late)
     assert 0 == flowing.of(late.pid)[0].lost
+
+
+def test_what_a_policy_drops_was_tried_and_has_not_left(flowing: Flowing) -> None:
+    policy = NetworkPolicy(flowing.network.bpf, Host)
+    try:
+        policy.use(spec("cidr_mode: enforce\nrules:\n  - {cidr: 127.0.0.9/32, policy: deny}"))
+        sender = flowing.python("""
+            out = socket(AF_INET, SOCK_DGRAM)
+            out.sendto(b"x", ("127.0.0.9", 9))
+            out.sendto(b"x", ("127.0.0.8", 9))
+        """)
+        flowing.end(sender)
+    finally:
+        policy.close()
+    denied, allowed = (
+        next(one for one in flowing.known(sender.pid) if one.remote.address == address)
+        for address in ("127.0.0.9", "127.0.0.8")
+    )
+    assert CREATED | STARTED | OUTGOING == denied.actions
+    assert (0, 0, 0, 0) == astuple(denied.traffic)
+    assert EGRESS in allowed.actions
+    assert (0, 1, 0, 29) == astuple(allowed.traffic)

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.model.flow import FlowAction
+import pytest
+
+from raqib.model.flow import ALL_FLOW_ACTIONS, FlowAction
 from tests.kernel.flows.flowing import Flowing, number, tell
 
 SERVER = """
     server = create_server(("127.0.0.1", 0))
     print(server.getsockname()[1], flush=True)
     peer, _ = server.accept()
+    print(0, flush=True)
     while peer.recv(1 << 16):
         pass
 """
@@ -279,6 +282,58 @@ def test_shared_by_two_that_take_turns(flowing: Flowing) -> None:
     assert 100 == flowing.known(child)[0].traffic.packets_out
 
 
+def test_reading_on_older_kernels(make_flowing: Callable[..., Flowing], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels before 6.3 have a tracepoint of TCP alone in the place of the one for all sockets."""
+    older = ("tcp_rcv_space_adjust",)
+    monkeypatch.setattr("raqib.kernel.network.use_traces", lambda: older)
+    monkeypatch.setattr("raqib.sensors.network.use_traces", lambda: older)
+    flowing = make_flowing()
+    flowing.start()
+    server = flowing.python("""
+        server = create_server(("127.0.0.1", 0))
+        print(server.getsockname()[1], flush=True)
+        peer, _ = server.accept()
+        if os.fork() == 0:
+            peer.recv(100)
+            print(os.getpid(), flush=True)
+            sys.stdin.readline()
+            os._exit(0)
+        os.wait()
+    """)
+    client = flowing.python(
+        """
+        peer = create_connection(("127.0.0.1", int(sys.argv[1])))
+        peer.send(b"hello")
+        sys.stdin.readline()
+        """,
+        number(server),
+    )
+    child = number(server)
+    flowing.wait(lambda: FlowAction.ONGOING in flowing.actions(child))
+    tell(client)
+    tell(server)
+
+
+def test_ping_without_privileges(flowing: Flowing) -> None:
+    """A datagram socket of ICMP: its identifier is its port."""
+    ping = flowing.python(
+        """
+        import subprocess
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        with open("/proc/sys/net/ipv4/ping_group_range", "w") as allowed:
+            allowed.write("0 0")
+        out = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
+        out.sendto(struct.pack("!BBHHH", 8, 0, 0, 0, 1), ("127.0.0.1", 0))
+        assert out.recv(100)[0] == 0
+        """,
+        prefix=["unshare", "--net"],
+    )
+    flowing.end(ping)
+    assert {("icmp", 8)} == {(one.protocol, one.icmp_type) for one in flowing.of(ping.pid)}
+    assert FlowAction.OUTGOING | FlowAction.ONGOING | FlowAction.ENDED in flowing.actions(ping.pid)
+    assert 1 == len(flowing.known(ping.pid))
+
+
 def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) -> None:
     flowing = make_flowing()
     server = flowing.python(SERVER)
@@ -294,6 +349,8 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
         port,
     )
     local = number(client)
+    # Before it is accepted, a connection is nobody's.
+    assert 0 == number(server)
     flowing.start()
     flowing.sensor.take_existing()
     flowing.wait(lambda: {server.pid, client.pid} <= {one.process.pid for one in flowing.seen})
@@ -311,6 +368,48 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
     flowing.end(server)
     assert FlowAction.ENDED | FlowAction.TERMINATOR in flowing.actions(client.pid, protocol="tcp")
     assert FlowAction.ENDED | FlowAction.TERMINATED in flowing.actions(server.pid)
+
+
+def test_many_at_once(flowing: Flowing) -> None:
+    """Threads that accept hold the listener's lock while others connect, on whose behalf it answers."""
+    server = flowing.python("""
+        import threading
+        server = create_server(("127.0.0.1", 0), backlog=512)
+        print(server.getsockname()[1], flush=True)
+        def serve():
+            while True:
+                peer, _ = server.accept()
+                while peer.recv(100):
+                    peer.send(b"y")
+                peer.close()
+        for _ in range(8):
+            threading.Thread(target=serve, daemon=True).start()
+        sys.stdin.readline()
+        os._exit(0)
+    """)
+    port = number(server)
+    code = """
+        for _ in range(300):
+            with create_connection(("127.0.0.1", int(sys.argv[1]))) as peer:
+                peer.send(b"x")
+                peer.recv(10)
+    """
+    clients = [flowing.python(code, port) for _ in range(3)]
+    for client in clients:
+        flowing.end(client)
+    tell(server)
+    flowing.end(server)
+    flowing.sensor.sweep()
+    served, made = {}, {}
+    for one in flowing.seen:
+        assert one.process.pid == server.pid if one.local.port == port else one.process.pid != server.pid
+        seen, peer = (served, one.remote.port) if one.local.port == port else (made, one.local.port)
+        seen[peer] = seen.get(peer, FlowAction(0)) | one.new
+    there_and_back = ALL_FLOW_ACTIONS & ~(FlowAction.INCOMING | FlowAction.OUTGOING)
+    incoming = there_and_back & ~FlowAction.TERMINATOR | FlowAction.INCOMING
+    outgoing = there_and_back & ~FlowAction.TERMINATED | FlowAction.OUTGOING
+    assert [900, {incoming}] == [len(served), {*served.values()}]
+    assert [900, {outgoing}] == [len(made), {*made.values()}]
 
 
 def test_own_flows_are_not_told(flowing: Flowing) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raqib.agent import config as config_module
 from raqib.agent.config import Config, load_config
 from raqib.agent.settings import map_sizes, reactions_config
 from raqib.errors import UsageError
@@ -19,6 +20,14 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert Config() == load_config(written(tmp_path, ""))
+
+
+def test_a_default_file_that_cannot_be_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_module, "DEFAULT_PATH", tmp_path / "none.yaml")
+    assert Config() == load_config(None)
+    monkeypatch.setattr(config_module, "DEFAULT_PATH", tmp_path / ("x" * 300))
+    with pytest.raises(UsageError, match="File name too long"):
+        load_config(None)
 
 
 def test_settings_reach_the_stages(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from raqib.agent.environment import Environments, Wanted, read_environment
 from raqib.model.process import Process, ProcessKey
 from raqib.recipes.compile import CompiledSet
 from raqib.recipes.load import load_text
+from raqib.sensors.files import LoaderVariables
 from raqib.testing import live_process
 
 
@@ -79,3 +80,27 @@ def test_what_was_read_at_the_start_stays() -> None:
     with sleeping(PROXY="p") as process:
         assert (b"PROXY=p",) == environments.of(process).envs
     assert (b"PROXY=p",) == environments.of(process).envs
+
+
+def test_what_the_kernel_kept_counts_although_the_process_is_gone() -> None:
+    asked: list[ProcessKey] = []
+
+    def kept(process: Process) -> LoaderVariables:
+        asked.append(process.key)
+        return LoaderVariables((b"LD_PRELOAD=/none.so",), complete=True)
+
+    environments = Environments(kept)
+    environments.replace(compiled("^LD_PRELOAD="))
+    gone = Process(key=ProcessKey(2**22 - 1, 1), exit_ns=2)
+    assert (b"LD_PRELOAD=/none.so",) == environments.of(gone).envs
+    assert (b"LD_PRELOAD=/none.so",) == environments.of(gone).envs
+    assert [gone.key] == asked
+
+
+def test_what_the_kernel_does_not_keep_is_read() -> None:
+    environments = Environments(lambda process: LoaderVariables((b"LD_PRELOAD=/none.so",), complete=True))
+    with sleeping(PROXY="p") as process:
+        environments.replace(compiled("^LD_|^PROXY="))
+        assert (b"LD_PRELOAD=/none.so", b"PROXY=p") == environments.of(process).envs
+        environments.replace(compiled("^LD_(PRELOAD|AUDIT)="))
+        assert (b"LD_PRELOAD=/none.so",) == environments.of(process).envs

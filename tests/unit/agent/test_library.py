@@ -134,3 +134,9 @@ def test_a_user_replaces_a_built_in_and_gives_it_back(directory: Path) -> None:
 def test_nothing_there_is_told(tmp_path: Path) -> None:
     loaded = gather(RecipesConfig(directories=(tmp_path / "none",), builtin=False))
     assert "found nothing" in str(loaded.errors[0])
+
+
+def test_what_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    library = Library(RecipesConfig(directories=(tmp_path / ("x" * 300),), builtin=False))
+    assert [] == names(library)
+    assert "File name too long" in told(library)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raqib.agent import recording
 from raqib.agent.recording import Recorded, entry_line, header_line, read_recording
 from raqib.errors import RaqibError
 from raqib.matcher.facts import boot_offset_ns
@@ -150,7 +151,18 @@ def test_a_last_line_that_is_not_whole_is_left_out(tmp_path: Path) -> None:
     line = entry_line(Recorded(seen, ()))
     path = tmp_path / "recording"
     path.write_bytes(header_line() + line + line[:-5])
-    assert 1 == len(list(read_recording(path)))
+    told: list[str] = []
+    assert 1 == len(list(read_recording(path, told.append)))
+    assert [f"{path}:3: the last line is not whole: the recording was cut off"] == told
+
+
+def test_a_line_that_is_too_long_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MAX_LINE_BYTES", 500)
+    seen = FileObservation(Process(ProcessKey(1, 1)), b"/a" * 300, FileAction.OPEN, FileAction.OPEN, 1)
+    path = tmp_path / "recording"
+    path.write_bytes(header_line() + entry_line(Recorded(seen, ())) + entry_line(Recorded(seen, ())))
+    with pytest.raises(RaqibError, match=":2: expected at most 500 bytes"):
+        list(read_recording(path))
 
 
 @given(st.binary(max_size=200))

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from raqib.agent import reload
 from raqib.agent.config import RecipesConfig
 from raqib.agent.library import Library
 from raqib.agent.reload import Reloader, difference, watched_places
-from raqib.matcher import Prepared
+from raqib.matcher.matcher import Prepared
 from raqib.recipes.load import load_text
 from raqib.recipes.spec import RecipeSpec
 
@@ -23,6 +26,26 @@ def recipes(**importances: str) -> tuple[RecipeSpec, ...]:
 def test_differences_by_name() -> None:
     found = difference(recipes(a="low", b="low", c="low"), recipes(b="high", c="low", d="low"))
     assert {"added": ["d"], "changed": ["b"], "removed": ["a"]} == found
+
+
+@pytest.mark.parametrize("error", [OSError("not now"), ValueError("a mistake of ours")])
+def test_what_could_not_be_put_in_force_is_tried_again(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "_PAUSE_S", 0.3)
+    library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
+    applied: list[list[str]] = []
+
+    def apply(prepared: Prepared) -> None:
+        applied.append([one.name for one in prepared.compiled.recipes])
+        if len(applied) == 1:
+            raise error
+        reloader.stop()
+
+    reloader = Reloader(library, library.load().recipes, apply)
+    (tmp_path / "a.yaml").write_text("- {kind: k, name: a, mechanism: execution, breed: execution, importance: low}\n")
+    asyncio.run(asyncio.wait_for(reloader.run(), 20))
+    assert [["a"], ["a"]] == applied
 
 
 def test_a_place_is_the_directory_and_the_one_above(tmp_path: Path) -> None:
@@ -53,7 +76,7 @@ def test_a_list_in_a_file_is_reloaded(tmp_path: Path) -> None:
     )
     library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
 
-    async def reload(change: Callable[[], object], wanted: str) -> None:
+    async def reloaded(change: Callable[[], object], wanted: str) -> None:
         done = asyncio.Event()
 
         def apply(prepared: Prepared) -> None:
@@ -68,7 +91,7 @@ def test_a_list_in_a_file_is_reloaded(tmp_path: Path) -> None:
         reloader.stop()
         await task
 
-    asyncio.run(reload(lambda: names.write_text("a.org\nb.org\n"), "b.org"))
+    asyncio.run(reloaded(lambda: names.write_text("a.org\nb.org\n"), "b.org"))
     fresh = tmp_path / "lists" / "fresh"
     fresh.write_text("c.org\n")
-    asyncio.run(reload(lambda: fresh.replace(names), "c.org"))
+    asyncio.run(reloaded(lambda: fresh.replace(names), "c.org"))

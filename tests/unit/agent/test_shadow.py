@@ -17,4 +17,12 @@ def test_counts_are_told_when_they_change_and_not_too_often() -> None:
         now[0] = 61.0
         shadows.tell_now_and_then()
         shadows.tell()
-    assert [3] == [line["quiet"] for line in said]
+    assert [{"quiet": 3}] == [line["matches"] for line in said]
+
+
+def test_a_recipe_may_have_any_name() -> None:
+    with capture_logs() as said:
+        shadows = Shadows()
+        shadows.count(make_recipe(name="event"))
+        shadows.tell()
+    assert [{"event": 1}] == [line["matches"] for line in said]

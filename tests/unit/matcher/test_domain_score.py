@@ -76,7 +76,18 @@ def test_only_the_registered_label_counts() -> None:
     assert domain_score("www.xkqzjvwbtrpfhgd.org") > SURE
 
 
-@pytest.mark.parametrize("name", ["xn--80ak6aa92e.com", "under_score.com", "x" * 64 + ".com", "\\032.com"])
+UNJUDGED = [
+    "xn--80ak6aa92e.com",
+    "under_score.com",
+    "x" * 64 + ".com",
+    "\\032.com",
+    "xkqzjv.com",
+    "3f2a9c1b7d4e.local",
+    "5201314.com",
+]
+
+
+@pytest.mark.parametrize("name", UNJUDGED)
 def test_what_cannot_be_judged_has_no_score(name: str) -> None:
     assert 0 == domain_score(name)
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
 
+from raqib.errors import NotPermittedError
 from raqib.model.recipe import Reaction
 from raqib.reactions import ReactionProblem, check_reaction, check_reactions
 
@@ -35,6 +37,12 @@ def test_a_top_level_that_goes_too_far_spares_the_others() -> None:
     assert "more memory" in bomb.message
     assert good is None
     assert time.monotonic() - began < 30
+
+
+def test_where_no_process_can_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/none/python")
+    with pytest.raises(NotPermittedError, match="/none/python"):
+        check_reactions([Reaction("js", "function process() {}")])
 
 
 def test_nothing_to_check() -> None:

@@ -11,7 +11,7 @@ from raqib.model.actions import ACTION_MACROS, ALL_ACTIONS, NO_ACTIONS, FileActi
 from raqib.model.recipe import RecipeInfo
 from raqib.recipes.compile import CompiledSet, ancestor_directories, compile_set
 from raqib.recipes.document import Scalar
-from raqib.recipes.literals import pattern_literals
+from raqib.recipes.literals import begins_with, pattern_literals
 from raqib.recipes.load import load_text
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import FilePart, Pattern, RecipeSpec
@@ -241,3 +241,23 @@ def test_a_set_does_not_hide_a_literal() -> None:
     (every,) = load_text(text, "").recipes
     compiled = compile_set([every, recipe(Pattern(b"log"), name="m", actions=FileAction.UNLINK)])
     assert [tuple(one) for one in compiled.literals] == [("base", b"log", FileAction.UNLINK)]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("^LD_PRELOAD=", True),
+        ("^LD_(PRELOAD|AUDIT)=(.*[: ])?/tmp/", True),
+        ("^LD_A|^LD_B", True),
+        ("^LD_A|^B", False),
+        ("^LD_A|LD_B", False),
+        ("LD_", False),
+        ("^L", False),
+        ("^(LD_)?", False),
+        ("(?i)^LD_", False),
+        ("^LD_*", False),
+        ("", False),
+    ],
+)
+def test_how_an_expressions_finds_begin(source: str, *, expected: bool) -> None:
+    assert expected == begins_with(source, "LD_")
