@@ -35,7 +35,10 @@ _WRITE_ERRORS = (
 _READ_ERRORS = "no such file; no regular file; too large; not permitted"
 _STORE_ERRORS = "a limit of size; the key holds the other kind (text or list)"
 _OK = "0: done. -1: not done"
-_NETWORK = "network policy is not enabled, or a guard"
+_NETWORK = (
+    "network policy is not enabled; a guard (loopback, own addresses, gateways, resolvers, protected or too wide"
+    " networks, single labels); no remote addresses or names; the recipe's budget"
+)
 
 _KILLS = {
     "KillCurrent": Description(
