@@ -12,8 +12,8 @@
 #define TCP_LISTEN_STATE      10
 #define TCP_NEW_SYN_RECV      12
 
-/* Since 6.5. */
-extern int bpf_sock_destroy(struct sock_common *sk) __ksym;
+/* Since 6.5; weak, so that the other programs load without it. */
+extern int bpf_sock_destroy(struct sock_common *sk) __ksym __weak;
 
 static __always_inline bool remote_of(struct sock_common *sk, struct net_address *remote)
 {

@@ -56,12 +56,15 @@ static __always_inline bool is_resolution_enforced(void)
 static __noinline bool message_load(struct __sk_buff *skb, struct dns_scratch *scratch, __u32 at,
 				    __u32 length)
 {
+	__u64 size = length;
+
 	if (length < DNS_HEADER_BYTES || length >= DNS_MESSAGE_BYTES)
 		return false;
-	length &= DNS_MESSAGE_BYTES - 1;
-	if (!length || bpf_skb_load_bytes(skb, at, scratch->message, length))
+	CLAMP(size, DNS_MESSAGE_BYTES - 1);
+	size = AT_LEAST(size, DNS_HEADER_BYTES);
+	if (bpf_skb_load_bytes(skb, at, scratch->message, size))
 		return false;
-	scratch->length = length;
+	scratch->length = size;
 	return true;
 }
 

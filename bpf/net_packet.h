@@ -226,9 +226,9 @@ static __always_inline void read_transport(struct __sk_buff *skb, struct net_pac
 	packet->payload = at < packet->length ? at : packet->length;
 }
 
-/* False if this is no IP packet; what cannot be read of one is left zero. */
-static __always_inline bool packet_read(struct __sk_buff *skb, bool egress,
-					struct net_packet *packet)
+/* False if this is no IP packet; what cannot be read of one is left zero. Not inlined: its stack is
+ * free again for others. */
+static __noinline bool packet_read(struct __sk_buff *skb, bool egress, struct net_packet *packet)
 {
 	struct net_address *source = egress ? &packet->local : &packet->remote;
 	struct net_address *destination = egress ? &packet->remote : &packet->local;

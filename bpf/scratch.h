@@ -24,6 +24,14 @@
 		bounded;                                                                  \
 	})
 
+/* The same for the other end. */
+#define AT_LEAST(x, least)                                                                 \
+	({                                                                                 \
+		__u64 bounded = (x);                                                       \
+		asm volatile("if %0 >= %1 goto +1; %0 = %1" : "+r"(bounded) : "i"(least)); \
+		bounded;                                                                   \
+	})
+
 struct part {
 	__u64 name; /* kernel address */
 	__u32 len;

@@ -107,6 +107,13 @@ def skip(message: bytes, at: int) -> int:
     return at + 1
 
 
+def exactly(made: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := made.recv(size - len(data))):
+        data += more
+    return data
+
+
 def resolve(
     name: str,
     server: str = "10.99.2.2",
@@ -134,8 +141,8 @@ def resolve(
                 made.sendall(framed[2:])
             else:
                 made.sendall(framed)
-            (length,) = struct.unpack("!H", made.recv(2, socket.MSG_WAITALL))
-            return addresses_in(made.recv(length, socket.MSG_WAITALL))
+            (length,) = struct.unpack("!H", exactly(made, 2))
+            return addresses_in(exactly(made, length))
         except (OSError, struct.error) as error:
             return outcome(error)
 
