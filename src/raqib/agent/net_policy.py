@@ -160,7 +160,8 @@ class PolicyKeeper:
         seen = self._flow(drop)
         shared: tuple[str, ...] = ()
         if drop.source in ("domain", "domain_block"):
-            shared = tuple(name for name in self._names.names(drop.remote) if not self.policy.denies(name))
+            known = self._names.names(drop.remote, seen.process.namespaces.net_ns)
+            shared = tuple(name for name in known if not self.policy.denies(name))
         self._tell(
             drop_event(
                 drop.kind,
@@ -178,12 +179,13 @@ class PolicyKeeper:
         key = drop.process or ProcessKey(0, 0)
         process = self._process(key) or Process(key=key)
         kind, code = drop.icmp or (None, None)
+        names = self._names.names(drop.remote, process.namespaces.net_ns, drop.process)
         return FlowObservation(
             process=process,
             protocol=drop.protocol,
             ip_version=drop.ip_version,
             local=Endpoint(drop.local, drop.local_port),
-            remote=Endpoint(drop.remote, drop.remote_port, self._names.names(drop.remote, process=drop.process)),
+            remote=Endpoint(drop.remote, drop.remote_port, names),
             actions=FlowAction.EGRESS if drop.egress else FlowAction.INGRESS,
             new=NO_FLOW_ACTIONS,
             timestamp_ns=drop.timestamp_ns,

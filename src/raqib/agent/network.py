@@ -103,6 +103,8 @@ class Network:
                 self.close()
                 if self._config.has_policy:
                     Pins(self._config.pin_dir).remove_unattached()
+                    if isinstance(error, OSError):
+                        raise RaqibError(f"the network policy cannot be enforced: {error}") from error
                     raise
                 self._log.error("flows cannot be seen, recipes about them match nothing", problem=str(error))
         if self._flows is not None:
@@ -131,6 +133,8 @@ class Network:
             self._tables.prepare()
             self._look_for_resolvers()
         self._tables.want_answers(True)
+        # What is pinned goes on without us, and then nobody reads them.
+        self._stack.callback(self._tables.want_answers, False)
         flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)

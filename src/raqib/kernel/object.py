@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from importlib.resources import as_file, files
@@ -45,6 +46,7 @@ class BpfObject:
             RaqibError: the kernel's verifier or libbpf refuse it; the message has their log.
         """
         self._stack = ExitStack()
+        self._running = threading.Lock()
         self.library = Libbpf()
         self.cpus: int = self.library.calls.libbpf_num_possible_cpus()
         self._object = self._open(name)
@@ -169,12 +171,17 @@ class BpfObject:
             self.library.calls.bpf_link__destroy(link)
 
     def run(self, name: str, request: Any, size: int) -> int:
-        """Run a program of type syscall with `request` as its context, which it may change; return its result."""
+        """Run a program with `request` as its context, which it may change; return its result.
+
+        One at a time, whichever thread asks: such programs share their working memory.
+        """
         opts: Any = ffi.new("struct bpf_test_run_opts *")
         opts.sz = ffi.sizeof("struct bpf_test_run_opts")
         opts.ctx_in = request
         opts.ctx_size_in = size
-        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        program = self.library.calls.bpf_program__fd(self.program(name))
+        with self._running:
+            code = self.library.calls.bpf_prog_test_run_opts(program, opts)
         if code:
             raise self.library.error(f"cannot run {name}", code)
         return int(ffi.cast("int32_t", opts.retval))

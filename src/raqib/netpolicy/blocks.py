@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -75,6 +75,19 @@ class Blocks:
         name = self.guards.domain(domain)
         key = self._tables.domain_blocks.key(self._tables.hash_of(name))
         return self._put(self._tables.domain_blocks, key, owner, reason, until_ns, {"domain": name.encode()})
+
+    def has_domain(self, domains: Iterable[str]) -> bool:
+        """Tell whether one of these domains, which may be no domains, is blocked itself."""
+        now = boottime_ns()
+        for domain in domains:
+            try:
+                hashed = self._tables.hash_of(domain_of(domain))
+            except ValueError:
+                continue
+            found = self._tables.domain_blocks.get(self._tables.domain_blocks.key(hashed))
+            if found is not None and (not found.end_ns or found.end_ns > now):
+                return True
+        return False
 
     def _put(self, table: Any, key: Any, owner: str, reason: str, until_ns: int | None, more: dict[str, Any]) -> bool:
         now = boottime_ns()

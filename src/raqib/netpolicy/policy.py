@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from raqib.errors import UsageError
 from raqib.kernel.object import BpfObject
 from raqib.model.clock import boottime_ns
-from raqib.netpolicy.blocks import Blocks
+from raqib.netpolicy.blocks import Block, Blocks
 from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
 from raqib.netpolicy.guards import Guards, cut_off
 from raqib.netpolicy.host import Host
@@ -16,6 +17,7 @@ from raqib.netpolicy.sockets import Reaper
 from raqib.netpolicy.spec import DomainRule, PolicySpec, Verdict
 from raqib.netpolicy.tables import DROP_INTERVAL_NS, SHORTEST_DENIAL_NS, Tables
 
+_FEW = 1000
 _EPOCHS = 4
 """How many earlier policies are remembered: records of them may still come."""
 
@@ -43,6 +45,8 @@ class NetworkPolicy:
         self.blocks = Blocks(self.tables, Guards(host, protected), self.reaper.request)
         self._epochs: dict[int, tuple[PolicySpec, dict[int, DomainRule]]] = {}
         self._verdicts: dict[str, Verdict] = {}
+        self._blocks_seen: dict[tuple[Source, int], Block] = {}
+        self._looked_at = 0.0
         self._epoch = self.tables.config().policies[self.tables.config().active].epoch
         self.refresh()
 
@@ -105,20 +109,26 @@ class NetworkPolicy:
     def denies(self, name: str) -> bool:
         """Tell whether a name must not be resolved, by the policy last put in force and the blocks."""
         policy, _ = self._epochs.get(self._epoch, (PolicySpec(), {}))
-        blocked = {one.target for one in self.blocks.list() if one.kind == "domain"}
         labels = name.lower().rstrip(".").split(".")
         above = [".".join(labels[at:]) for at in range(len(labels))]
-        if not blocked.isdisjoint(above):
+        if self.blocks.has_domain(above):
             return True
         verdicts = (self._verdicts[domain] for domain in above if domain in self._verdicts)
         return next(verdicts, policy.resolve_policy) == "deny"
 
     def _describe_block(self, source: Source, rule: int) -> str:
-        for one in self.blocks.list():
-            same = self.tables.hash_of(one.target) == rule if one.kind == "domain" else one.id == rule
-            if same and (one.kind == "domain") == (source == "domain_block"):
-                return f"block of {one.target} by {one.owner}: {one.reason}"
-        return "a block that has ended"
+        known = self._blocks_seen.get((source, rule))
+        # There may be tens of thousands, and a recipe may be adding to them just now.
+        if known is None and (len(self._blocks_seen) < _FEW or time.monotonic() - self._looked_at > 1.0):
+            self._looked_at = time.monotonic()
+            self._blocks_seen = {
+                ("domain_block", self.tables.hash_of(one.target)) if one.kind == "domain" else ("block", one.id): one
+                for one in self.blocks.list()
+            }
+            known = self._blocks_seen.get((source, rule))
+        if known is None:
+            return "a block that has ended"
+        return f"block of {known.target} by {known.owner}: {known.reason}"
 
     def close(self) -> None:
         """Let go of the maps; what is pinned stays in force."""

@@ -200,3 +200,13 @@ def test_other_connections_go_on(lab: Lab, enforcer: Enforcer) -> None:
     enforcer.blocks.block(WEB4, **OWNER)
     enforcer.reaped()
     assert "hello" == client.ask("hello", key="other")
+
+
+def test_which_names_are_denied(enforcer: Enforcer) -> None:
+    enforcer.use("rules: [{domain: bad.example, policy: deny}, {domain: good.bad.example, policy: allow}]")
+    enforcer.blocks.block_domain("blocked.good.bad.example", **OWNER)
+    denied = {"bad.example", "x.BAD.example.", "blocked.good.bad.example", "x.blocked.good.bad.example"}
+    allowed = {"good.bad.example", "x.good.bad.example", "example", "other.example", "", "..", "\xff\u0000.example"}
+    assert denied == {one for one in denied | allowed if enforcer.policy.denies(one)}
+    enforcer.use("resolve_policy: deny")
+    assert enforcer.policy.denies("other.example")
