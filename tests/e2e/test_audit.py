@@ -224,7 +224,7 @@ def test_undo_and_store(run_agent: RunAgent, victim: Path, running: bool) -> Non
     assert raqib_json("store", "get", "kills", "seen", *here) == "0"
     assert "was undone already" in raqib("undo", str(increment), *here, status=1)
     refused = raqib("undo", str(kill), *here, status=1)
-    assert "KillCurrent cannot be undone; what can: CreateTempDir (removes it" in refused
+    assert "KillCurrent cannot be undone; what can: NetBlockIp (takes the blocks off)" in refused
     assert "no line number 999" in raqib("undo", "999", *here, status=1)
     raqib("store", "set", "kills", "é\x1b", "värde\n", *here)
     listed = raqib("store", "list", "kills", *here)

@@ -88,6 +88,7 @@ def test_without_argument_what_the_process_talked_to_is_blocked(
     # The one packet that still leaves is its end.
     with suppress(AssertionError):
         assert "hello" != client.ask("hello", key="one")
+    assert "unreachable" == lab.client.ask("tcp", address=address)
     with lab.count("web") as came:
         assert "unreachable" == lab.client.ask("tcp", address=address)
         assert "unreachable" == lab.client.ask("udp", address=address)
