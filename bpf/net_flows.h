@@ -58,11 +58,11 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, struct flow_link_key);
-	__type(value, struct flow_record);
+	__type(value, struct flow_pending);
 } flows_pending SEC(".maps");
 
-static __always_inline struct flow_link *link_get(const struct flow_link_key *place,
-						  const struct flow_key *key)
+static __noinline struct flow_link *link_get(const struct flow_link_key *place,
+					     const struct flow_key *key)
 {
 	struct flow_link *link = bpf_map_lookup_elem(&flow_links, place);
 	struct flow_head *head, first = {};
@@ -82,20 +82,53 @@ static __always_inline struct flow_link *link_get(const struct flow_link_key *pl
 	return bpf_map_lookup_elem(&flow_links, place);
 }
 
-/* True if the daemon has the record, or will have it by its sweep. */
-static __always_inline bool flow_record_send(const struct flow_link_key *place,
-					     struct flow_record *record)
+/* Not inline: so its type is among those of the object, and a test can compare it. */
+static __noinline void flow_describe(struct flow_record *record, const struct flow_link_key *place,
+				     const struct flow_key *key, const struct flow *flow,
+				     __u32 fresh)
 {
-	struct flow_record *waiting;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.size = sizeof(*record);
+	record->head.kind = NET_RECORD_FLOW;
+	record->head.timestamp_ns = bpf_ktime_get_boot_ns();
+	record->head.lost = net_counters.lost_flows - flow->lost_before;
+	record->head.process = place->process;
+	record->key = *key;
+	record->totals = flow->totals;
+	record->first_ns = flow->first_ns;
+	record->id = flow->id;
+	record->actions = flow->actions;
+	record->fresh = fresh;
+	record->icmp_type = flow->icmp_type;
+	record->icmp_code = flow->icmp_code;
+}
 
-	if (!bpf_ringbuf_output(&net_records, record, sizeof(*record), 0)) {
-		NET_COUNT(records);
-		return true;
-	}
-	waiting = bpf_map_lookup_elem(&flows_pending, place);
-	if (waiting)
-		record->fresh |= waiting->fresh;
-	if (bpf_map_update_elem(&flows_pending, place, record, BPF_ANY)) {
+/* False if the ring buffer was full. */
+static __always_inline bool flow_send(const struct flow_link_key *place, const struct flow_key *key,
+				      const struct flow *flow, __u32 fresh)
+{
+	struct flow_record *record = bpf_ringbuf_reserve(&net_records, sizeof(*record), 0);
+
+	if (!record)
+		return false;
+	flow_describe(record, place, key, flow, fresh);
+	bpf_ringbuf_submit(record, 0);
+	NET_COUNT(records);
+	return true;
+}
+
+/* False if there is no room for that either. */
+static __noinline bool flow_wait(const struct flow_link_key *place, const struct flow_key *key,
+				 const struct flow *flow, __u32 fresh)
+{
+	struct flow_pending *waiting = bpf_map_lookup_elem(&flows_pending, place);
+	struct flow_pending pending = {};
+
+	pending.key = *key;
+	pending.fresh = waiting ? waiting->fresh | fresh : fresh;
+	pending.timestamp_ns = bpf_ktime_get_boot_ns();
+	pending.lost = net_counters.lost_flows - flow->lost_before;
+	if (bpf_map_update_elem(&flows_pending, place, &pending, BPF_ANY)) {
 		NET_COUNT(lost_flows);
 		return false;
 	}
@@ -108,33 +141,19 @@ static __noinline void flow_tell(const struct flow_key *key, struct flow *flow,
 				 const struct process_key *owner)
 {
 	struct flow_link_key place = {};
-	struct flow_record record = {};
 	struct flow_link *link;
 	__u32 fresh;
 
-	place.process = *owner;
-	place.flow = flow->id;
 	if (!owner->pid)
 		return;
+	place.process = *owner;
+	place.flow = flow->id;
 	flow->owner = *owner;
 	link = link_get(&place, key);
 	fresh = flow->actions & ~(link ? link->reported : 0);
 	if (!(fresh & flow_config.wanted) || owner->pid == flow_config.agent)
 		return;
-	record.head.size = sizeof(record);
-	record.head.kind = NET_RECORD_FLOW;
-	record.head.timestamp_ns = bpf_ktime_get_boot_ns();
-	record.head.lost = net_counters.lost_flows - flow->lost_before;
-	record.head.process = *owner;
-	record.key = *key;
-	record.totals = flow->totals;
-	record.first_ns = flow->first_ns;
-	record.id = flow->id;
-	record.actions = flow->actions;
-	record.fresh = fresh;
-	record.icmp_type = flow->icmp_type;
-	record.icmp_code = flow->icmp_code;
-	if (flow_record_send(&place, &record) && link)
+	if ((flow_send(&place, key, flow, fresh) || flow_wait(&place, key, flow, fresh)) && link)
 		__sync_fetch_and_or(&link->reported, fresh);
 }
 

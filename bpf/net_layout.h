@@ -346,6 +346,14 @@ struct flow_record {
 	__u8 zero[2];
 };
 
+/* News of a process and a flow that did not fit into the ring buffer. */
+struct flow_pending {
+	struct flow_key key;
+	__u32 fresh;
+	__u64 timestamp_ns;
+	__u64 lost;
+};
+
 /* What the daemon wants to be told of. */
 struct flow_config {
 	__u32 wanted; /* 0: nothing */

@@ -130,14 +130,18 @@ static __noinline struct net_socket *socket_of(struct __sk_buff *skb,
 	return socket_put(cookie, &current, 0);
 }
 
-/* Who sends or receives this packet; zero if nobody knows. */
+/* Who sends or receives this packet; zero if nobody knows. Looks only: it has little stack. */
 static __always_inline void owner_find(struct __sk_buff *skb, const struct net_packet *packet,
 				       struct process_key *owner)
 {
-	struct net_socket *socket = socket_of(skb, packet);
+	__u64 cookie = packet->cookie;
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 
-	if (socket)
-		*owner = socket->owner;
+	if (!socket)
+		return;
+	*owner = socket->owner;
+	if (packet->direction == NET_EGRESS && sent_by_current(socket, packet))
+		current_process(owner);
 }
 
 #endif

@@ -50,6 +50,7 @@ NET_STRUCTS = (
     "flow_link_key",
     "flow_link",
     "flow_record",
+    "flow_pending",
     "flow_config",
     "listener_key",
 )

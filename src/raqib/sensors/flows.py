@@ -48,7 +48,7 @@ class FlowSensor:
         self._sockets = bpf.map("net_sockets", "uint64_t", "struct net_socket")
         self._heads = bpf.map("flow_heads", "struct process_key", "struct flow_head")
         self._links = bpf.map("flow_links", "struct flow_link_key", "struct flow_link")
-        self._pending = bpf.map("flows_pending", "struct flow_link_key", "struct flow_record")
+        self._pending = bpf.map("flows_pending", "struct flow_link_key", "struct flow_pending")
         self._configs = bpf.map(".data.flow_config", "uint32_t", "struct flow_config")
         self._zero = self._configs.key(0)
         self._config: Any = self._configs.value()
@@ -120,16 +120,16 @@ class FlowSensor:
 
     def sweep(self) -> int:
         """Deliver what did not fit into the ring buffer when it happened; return the number of records."""
-        pending = self._network.counters()["pending_flows"]
-        if pending == self._swept:
+        made = self._network.counters()["pending_flows"]
+        if made == self._swept:
             return 0
-        self._swept = pending
+        self._swept = made
         count = 0
         for key, _ in list(self._pending.entries()):
-            record = self._pending.take(key)
-            if record is not None:
+            pending = self._pending.take(key)
+            if pending is not None:
                 count += 1
-                self._receive(record)
+                self._deliver_pending(key, pending)
         return count
 
     def forgotten(self) -> int:
@@ -142,10 +142,19 @@ class FlowSensor:
 
     def _receive(self, raw: Any) -> None:
         record: Any = ffi.cast("struct flow_record *", raw)
-        owner = record.head.process
-        process = self._process_of(ProcessKey(owner.pid, owner.start_ns))
-        seen = self._observation(record.key, record, as_of(process, record.head.timestamp_ns), record.head.timestamp_ns)
-        self._observe(replace(seen, new=FlowAction(record.fresh), lost=record.head.lost))
+        head = record.head
+        self._hand_over(record.key, record, head.process, head.timestamp_ns, record.fresh, head.lost)
+
+    def _deliver_pending(self, place: Any, pending: Any) -> None:
+        flow = self._flows.get(ffi.addressof(pending, "key"))
+        if flow is None or flow.id != place.flow:  # forgotten meanwhile
+            flow = self._flows.value({"actions": pending.fresh})
+        self._hand_over(pending.key, flow, place.process, pending.timestamp_ns, pending.fresh, pending.lost)
+
+    def _hand_over(self, key: Any, flow: Any, owner: Any, timestamp_ns: int, fresh: int, lost: int) -> None:
+        process = as_of(self._process_of(ProcessKey(owner.pid, owner.start_ns)), timestamp_ns)
+        seen = self._observation(key, flow, process, timestamp_ns)
+        self._observe(replace(seen, new=FlowAction(fresh), lost=lost))
 
     def _add_of_socket(self, key: Any, flow: Any) -> None:
         """Add what the flow's socket has counted and not yet handed on."""
