@@ -73,7 +73,7 @@ class Place:
         if path == "veth":
             words[-1:] = ["10.98.0.1", f"/run/netns/{self.names[1]}"]
         join = f"echo 0 >{self.cgroup}/cgroup.procs; exec ip netns exec {self.names[0]} " + " ".join(words)
-        done = subprocess.run(["sh", "-c", join], capture_output=True, text=True, check=True)
+        done = subprocess.run(["sh", "-c", join], stdout=subprocess.PIPE, text=True, check=True)
         speed, processor_ns = map(float, done.stdout.split())
         return speed, processor_ns
 
