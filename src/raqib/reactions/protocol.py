@@ -202,6 +202,8 @@ class WorkerChannel:
             try:
                 self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             except BlockingIOError:
+                # Who else has something to do on this processor comes first.
+                os.sched_yield()
                 continue
             return
 
