@@ -188,7 +188,6 @@ class Agent:
             window_s=self._config.recipes.times_window_s,
             report=self._report,
             tell=self._print,
-            wake=lambda: self._reactions.wake(),
         )
 
     @contextlib.asynccontextmanager
@@ -264,8 +263,6 @@ class Agent:
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue
-            if recipe.reacts:
-                self._reactions.wake()
             if around is None:
                 around = self._sensor.accessed(seen.process.key), self._network.flows(seen.process.key)
             accessed, flows = around

@@ -60,12 +60,10 @@ class Network:
         window_s: float,
         report: Callable[[Detection], None],
         tell: Callable[[Event], None],
-        wake: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is loaded before `start`.
 
-        `files` knows the processes and what they did to files; `report` gets detections, `tell` events of flows; `wake`
-        is called when a detection with reactions is about to be reported.
+        `files` knows the processes and what they did to files; `report` gets detections, `tell` events of flows.
         """
         self._config = config
         self._files = files
@@ -73,7 +71,6 @@ class Network:
         self._shadows = shadows
         self._report = report
         self._tell = tell
-        self._wake = wake
         self._matcher = FlowMatcher(prepared.compiled, window_s=window_s)
         self._matcher.replace(prepared)
         self._names = NameCache()
@@ -242,8 +239,6 @@ class Network:
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue
-            if recipe.reacts:
-                self._wake()
             if around is None:
                 around = self._files.accessed(key), self.flows(key)
             accessed, flows = around

@@ -17,8 +17,8 @@ from raqib.reactions.protocol import Check, Ended, Execute, Go, HelperStub, ToWo
 Host = Callable[[str, str], str]
 """Gets a helper's name and a payload, returns the answer as JSON."""
 
-Receive = Callable[[bool], ToWorker | None]
-"""Waits for the next message, and is told whether that is due soon; None if there will be none."""
+Receive = Callable[[], ToWorker | None]
+"""Waits for the next message; None if there will be none."""
 
 _FAILURES = (jsrun.JavaScriptError, jsrun.RuntimeTerminated, RuntimeError)
 
@@ -46,7 +46,7 @@ class Engine:
         isolate = self.isolate()
         job = Execute("function process() { throw new Error('x') }", "", "", "", "{}", self._heap_bytes, 0)
         messages = iter((job, Go()))
-        isolate.wait(lambda soon: next(messages))
+        isolate.wait(lambda: next(messages))
         isolate.run(job)
         isolate.close()
         isolate = self.isolate()
@@ -102,7 +102,7 @@ class Isolate:
             self._runtime.eval(f"{self._entry}.wait()")
         except _FAILURES as error:
             waited.failed = _failed(error, 0)
-            waited.go = receive(True)
+            waited.go = receive()
         finally:
             self._waited = None
         return waited
@@ -112,9 +112,9 @@ class Isolate:
         if waited is None:
             return self._host(name, payload)
         if name == "go":
-            waited.go = self._receive(True)
+            waited.go = self._receive()
             return ""
-        job = waited.job = self._receive(False)
+        job = waited.job = self._receive()
         if not isinstance(job, Execute) or job.heap_bytes != self.heap_bytes:
             return ""
         # The event is JSON already.

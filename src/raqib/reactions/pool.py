@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from raqib.reactions.process import WorkerProcess
-from raqib.reactions.protocol import Setup, ToDaemon, Wake
+from raqib.reactions.protocol import Setup, ToDaemon
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """Between attempts if workers die before they are ready; doubled each time."""
@@ -91,11 +91,6 @@ class WorkerPool:
             if worker.alive and not worker.violation:
                 return worker
         return None
-
-    def wake(self) -> None:
-        """Tell the worker that is to be taken next that a job is about to come."""
-        if self._idle:
-            self._idle[-1].send(Wake())
 
     def expect_ready(self, worker: WorkerProcess) -> None:
         """Give a worker that ended a job a limited time to be ready for the next."""

@@ -5,10 +5,8 @@ The worker is not trusted: the daemon takes only the messages that are due, in f
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
-import time
 from typing import TypeAlias
 
 import msgspec
@@ -22,10 +20,6 @@ MAX_FRAME = 8 << 20
 
 MAX_ARGUMENTS = 6 << 20
 """The most that the arguments of one helper call may take, in bytes of JSON."""
-
-
-_SOON_NS = 1_000_000
-_SEVERAL_PROCESSORS = len(os.sched_getaffinity(0)) > 1
 
 
 class ProtocolError(RaqibError):
@@ -51,10 +45,6 @@ class Setup(msgspec.Struct, frozen=True, array_like=True, tag="setup"):
     parent_pid: int
     uid: int | None
     """To become; None keeps the one that it has."""
-
-
-class Wake(msgspec.Struct, frozen=True, array_like=True, tag="wake"):
-    """To the worker: a job is about to come."""
 
 
 class Execute(msgspec.Struct, frozen=True, array_like=True, tag="execute"):
@@ -123,7 +113,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """CLOCK_BOOTTIME at which the code began to run."""
 
 
-ToWorker: TypeAlias = Setup | Wake | Execute | Go | Check | Reply
+ToWorker: TypeAlias = Setup | Execute | Go | Check | Reply
 ToDaemon: TypeAlias = Ready | Call | Log | Ended
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -178,34 +168,14 @@ class WorkerChannel:
         """Send a message. Raises OSError if the daemon is gone."""
         self._socket.sendall(pack(message))
 
-    def receive(self, soon: bool = False) -> ToWorker | None:
-        """Wait for the next message; None if the daemon is gone.
-
-        If it is due `soon` the processor is kept for a moment: waking up takes longer than most answers.
-        """
+    def receive(self) -> ToWorker | None:
+        """Wait for the next message; None if the daemon is gone."""
         if self._again is not None:
             again, self._again = self._again, None
             return again
-        while True:
-            if soon:
-                self._spin()
-            header = self._receive_exactly(_HEADER.size)
-            body = None if header is None else self._receive_exactly(_HEADER.unpack(header)[0])
-            message = None if body is None else _TO_WORKER.decode(body)
-            if not isinstance(message, Wake):
-                return message
-            soon = True
-
-    def _spin(self) -> None:
-        give_up = time.monotonic_ns() + _SOON_NS
-        while _SEVERAL_PROCESSORS and time.monotonic_ns() < give_up:
-            try:
-                self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                # Who else has something to do on this processor comes first.
-                os.sched_yield()
-                continue
-            return
+        header = self._receive_exactly(_HEADER.size)
+        body = None if header is None else self._receive_exactly(_HEADER.unpack(header)[0])
+        return None if body is None else _TO_WORKER.decode(body)
 
     def _receive_exactly(self, size: int) -> bytes | None:
         if size == 0:

@@ -132,11 +132,6 @@ class Reactions:
             await self.close()
             raise NotPermittedError(f"no worker for reactions comes up: {problem}")
 
-    def wake(self) -> None:
-        """Say that a detection with reactions is about to come: a worker that is awake is quicker. Never blocks."""
-        if not self._waiting:
-            self._pool.wake()
-
     def submit(self, detection: Detection) -> None:
         """Start all reactions of a detection's recipe, as soon as workers are free. Never blocks.
 

@@ -86,7 +86,7 @@ class Worker:
         if len(payload) > MAX_ARGUMENTS // 4 and len(payload.encode()) > MAX_ARGUMENTS:
             return _TOO_LARGE
         self._channel.send(Log(name, payload) if name in LOG_LEVELS else Call(name, payload))
-        reply = self._channel.receive(soon=True)
+        reply = self._channel.receive()
         if not isinstance(reply, Reply):
             raise SystemExit(1)
         return reply.text

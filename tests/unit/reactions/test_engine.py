@@ -47,7 +47,7 @@ def run(host: Host) -> Callable[..., Ended]:
         host.calls.clear()
         job = Execute(code, "the kind", "the name", "the uuid", data, 64 << 20, 256 << 20)
         messages = iter((job, Go()))
-        ended = isolate.wait(lambda soon: next(messages)).failed or isolate.run(job)
+        ended = isolate.wait(lambda: next(messages)).failed or isolate.run(job)
         isolate.close()
         return ended
 
