@@ -17,24 +17,26 @@ import structlog
 from raqib.agent.cadence import Cadence
 from raqib.agent.config import Config
 from raqib.agent.environment import Environments
+from raqib.agent.intake import RECORDS_AT_ONCE, take_in
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
-from raqib.agent.network import Network
+from raqib.agent.network import TOLD, Network, begins_or_ends
 from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
 from raqib.agent.oversight import Oversight, Parts
 from raqib.agent.reload import Reloader
 from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
 from raqib.agent.shadow import Shadows
-from raqib.context.event import detect
+from raqib.context.event import detect, flow_event
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
-from raqib.matcher.matcher import Matcher, Prepared, prepare
+from raqib.matcher.flows import FlowMatcher
+from raqib.matcher.matcher import Match, Matcher, Prepared, prepare
 from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
-from raqib.model.flow import FlowObservation
+from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
@@ -45,9 +47,7 @@ from raqib.recipes.spec import RecipeSpec
 from raqib.sensors.files import Accessed, FileSensor
 
 _DRAIN_S = 3.0
-_RECORDS_AT_ONCE = 128
-"""Then the loop sees to everything else: what is left keeps the descriptor readable."""
-_RECORDS_BEFORE_RELOAD = 32 * _RECORDS_AT_ONCE
+_RECORDS_BEFORE_RELOAD = 32 * RECORDS_AT_ONCE
 
 
 def _nothing() -> None:
@@ -153,12 +153,13 @@ class Agent:
             prepared = prepare(self._compiled)
             self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
             stack.callback(self._sensor.close)
-            self._network = self._make_network(prepared)
+            self._flow_matcher = FlowMatcher(self._compiled, window_s=self._config.recipes.times_window_s)
+            self._network = Network(self._config.network, self._sensor, observe=self._observe_flow, tell=self._print)
             stack.callback(self._network.close)
             self._use(prepared)
             self._sensor.set_policy(policy_of(self._compiled))
             self._sensor.start()
-            self._network.start()
+            self._network.start(self._wanted_flows)
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
@@ -178,17 +179,10 @@ class Agent:
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
 
-    def _make_network(self, prepared: Prepared) -> Network:
-        return Network(
-            self._config.network,
-            prepared,
-            self._sensor,
-            environments=self._environments,
-            shadows=self._shadows,
-            window_s=self._config.recipes.times_window_s,
-            report=self._report,
-            tell=self._print,
-        )
+    @property
+    def _wanted_flows(self) -> FlowAction:
+        told = TOLD if self._config.network.flow_events else NO_FLOW_ACTIONS
+        return self._flow_matcher.wanted | told
 
     @contextlib.asynccontextmanager
     async def _reloading(self, library: Library) -> AsyncIterator[None]:
@@ -213,11 +207,12 @@ class Agent:
         except Exception:
             self._use(before)
             raise
-        self._network.replace(prepared)
+        self._network.start(self._wanted_flows)
 
     def _use(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._matcher.replace(prepared)
+        self._flow_matcher.replace(prepared)
         self._environments.replace(prepared.compiled)
 
     def _warm_up(self) -> None:
@@ -247,18 +242,27 @@ class Agent:
                 f"expected no other agent on {directory}, found one that runs; stop it or give another --data-dir"
             ) from error
 
-    def _consume(self, most: int = _RECORDS_AT_ONCE) -> None:
-        try:
-            self._sensor.consume(most)
-        except ExceptionGroup as failed:
-            for one in failed.exceptions:
-                self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
+    def _consume(self, most: int = RECORDS_AT_ONCE) -> None:
+        take_in(self._sensor, most)
 
     def _observe(self, seen: FileObservation) -> None:
         seen = self._environments.of_observation(seen)
-        lineage = Lineage(self._environments.finder(self._sensor.process))
+        lineage = self._lineage()
+        self._matched(seen, lineage, self._matcher.match(seen, lineage))
+
+    def _observe_flow(self, seen: FlowObservation) -> None:
+        seen = self._environments.of_observation(seen)
+        lineage = self._lineage()
+        if self._config.network.flow_events and begins_or_ends(seen):
+            self._print(flow_event(seen, lineage.ancestors(seen.process)))
+        self._matched(seen, lineage, self._flow_matcher.match(seen, lineage))
+
+    def _lineage(self) -> Lineage:
+        return Lineage(self._environments.finder(self._sensor.process))
+
+    def _matched(self, seen: FileObservation | FlowObservation, lineage: Lineage, matches: Iterable[Match]) -> None:
         around: tuple[list[Accessed], list[FlowObservation]] | None = None  # looked up once, however many match
-        for match in self._matcher.match(seen, lineage):
+        for match in matches:
             recipe = match.recipe.info
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)

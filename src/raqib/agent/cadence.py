@@ -8,6 +8,8 @@ from typing import Protocol
 
 import structlog
 
+from raqib.agent.intake import lost_of
+
 
 class Swept(Protocol):
     """What the cadence asks of the sensor."""
@@ -49,7 +51,7 @@ class Cadence:
         if count := self._sensor.sweep():
             self._log.warning("records were late: the ring buffer was full", files=count)
         counters = self._sensor.counters()
-        lost = sum(value for name, value in counters.items() if name.startswith("lost_"))
+        lost = lost_of(counters)
         if lost != self._lost:
             self._lost = lost
             self._log.warning("accesses were lost in the kernel", **counters)

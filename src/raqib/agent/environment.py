@@ -34,7 +34,7 @@ _MOST_PROCESSES: Final = 8192
 _LOADER: Final = "LD_"
 
 _Key = tuple[ProcessKey, int]
-Observation = TypeVar("Observation", FileObservation, FlowObservation)
+Observation = TypeVar("Observation", bound="FileObservation | FlowObservation")
 
 
 _NOT_KNOWN: Final = LoaderVariables((), complete=False)

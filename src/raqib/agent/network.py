@@ -1,4 +1,4 @@
-"""Flows: seen, named, matched. The programs are loaded when something asks for them, and not before."""
+"""Flows: seen and named. The programs are loaded when something asks for them, and not before."""
 
 from __future__ import annotations
 
@@ -14,22 +14,16 @@ import structlog
 from raqib.actions.context import ActionContext
 from raqib.actions.network import NetworkAccess
 from raqib.agent.config import NetworkConfig
-from raqib.agent.environment import Environments
+from raqib.agent.intake import RECORDS_AT_ONCE, lost_of, take_in
 from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.agent.net_policy import PolicyKeeper, load_sensor
 from raqib.agent.settings import network_map_sizes
-from raqib.agent.shadow import Shadows
-from raqib.context.event import detect, flow_event
-from raqib.context.lineage import Lineage
 from raqib.context.names import NameCache
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.layout import ffi
 from raqib.kernel.network import CgroupAttachment, find_cgroup2
-from raqib.matcher.flows import FlowMatcher
-from raqib.matcher.matcher import Prepared
-from raqib.model.detection import Detection
 from raqib.model.event import Event
-from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
+from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
 from raqib.netpolicy.host import read_host
 from raqib.netpolicy.pins import Pins
@@ -38,11 +32,10 @@ from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
 
-_RECORDS_AT_ONCE = 128
 _LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
 _COUNT_S = 60.0
-_TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
+TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
 
@@ -52,27 +45,19 @@ class Network:
     def __init__(
         self,
         config: NetworkConfig,
-        prepared: Prepared,
         files: FileSensor,
         *,
-        environments: Environments,
-        shadows: Shadows,
-        window_s: float,
-        report: Callable[[Detection], None],
+        observe: Callable[[FlowObservation], None],
         tell: Callable[[Event], None],
     ) -> None:
         """Prepare; nothing is loaded before `start`.
 
-        `files` knows the processes and what they did to files; `report` gets detections, `tell` events of flows.
+        `files` knows the processes; `observe` gets flows, `tell` events of what a policy denies.
         """
         self._config = config
         self._files = files
-        self._environments = environments
-        self._shadows = shadows
-        self._report = report
+        self._observe = observe
         self._tell = tell
-        self._matcher = FlowMatcher(prepared.compiled, window_s=window_s)
-        self._matcher.replace(prepared)
         self._names = NameCache()
         self._stack = ExitStack()
         self._sensor: NetworkSensor | None = None
@@ -83,8 +68,8 @@ class Network:
         self._counted_at = 0.0
         self._log = structlog.get_logger()
 
-    def start(self) -> None:
-        """Load and attach what is needed, if anything is.
+    def start(self, wanted: FlowAction) -> None:
+        """Load and attach what is needed, if anything is; from now on flows are observed that gain a wanted action.
 
         What recipes cannot have is logged: files are still watched. A policy that cannot be enforced is an error.
 
@@ -92,10 +77,9 @@ class Network:
             UsageError: the policy is wrong, or would cut this host off.
             RaqibError: a policy is wanted and this kernel or these privileges do not allow it.
         """
-        wanted = self._matcher.wanted | (_TOLD if self._config.flow_events else NO_FLOW_ACTIONS)
         if self._flows is None and (wanted or self._config.has_policy):
             try:
-                self._load()
+                self._load(wanted)
             except (RaqibError, OSError) as error:
                 self.close()
                 if self._config.has_policy:
@@ -104,15 +88,10 @@ class Network:
                         raise RaqibError(f"the network policy cannot be enforced: {error}") from error
                     raise
                 self._log.error("flows cannot be seen, recipes about them match nothing", problem=str(error))
-        if self._flows is not None:
+        elif self._flows is not None:
             self._flows.set_wanted(wanted)
 
-    def replace(self, prepared: Prepared) -> None:
-        """Put another set of recipes in force."""
-        self._matcher.replace(prepared)
-        self.start()
-
-    def _load(self) -> None:
+    def _load(self, wanted: FlowAction) -> None:
         cgroup = self._config.cgroup or find_cgroup2()
         if cgroup is None:
             raise NotPermittedError("expected cgroup v2, found none; mount it: mount -t cgroup2 none /sys/fs/cgroup")
@@ -136,7 +115,7 @@ class Network:
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
         sensor.on("NET_RECORD_DNS", self._learn)
-        flows.set_wanted(self._matcher.wanted | _TOLD)
+        flows.set_wanted(wanted)
         sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
         flows.take_existing()
         loop = asyncio.get_running_loop()
@@ -146,15 +125,10 @@ class Network:
         self._sensor, self._flows = sensor, flows
         self._log.info("flows are seen", cgroup=os.fspath(cgroup))
 
-    def consume(self, most: int | None = _RECORDS_AT_ONCE) -> None:
+    def consume(self, most: int = RECORDS_AT_ONCE) -> None:
         """Take in what waits."""
-        if self._sensor is None:
-            return
-        try:
-            self._sensor.consume(most)
-        except ExceptionGroup as failed:
-            for one in failed.exceptions:
-                self._log.error("a record of the network could not be handled", problem=repr(one), exc_info=one)
+        if self._sensor is not None:
+            take_in(self._sensor, most)
 
     def sweep(self) -> None:
         """Take in what did not fit into the ring buffer; say so if anything was lost."""
@@ -167,7 +141,7 @@ class Network:
         if count := self._flows.sweep():
             self._log.warning("records of flows were late: the ring buffer was full", flows=count)
         counters = self._sensor.counters()
-        lost = sum(value for name, value in counters.items() if name.startswith("lost_"))
+        lost = lost_of(counters)
         if lost != self._lost:
             self._log.warning("the network's records were lost in the kernel", **counters)
             self._lost = lost
@@ -227,25 +201,8 @@ class Network:
         message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
         self._names.take(message, asker, self._flows.net_ns_of(record.cookie), record.head.timestamp_ns)
 
-    def _observe(self, seen: FlowObservation) -> None:
-        seen = self._environments.of_observation(seen)
-        lineage = Lineage(self._environments.finder(self._files.process))
-        key = seen.process.key
-        if self._config.flow_events and _begins_or_ends(seen):
-            self._tell(flow_event(seen, lineage.ancestors(seen.process)))
-        around = None  # looked up once, however many recipes match
-        for match in self._matcher.match(seen, lineage):
-            recipe = match.recipe.info
-            if recipe.mode == "shadow":
-                self._shadows.count(recipe)
-                continue
-            if around is None:
-                around = self._files.accessed(key), self.flows(key)
-            accessed, flows = around
-            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note, flows))
 
-
-def _begins_or_ends(seen: FlowObservation) -> bool:
+def begins_or_ends(seen: FlowObservation) -> bool:
     """Tell whether there is an event in it: one that was there before begins for us when it is found."""
     begin = FlowAction.CREATED if seen.actions & FlowAction.CREATED else FlowAction.STARTED
     return bool(seen.new & (begin | FlowAction.ENDED))

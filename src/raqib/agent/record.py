@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
+from msgspec.structs import replace
 
 from raqib.agent.config import Config
 from raqib.agent.environment import Environments
-from raqib.agent.record_flows import FlowRecorder
+from raqib.agent.intake import lost_of, take_in
+from raqib.agent.network import TOLD, Network
 from raqib.agent.recording import Recorded, create, entry_line, header_line
 from raqib.agent.settings import map_sizes, policy_of
 from raqib.context.lineage import Lineage
 from raqib.errors import RaqibError
-from raqib.matcher.matcher import prepare
 from raqib.model.actions import ALL_ACTIONS
 from raqib.model.clock import boottime_ns
 from raqib.model.flow import FlowObservation
@@ -29,9 +29,6 @@ from raqib.sensors.files import FileSensor, Policy
 EVERYTHING = Policy(wanted=ALL_ACTIONS, residual=ALL_ACTIONS, hints=(), interest=lambda name: ALL_ACTIONS)
 """Whatever any process does to any file."""
 
-
-_RECORDS_AT_ONCE = 128
-"""Then the loop sees to everything else, signals too: a busy machine makes records as quickly as they are written."""
 _FLOWS_AT_THE_END = 20_000
 
 
@@ -52,15 +49,13 @@ class Recorder:
         self._file = create(path)
         self._policy = EVERYTHING if everything else policy_of(compiled)
         self._config = config
-        self._prepared = prepare(compiled)
-        self._everything = everything
+        self._flows = compiled.flows.wanted | TOLD if everything else compiled.flows.wanted
         self._environments = Environments(lambda process: self._sensor.loader_variables(process))
         self._environments.replace(compiled)
         self._stop = asyncio.Event()
         self._count = 0
         self._latest_ns = 0
         self._failure: OSError | None = None
-        self._log = structlog.get_logger()
 
     async def run(self, duration_s: float | None, on_ready: Callable[[], None]) -> Counts:
         """Record until a signal or the end of the time.
@@ -82,16 +77,11 @@ class Recorder:
             self._sensor.start()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
-            self._network = FlowRecorder(
-                self._config.network,
-                self._prepared,
-                self._sensor,
-                self._observe_flow,
-                environments=self._environments,
-                everything=self._everything,
-            )
+            # What is seen, and nothing of what is done.
+            watched = replace(self._config.network, enforce=False, policy=None)
+            self._network = Network(watched, self._sensor, observe=self._observe, tell=lambda event: None)
             stack.callback(self._network.close)
-            self._network.start()
+            self._network.start(self._flows)
             sweeping = loop.create_task(self._sweep())
             stack.callback(sweeping.cancel)
             on_ready()
@@ -99,20 +89,15 @@ class Recorder:
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             self._drain()
             self._network.consume(_FLOWS_AT_THE_END)
-            lost = sum(value for name, value in self._sensor.counters().items() if name.startswith("lost_"))
+            lost = lost_of(self._sensor.counters())
             with contextlib.suppress(OSError):
                 self._file.flush()
         if self._failure is not None:
             raise RaqibError(f"{self._path}: expected room for the recording, found: {self._failure}")
         return Counts(self._count, lost)
 
-    def _observe(self, seen: FileObservation) -> None:
-        self._record(self._environments.of_observation(seen))
-
-    def _observe_flow(self, seen: FlowObservation) -> None:
-        self._record(self._environments.of_observation(seen))
-
-    def _record(self, seen: FileObservation | FlowObservation) -> None:
+    def _observe(self, seen: FileObservation | FlowObservation) -> None:
+        seen = self._environments.of_observation(seen)
         ancestors = Lineage(self._environments.finder(self._sensor.process)).ancestors(seen.process)
         self._write(entry_line(Recorded(seen, tuple(ancestors))))
         self._count += 1
@@ -134,13 +119,7 @@ class Recorder:
             pass
 
     def _consume(self) -> int:
-        """Take in some of what waits; return the number, 0 if there is no more."""
-        try:
-            return self._sensor.consume(_RECORDS_AT_ONCE)
-        except ExceptionGroup as failed:
-            for one in failed.exceptions:
-                self._log.error("a record could not be handled", problem=repr(one), exc_info=one)
-            return _RECORDS_AT_ONCE
+        return take_in(self._sensor)
 
     async def _sweep(self) -> None:
         while True:
