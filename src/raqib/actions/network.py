@@ -20,6 +20,7 @@ _MOST_TARGETS = 256
 """Of one call without argument."""
 
 Kind = Literal["network", "domain"]
+Check = Callable[[ActionContext, Arguments], Checked]
 
 
 class NetworkBlocks(Protocol):
@@ -94,28 +95,21 @@ def _block(context: ActionContext, kind: Kind, targets: list[str], until_ns: int
     return Plan(do, would=0, details={"targets": list(allowed)})
 
 
-def _block_ip(context: ActionContext, arguments: Arguments) -> Checked:
-    if arguments:
-        return _block(context, "network", [arguments[0]], None)
-    access = context.services.network()
-    if access is None:
-        return Refused(NOT_ENABLED)
-    found = dict.fromkeys(one.address for one in access.remotes(context))
-    if not found:
-        return Failed("no remote addresses")
-    return _block(context, "network", list(found)[:_MOST_TARGETS], None)
+def _block_given_or_all(kind: Kind, all_of: Callable[[Remote], Iterable[str]]) -> Check:
+    """Return the check of a helper that, without argument, blocks what all remote ends of the process are."""
 
+    def check(context: ActionContext, arguments: Arguments) -> Checked:
+        if arguments:
+            return _block(context, kind, [arguments[0]], None)
+        access = context.services.network()
+        if access is None:
+            return Refused(NOT_ENABLED)
+        found = dict.fromkeys(target for one in access.remotes(context) for target in all_of(one))
+        if not found:
+            return Failed("no remote addresses" if kind == "network" else "no remote names")
+        return _block(context, kind, list(found)[:_MOST_TARGETS], None)
 
-def _block_domain(context: ActionContext, arguments: Arguments) -> Checked:
-    if arguments:
-        return _block(context, "domain", [arguments[0]], None)
-    access = context.services.network()
-    if access is None:
-        return Refused(NOT_ENABLED)
-    found = dict.fromkeys(name for one in access.remotes(context) for name in one.names)
-    if not found:
-        return Failed("no remote names")
-    return _block(context, "domain", list(found)[:_MOST_TARGETS], None)
+    return check
 
 
 def _until(seconds: float) -> int | Failed:
@@ -124,7 +118,7 @@ def _until(seconds: float) -> int | Failed:
     return boottime_ns() + int(seconds * 1e9)
 
 
-def _block_for(kind: Kind) -> Callable[[ActionContext, Arguments], Checked]:
+def _block_for(kind: Kind) -> Check:
     def check(context: ActionContext, arguments: Arguments) -> Checked:
         until_ns = _until(arguments[1])
         return until_ns if isinstance(until_ns, Failed) else _block(context, kind, [arguments[0]], until_ns)
@@ -132,7 +126,7 @@ def _block_for(kind: Kind) -> Callable[[ActionContext, Arguments], Checked]:
     return check
 
 
-def _unblock(kind: Kind) -> Callable[[ActionContext, Arguments], Checked]:
+def _unblock(kind: Kind) -> Check:
     def check(context: ActionContext, arguments: Arguments) -> Checked:
         access = context.services.network()
         if access is None:
@@ -168,14 +162,14 @@ def _undo(kind: Kind) -> Undo:
     return Undo("takes the blocks off", do)
 
 
+_BLOCK_IP = _block_given_or_all("network", lambda remote: (remote.address,))
+_BLOCK_DOMAIN = _block_given_or_all("domain", lambda remote: remote.names)
 _IP = Argument("ip", "string")
 _DOMAIN = Argument("domain", "string")
 _SECONDS = Argument("seconds", "number")
 
 
-def _helper(
-    name: str, arguments: tuple[Argument, ...], check: Callable[[ActionContext, Arguments], Checked], kind: Kind | None
-) -> Helper:
+def _helper(name: str, arguments: tuple[Argument, ...], check: Check, kind: Kind | None) -> Helper:
     undo = None if kind is None else _undo(kind)
     budget: Literal["blocks"] | None = None if kind is None else "blocks"
     # Like kills, blocks do not wait until the ledger can be written again.
@@ -183,10 +177,10 @@ def _helper(
 
 
 HELPERS = (
-    _helper("NetBlockIp", (Argument("ip", "string", optional=True),), _block_ip, "network"),
+    _helper("NetBlockIp", (Argument("ip", "string", optional=True),), _BLOCK_IP, "network"),
     _helper("NetUnblockIp", (_IP,), _unblock("network"), None),
     _helper("NetBlockIpTimer", (_IP, _SECONDS), _block_for("network"), "network"),
-    _helper("NetBlockDomain", (Argument("domain", "string", optional=True),), _block_domain, "domain"),
+    _helper("NetBlockDomain", (Argument("domain", "string", optional=True),), _BLOCK_DOMAIN, "domain"),
     _helper("NetUnblockDomain", (_DOMAIN,), _unblock("domain"), None),
     _helper("NetBlockDomainTimer", (_DOMAIN, _SECONDS), _block_for("domain"), "domain"),
 )

@@ -15,11 +15,7 @@ class BlocksOfHelpers:
     def check(self, kind: Kind, target: str) -> str:
         """Return the target in its usual form. Raises RefusedError."""
         guards = self._blocks.guards
-        if kind == "domain":
-            return guards.domain(target)
-        network = str(guards.network(target))
-        # A single address is called by its name.
-        return network.removesuffix("/128") if ":" in network else network.removesuffix("/32")
+        return guards.network(target).text if kind == "network" else guards.domain(target)
 
     def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
         """Block it; False if it was blocked already. Raises RefusedError or RaqibError."""

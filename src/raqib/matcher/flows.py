@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from raqib.matcher.facts import Facts
 from raqib.matcher.lineage import Lineage
-from raqib.matcher.matcher import Match, Prepared, prepare
-from raqib.matcher.memory import Reported
-from raqib.matcher.times import TimesCounters
-from raqib.model.clock import boot_offset_ns
+from raqib.matcher.matcher import Judge, Match, Prepared
 from raqib.model.flow import FlowAction, FlowObservation
-from raqib.model.process import ProcessKey
-from raqib.recipes.compile import CompiledSet
 from raqib.recipes.compile_network import FlowRule
 from raqib.recipes.spec import Because
 
 _Service = tuple[str, str, int]
 
 
-class FlowMatcher:
-    """Matches flows. Not for use by several threads at once."""
-
-    def __init__(
-        self,
-        compiled: CompiledSet,
-        *,
-        window_s: float = 86400.0,
-        clock: Callable[[], float] = time.monotonic,
-        offset_ns: Callable[[], int] = boot_offset_ns,
-    ) -> None:
-        """`window_s` is how long a counter of `times` lives; `offset_ns` turns CLOCK_BOOTTIME into time of day."""
-        self._offset_ns = offset_ns
-        self._reported = Reported()
-        self._times = TimesCounters(window_s, clock)
-        self.replace(prepare(compiled))
+class FlowMatcher(Judge):
+    """Matches flows."""
 
     @property
     def wanted(self) -> FlowAction:
@@ -45,10 +23,6 @@ class FlowMatcher:
     def replace(self, prepared: Prepared) -> None:
         """Take another set; counters and the memory of what was reported stay."""
         self._flows, self._arbitrary = prepared.compiled.flows, prepared.flow_arbitrary
-
-    def forget(self, process: ProcessKey) -> None:
-        """Forget what was reported of a process that has ended."""
-        self._reported.forget(process)
 
     def match(self, seen: FlowObservation, lineage: Lineage) -> list[Match]:
         """Return the recipes that match now, in their order in the set."""
@@ -60,12 +34,8 @@ class FlowMatcher:
         for rule in self._flows.candidates(seen):
             if not _is_due(rule, seen) or (seen.process.key, service, rule.spec.name) in self._reported:
                 continue
-            if not self._arbitrary[rule.index].passes(facts):
-                continue
-            note = self._times.take(rule.spec, facts)
-            if note is not None:
-                self._reported.add(seen.process.key, service, rule.spec.name)
-                matches.append(Match(rule.spec, note))
+            if match := self._judge(rule.spec, self._arbitrary[rule.index], facts, seen.process.key, service):
+                matches.append(match)
         return matches
 
     def explain(self, seen: FlowObservation, lineage: Lineage, name: str) -> Because | None:
@@ -76,9 +46,7 @@ class FlowMatcher:
         if not _is_due(rule, seen):
             return "flow_actions"
         facts = Facts(seen.process, lineage, self._offset_ns, seen)
-        if not self._arbitrary[rule.index].passes(facts):
-            return "arbitrary"
-        return None if self._times.has_room(rule.spec, facts) else "times"
+        return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
 
 def service_of(seen: FlowObservation) -> _Service:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from raqib.matcher.arbitrary import Arbitrary
@@ -44,8 +45,8 @@ def prepare(compiled: CompiledSet) -> Prepared:
     )
 
 
-class Matcher:
-    """Matches observations. Not for use by several threads at once."""
+class Judge(ABC):
+    """What matchers have in common: the stages that any recipe comes to last. Not for several threads at once."""
 
     def __init__(
         self,
@@ -61,13 +62,39 @@ class Matcher:
         self._times = TimesCounters(window_s, clock)
         self.replace(prepare(compiled))
 
+    @abstractmethod
     def replace(self, prepared: Prepared) -> None:
         """Take another set; counters and the memory of what was reported stay."""
-        self.compiled, self._arbitrary = prepared.compiled, prepared.arbitrary
 
     def forget(self, process: ProcessKey) -> None:
         """Forget what was reported of a process that has ended."""
         self._reported.forget(process)
+
+    def _judge(
+        self, spec: RecipeSpec, arbitrary: Arbitrary, facts: Facts, process: ProcessKey, what: Hashable
+    ) -> Match | None:
+        """Return the match if the last stages let it pass; it is then reported, once for the process and `what`."""
+        if not arbitrary.passes(facts):
+            return None
+        note = self._times.take(spec, facts)
+        if note is None:
+            return None
+        self._reported.add(process, what, spec.name)
+        return Match(spec, note)
+
+    def _because(self, spec: RecipeSpec, arbitrary: Arbitrary, facts: Facts) -> Because | None:
+        """Return which of the last stages would say no, without counting."""
+        if not arbitrary.passes(facts):
+            return "arbitrary"
+        return None if self._times.has_room(spec, facts) else "times"
+
+
+class Matcher(Judge):
+    """Matches observations of files and programs."""
+
+    def replace(self, prepared: Prepared) -> None:
+        """Take another set; counters and the memory of what was reported stay."""
+        self.compiled, self._arbitrary = prepared.compiled, prepared.arbitrary
 
     def match(self, observation: FileObservation, lineage: Lineage) -> list[Match]:
         """Return the recipes that match now, in their order in the set."""
@@ -82,12 +109,9 @@ class Matcher:
                 continue
             if facts is None:
                 facts = Facts(observation.process, lineage, self._offset_ns)
-            if not self._arbitrary[index].passes(facts):
-                continue
-            note = self._times.take(rule.spec, facts)
-            if note is not None:
-                self._reported.add(observation.process.key, observation.path, rule.spec.name)
-                matches.append(Match(rule.spec, note))
+            process, path = observation.process.key, observation.path
+            if match := self._judge(rule.spec, self._arbitrary[index], facts, process, path):
+                matches.append(match)
         return matches
 
     def explain(self, observation: FileObservation, lineage: Lineage, name: str) -> Because | None:
@@ -101,9 +125,7 @@ class Matcher:
         if not rule.satisfied_by(actions) or not new & rule.wanted:
             return "file_actions"
         facts = Facts(observation.process, lineage, self._offset_ns)
-        if not self._arbitrary[rule.index].passes(facts):
-            return "arbitrary"
-        return None if self._times.has_room(rule.spec, facts) else "times"
+        return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
     def _candidates(self, observation: FileObservation) -> list[int]:
         found = self.compiled.candidates(observation.path)

@@ -17,7 +17,6 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.maps import Map
 from raqib.model.clock import boottime_ns, rfc3339_of_boot
 from raqib.netpolicy.guards import Guards
-from raqib.netpolicy.host import address_text
 from raqib.netpolicy.spec import Prefix, domain_of, prefix_of
 from raqib.netpolicy.tables import Tables
 
@@ -205,11 +204,7 @@ class Blocks:
 
 
 def _network_text(key: Any) -> str:
-    raw, length = bytes(key.address.bytes), int(key.length)
-    text = address_text(raw)
-    bits = 128 if ":" in text else 32
-    shown = length if bits == 128 else length - 96
-    return text if shown == bits else f"{text}/{shown}"
+    return Prefix.of_mapped(bytes(key.address.bytes), key.length).text
 
 
 def _cut(text: str, size: int) -> bytes:

@@ -65,7 +65,6 @@ def decode_drop(raw: Any, describe: Callable[[Source, int, int], str]) -> Drop:
     if whole is not None:
         name = bytes(ffi.buffer(whole.name))[: whole.name_length].decode("ascii", "backslashreplace")
     key = ProcessKey(drop.head.process.pid, drop.head.process.start_ns)
-    is_icmp = drop.protocol in (1, 58)
     return Drop(
         kind="dropdomain" if is_domain else "dropip",
         timestamp_ns=drop.head.timestamp_ns,
@@ -74,16 +73,10 @@ def decode_drop(raw: Any, describe: Callable[[Source, int, int], str]) -> Drop:
         rule=describe(source, drop.rule, drop.epoch),
         count=drop.count,
         enforced=bool(drop.act & constant("NET_ENFORCE")),
-        egress=drop.direction == constant("NET_EGRESS"),
-        protocol=_PROTOCOLS.get(drop.protocol, str(drop.protocol)),
-        ip_version=drop.version,
-        local=address_text(bytes(drop.local.bytes)),
-        local_port=drop.local_port,
         remote=address_text(bytes(drop.remote.bytes)),
-        remote_port=drop.remote_port,
         name=name,
-        icmp=(drop.icmp_type, drop.icmp_code) if is_icmp else None,
         lost=drop.head.lost,
+        **_packet(drop),
     )
 
 
@@ -100,12 +93,20 @@ def decode_count(key: Any, value: Any, describe: Callable[[Source, int, int], st
         rule=describe(source, key.rule, value.epoch),
         count=value.unreported,
         enforced=bool(key.act & constant("NET_ENFORCE")),
-        egress=value.direction == constant("NET_EGRESS"),
-        protocol=_PROTOCOLS.get(value.protocol, str(value.protocol)),
-        ip_version=value.version,
-        local=address_text(bytes(value.local.bytes)),
-        local_port=value.local_port,
         remote="" if is_question else address_text(bytes(key.remote.bytes)),
-        remote_port=value.remote_port,
-        icmp=(value.icmp_type, value.icmp_code) if value.protocol in (1, 58) else None,
+        **_packet(value),
     )
+
+
+def _packet(raw: Any) -> dict[str, Any]:
+    """Return what both structs say of a packet."""
+    protocol = _PROTOCOLS.get(raw.protocol, str(raw.protocol))
+    return {
+        "egress": raw.direction == constant("NET_EGRESS"),
+        "protocol": protocol,
+        "ip_version": raw.version,
+        "local": address_text(bytes(raw.local.bytes)),
+        "local_port": raw.local_port,
+        "remote_port": raw.remote_port,
+        "icmp": (raw.icmp_type, raw.icmp_code) if protocol == "icmp" else None,
+    }

@@ -40,9 +40,19 @@ class Prefix(msgspec.Struct, frozen=True):
         return f"{ipaddress.ip_address(self.address)}/{self.length}"
 
     @property
+    def text(self) -> str:
+        """The network as people write it: a single address without its length."""
+        return str(self).removesuffix(f"/{8 * len(self.address)}")
+
+    @property
     def mapped(self) -> tuple[bytes, int]:
         """The same in IPv6, where IPv4 lies in ::ffff:0:0/96."""
         return (self.address, self.length) if len(self.address) == 16 else (_MAPPED + self.address, self.length + 96)
+
+    @classmethod
+    def of_mapped(cls, address: bytes, length: int) -> Prefix:
+        """Return the network that `mapped` is of."""
+        return cls(address[12:], length - 96) if address.startswith(_MAPPED) else cls(address, length)
 
     def __contains__(self, address: bytes) -> bool:
         """Tell whether an address, 4 or 16 bytes, is in the network."""
