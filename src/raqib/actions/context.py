@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
@@ -14,13 +14,11 @@ from raqib.actions.budgets import BreakerOpened, Budget, Budgets
 from raqib.actions.ledger import Ledger
 from raqib.actions.machine import Machine
 from raqib.actions.made import MadeDirectories
+from raqib.actions.network_access import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.model.detection import Detection
-
-if TYPE_CHECKING:
-    from raqib.actions.network import NetworkAccess
 
 PROTECTED_PROGRAMS = (
     "/usr/sbin/sshd",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
 from raqib.actions.ledger import Entry
+from raqib.actions.network_access import Kind, Remote
 from raqib.errors import RaqibError, RefusedError
 from raqib.model.clock import boottime_ns
 
@@ -19,42 +19,7 @@ _MOST_S = 10.0 * 365 * 86400
 _MOST_TARGETS = 256
 """Of one call without argument."""
 
-Kind = Literal["network", "domain"]
 Check = Callable[[ActionContext, Arguments], Checked]
-
-
-class NetworkBlocks(Protocol):
-    """Runtime blocks. Each method raises RefusedError where a guard says no, RaqibError where the kernel does."""
-
-    def check(self, kind: Kind, target: str) -> str:
-        """Return the target as it is known afterwards, if it may be blocked."""
-
-    def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
-        """Block it, until a time of CLOCK_BOOTTIME; False if it was blocked already."""
-
-    def take(self, kind: Kind, target: str, *, by: str | None) -> bool:
-        """Take a block off on behalf of a recipe, or of an administrator (None); False if there was none."""
-
-
-class Remote(Protocol):
-    """The other end of a flow."""
-
-    @property
-    def address(self) -> str:
-        """Its address."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its names."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkAccess:
-    """What helpers have of the network while a network policy is enabled."""
-
-    blocks: NetworkBlocks
-    remotes: Callable[[ActionContext], Iterable[Remote]]
-    """The other ends of all flows of an event's process until now."""
 
 
 def _block(context: ActionContext, kind: Kind, targets: list[str], until_ns: int | None) -> Checked:
@@ -104,7 +69,7 @@ def _block_given_or_all(kind: Kind, all_of: Callable[[Remote], Iterable[str]]) -
         access = context.services.network()
         if access is None:
             return Refused(NOT_ENABLED)
-        found = dict.fromkeys(target for one in access.remotes(context) for target in all_of(one))
+        found = dict.fromkeys(target for one in access.remotes(context.detection) for target in all_of(one))
         if not found:
             return Failed("no remote addresses" if kind == "network" else "no remote names")
         return _block(context, kind, list(found)[:_MOST_TARGETS], None)

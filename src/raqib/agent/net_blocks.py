@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raqib.actions.network import Kind
+from raqib.actions.network_access import Kind
 from raqib.netpolicy.blocks import ADMINISTRATOR, Blocks
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import structlog
 
-from raqib.actions.context import ActionContext
-from raqib.actions.network import NetworkAccess
+from raqib.actions.network_access import NetworkAccess
 from raqib.agent.config import NetworkConfig
 from raqib.agent.intake import RECORDS_AT_ONCE, lost_of, take_in
 from raqib.agent.net_blocks import BlocksOfHelpers
@@ -22,6 +21,7 @@ from raqib.context.names import NameCache
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.layout import ffi
 from raqib.kernel.network import CgroupAttachment, find_cgroup2
+from raqib.model.detection import Detection
 from raqib.model.event import Event
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
@@ -167,8 +167,7 @@ class Network:
         keeper = self._keeper
         return None if keeper is None else NetworkAccess(BlocksOfHelpers(keeper.blocks), self._remotes_of)
 
-    def _remotes_of(self, context: ActionContext) -> list[Endpoint]:
-        detection = context.detection
+    def _remotes_of(self, detection: Detection) -> list[Endpoint]:
         found = list(self.remotes(detection.process.key)) if detection.ancestry else []
         flow = detection.event.flow
         remote = None if flow is None else flow.remote

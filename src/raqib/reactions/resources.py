@@ -11,7 +11,7 @@ from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import Services
 from raqib.actions.ledger import Ledger
 from raqib.actions.made import MadeDirectories
-from raqib.actions.network import NetworkAccess
+from raqib.actions.network_access import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch

@@ -11,7 +11,7 @@ from typing import TypeVar
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
-from raqib.actions.network import NetworkAccess
+from raqib.actions.network_access import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
