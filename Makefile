@@ -34,10 +34,10 @@ format: setup ## rewrite Python and C in the project's style
 bench: setup ## the workloads behind the numbers in README
 	$(PYTHON) -m bench
 
-vm: setup ## load, attach and see a program start on other kernels, in virtual machines
+vm: setup-vm ## load, attach and see a program start on other kernels, in virtual machines
 	@tests/vm/run
 
-vm-emergency: setup ## take virtual machines down by PowerOff() and Panic()
+vm-emergency: setup-vm ## take virtual machines down by PowerOff() and Panic()
 	@$(PYTHON) -m tests.vm.emergency
 
 fuzz-dns: setup ## ten minutes of broken DNS messages for the kernel's parser
@@ -58,5 +58,8 @@ clean: ## remove what was built; keeps the environment
 setup:
 	@scripts/setup test
 
+setup-vm:
+	@scripts/setup vm
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench vm vm-emergency fuzz-dns wheel lock clean setup
+.PHONY: help run demo test lint format bench vm vm-emergency fuzz-dns wheel lock clean setup setup-vm

@@ -1,7 +1,6 @@
 """PowerOff() and Panic() for real, in virtual machines: each goes down, and its ledger was on the disk before.
 
-`make vm-emergency`. Needs vng (pip install virtme-ng), qemu-system-x86, script(1) and a kernel that has 9p:
-apt-get install --no-install-recommends qemu-system-x86 linux-image-amd64
+`make vm-emergency`. Needs what `scripts/setup vm` installs.
 The machine sees this one's file system; its data are on a small disk of its own, which is looked at afterwards.
 """
 
@@ -39,18 +38,18 @@ def find_kernel() -> Path:
     return max(kernels, key=lambda path: path.stat().st_mtime)
 
 
-def run(kernel: Path, vng: str, helper: str, disk: Path) -> str:
+def run(kernel: Path, vng: Path, helper: str, disk: Path) -> str:
     """Start a machine that takes itself down and return what its console said."""
     token = secrets.token_hex(32)
     guest = f"cd {ROOT} && {sys.executable} -m tests.vm.emergency_guest {helper} {token} {boot_id()}"
     command = [
-        *(vng, "--run", str(kernel), "--disable-kvm", "--force-9p", "--memory", "2G", "--cpus", "2", "--verbose"),
+        *(str(vng), "--run", str(kernel), "--disable-kvm", "--force-9p", "--memory", "2G", "--cpus", "2", "--verbose"),
         *("--append", f"{OPTION}={token} lsm=landlock", "--disk", str(disk), "--exec", guest),
     ]
     # vng wants a terminal.
     result = subprocess.run(
         ["script", "-qec", shlex.join(command), "/dev/null"],
-        env={**os.environ, "PATH": f"{Path(vng).parent}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{vng.parent}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -96,9 +95,9 @@ def problems(helper: str, console: str, data: Path) -> list[str]:
 
 def main() -> int:
     """Try both; exit status 0 if both machines went down as they should."""
-    vng = shutil.which("vng")
-    if vng is None or shutil.which("qemu-system-x86_64") is None:
-        raise SystemExit("expected vng and qemu-system-x86_64: apt-get install qemu-system-x86; pip install virtme-ng")
+    vng = Path(sys.executable).with_name("vng")
+    if not vng.exists() or shutil.which("qemu-system-x86_64") is None:
+        raise SystemExit("expected vng and qemu-system-x86_64, found at least one missing: scripts/setup vm")
     failed = False
     for helper in SIGNS:
         with tempfile.TemporaryDirectory(prefix="raqib-vm-") as directory:

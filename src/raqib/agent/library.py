@@ -49,6 +49,8 @@ class Library:
         self._cache = ListCache()
         self._added = AddedLists(config.lists, self._cache, allow_unsafe_owner=config.allow_unsafe_owner)
         self._good: dict[Path, dict[str, RecipeSpec]] = {}
+        self._inodes: dict[Path, Fingerprint] = {}
+        """Device and inode of each file: its own under whatever name."""
         self._owned: dict[Path, list[Path]] = {}
         self._reactions = ReactionChecks()
 
@@ -79,6 +81,7 @@ class Library:
         everything = [recipe for loaded in (self._builtin, *fresh.values()) for recipe in loaded.recipes]
         enabled, unused = switch(everything, self._config.enable, self._config.disable)
         self._reactions.learn(reaction for one in enabled if one.enabled for reaction in one.info.reactions)
+        self._follow_renames(files)
         users = [self._keep_good(path, loaded) for path, loaded in fresh.items()]
         self._good = {path: good for path, good in self._good.items() if path in fresh}
         self._read = {path: read for path, read in self._read.items() if path in fresh}
@@ -114,6 +117,15 @@ class Library:
         loaded = load_safely(path, allow_unsafe_owner=unsafe, lists=lists)
         self._read[path] = _Read(mark if mark is not None and is_settled(mark) else None, lists.used, loaded)
         return loaded
+
+    def _follow_renames(self, files: Iterable[Path]) -> None:
+        """Let a file that has another name now keep what was good of it."""
+        found = {path: mark[:2] for path in files if (mark := fingerprint(path)) is not None}
+        former = {inode: path for path, inode in self._inodes.items() if path not in found}
+        for path, inode in found.items():
+            if path not in self._good and inode in former:
+                self._good[path] = self._good.pop(former[inode], {})
+        self._inodes = found
 
     def _keep_good(self, path: Path, loaded: Loaded) -> Loaded:
         """Return what is in force of a file: what is good now, and the last good version of what is broken."""

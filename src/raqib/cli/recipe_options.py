@@ -9,6 +9,8 @@ import typer
 from msgspec.structs import replace
 
 from raqib.agent import Config, load_config
+from raqib.agent.recipes import is_missing
+from raqib.errors import UsageError
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Default: /etc/raqib/config.yaml, if there is one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]
@@ -30,7 +32,13 @@ def settings_of(
     enable: list[str] | None,
     disable: list[str] | None,
 ) -> Config:
-    """Return the configuration with what the command line adds, for commands that only look: any owner will do."""
+    """Return the configuration with what the command line adds, for commands that only look: any owner will do.
+
+    Raises UsageError if the command line names what is not there.
+    """
+    for path in recipes or ():
+        if is_missing(path):
+            raise UsageError(f"--recipes: expected a directory or file of recipes, found nothing at {path}")
     settings = load_config(config)
     chosen = settings.recipes
     chosen = replace(

@@ -46,7 +46,10 @@ def recipes_(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the recipes that the configuration names, as an agent would load them now."""
+    """List the recipes that the configuration names, as an agent would load them now.
+
+    The exit status is 1 if one of them is broken.
+    """
     if context.invoked_subcommand is not None:
         return
     loaded = Library(settings_of(config, recipes, no_builtin, enable, disable).recipes).load()
@@ -62,7 +65,12 @@ def recipes_(
     _complain(loaded)
     if as_json:
         print(msgspec.json.encode([summary(one) for one in chosen]).decode())
-        return
+    else:
+        _print_list(chosen)
+    raise typer.Exit(1 if loaded.errors else 0)
+
+
+def _print_list(chosen: list[RecipeSpec]) -> None:
     infos = [(one.info, "yes" if runs(one) else "no") for one in chosen]
     rows = [(info.name, word, info.kind, info.tactic, info.importance, info.mode, info.source) for info, word in infos]
     title = ("recipe", "runs", "kind", "tactic", "importance", "mode", "source")

@@ -40,7 +40,10 @@ def record(
     disable: Disable = None,
     config: ConfigFile = None,
 ) -> None:
-    """Write what the sensors deliver, as JSON lines, until SIGINT or SIGTERM. Arguments may hold secrets."""
+    """Write what the sensors deliver, as JSON lines, until SIGINT or SIGTERM. Arguments may hold secrets.
+
+    The exit status is 1 if a recipe is broken: what that one needs may be missing.
+    """
     require_root("raqib record")
     settings = settings_of(config, recipes, no_builtin, enable, disable)
     network = replace(settings.network, cgroup=cgroup or settings.network.cgroup)
@@ -50,6 +53,7 @@ def record(
     for one in loaded.errors:
         print(f"raqib: {one.severity}: {one}", file=sys.stderr)
     asyncio.run(_record(output, compile_set(loaded.recipes), settings, duration, everything=everything))
+    raise typer.Exit(1 if loaded.errors else 0)
 
 
 async def _record(

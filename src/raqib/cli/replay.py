@@ -38,7 +38,10 @@ def replay(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run recipes and reactions over a recording, dry, and print what would have been detected and done."""
+    """Run recipes and reactions over a recording, dry, and print what would have been detected and done.
+
+    The exit status is 1 if a recipe is broken; the others are run all the same.
+    """
     settings = settings_of(config, recipes, no_builtin, enable, disable)
     loaded = Library(settings.recipes).load()
     for one in loaded.errors:
@@ -48,11 +51,12 @@ def replay(
     summary = asyncio.run(run.run(read_recording(file, _warn), real_time=real_time))
     if as_json:
         print(msgspec.json.encode({"summary": summary}).decode())
-        return
-    counted = f"{count(summary.observations, 'observation')}, {count(summary.detections, 'detection')}"
-    print(f"{counted}, {count(summary.calls, 'helper call')}, none of them done")
-    for name, number in summary.shadowed.items():
-        print(f"shadow: {visible(name)} would have been seen {number} times")
+    else:
+        counted = f"{count(summary.observations, 'observation')}, {count(summary.detections, 'detection')}"
+        print(f"{counted}, {count(summary.calls, 'helper call')}, none of them done")
+        for name, number in summary.shadowed.items():
+            print(f"shadow: {visible(name)} would have been seen {number} times")
+    raise typer.Exit(1 if loaded.errors else 0)
 
 
 def _warn(message: str) -> None:

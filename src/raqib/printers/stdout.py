@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import select
+import stat
 
 from raqib.model.event import Event
 from raqib.printers.escape import json_line
@@ -13,6 +14,11 @@ from raqib.printers.pretty import Pretty
 
 # A pipe that polls as writable takes a page at once, whoever reads or does not.
 _CHUNK = select.PIPE_BUF
+_NO_NOWAIT = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+def _is_stream(mode: int) -> bool:
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 class StdoutPrinter:
@@ -36,6 +42,8 @@ class StdoutPrinter:
             self._pretty = Pretty.for_terminal()
         else:
             self._pretty = pretty
+        # Elsewhere EAGAIN may come for ever: poll(2) has no say about regular files.
+        self._takes_nowait = self._fd >= 0 and _is_stream(os.fstat(self._fd).st_mode)
         self._close_event = os.eventfd(0, os.EFD_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._close_event, select.POLLIN)
@@ -55,7 +63,23 @@ class StdoutPrinter:
             # With the reader gone poll says POLLERR, and the write says EPIPE.
             if any(ready == self._close_event for ready, _ in self._poll.poll()):
                 raise OSError(errno.ECANCELED, "standard output was not read until the end")
-            rest = rest[os.write(self._fd, rest[:_CHUNK]) :]
+            rest = rest[self._write_some(rest) :]
+
+    def _write_some(self, rest: memoryview) -> int:
+        """Write what there is room for, without waiting; return its size in bytes.
+
+        Pipes know how since Linux 6.4, sockets since 6.5.
+        """
+        if self._takes_nowait:
+            try:
+                return os.pwritev(self._fd, [rest], -1, os.RWF_NOWAIT)
+            except BlockingIOError:  # somebody else has filled it meanwhile
+                return 0
+            except OSError as error:
+                if error.errno not in _NO_NOWAIT:
+                    raise
+                self._takes_nowait = False
+        return os.write(self._fd, rest[:_CHUNK])
 
     def close(self) -> None:
         """Break off a write that waits. The descriptors stay: the waiting thread may still use them."""

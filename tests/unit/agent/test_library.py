@@ -127,6 +127,22 @@ def test_what_others_can_write_is_refused_and_what_was_read_before_stays(directo
     assert ["a"] == names(library)
 
 
+def test_a_broken_file_keeps_its_last_good_version_under_another_name(library: Library, directory: Path) -> None:
+    file, renamed = directory / "a.yaml", directory / "b.yaml"
+    file.write_text(text("one", "two"))
+    assert ["one", "two"] == names(library)
+    file.write_text(text("one", "two", code="function process("))
+    file.rename(renamed)
+    assert ["one", "two"] == names(library)
+    assert "b.yaml: one: " in told(library)
+    assert "its last good version stays in force" in told(library)
+    renamed.write_text("- {")
+    renamed.rename(file)
+    assert ["one", "two"] == names(library)
+    file.unlink()
+    assert [] == names(library)
+
+
 def test_a_snapshot_shows_every_change(library: Library, directory: Path) -> None:
     before = library.snapshot()
     file = directory / "a.yaml"

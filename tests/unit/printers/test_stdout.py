@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from io import FileIO
 
@@ -43,6 +44,54 @@ def test_a_pipe_gets_json_lines(pipe: Pipe, make_event: MakeEvent) -> None:
     for event in events:
         printer.print(event, encode(event))
     assert b"".join(encode(event) + b"\n" for event in events) == os.read(pipe.reader, 65536)
+
+
+@pytest.mark.parametrize("problem", [None, errno.EOPNOTSUPP, errno.EAGAIN])
+def test_an_event_larger_than_the_pipe_arrives_whole(
+    pipe: Pipe, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch, problem: int | None
+) -> None:
+    """Whether the kernel can write without waiting or not, and also if somebody else fills the pipe between."""
+    writes: list[int] = []
+
+    def pwritev(fd: int, buffers: list[memoryview], offset: int, flags: int) -> int:
+        writes.append(len(buffers[0]))
+        if problem is not None and len(writes) == 1:
+            raise OSError(problem, os.strerror(problem))
+        return os.writev(fd, [buffers[0][: os.fpathconf(fd, "PC_PIPE_BUF")]])
+
+    if problem is not None:
+        monkeypatch.setattr(os, "pwritev", pwritev)
+    event = make_event(process=ProcessInfo(cmd="x" * (1 << 20)))
+    printer = StdoutPrinter(fd=pipe.writer)
+    writing = threading.Thread(target=printer.print, args=(event, encode(event)))
+    writing.start()
+    expected = encode(event) + b"\n"
+    got = b""
+    while len(got) < len(expected):
+        got += os.read(pipe.reader, 1 << 20)
+    writing.join()
+    assert expected == got
+    assert problem is None or (len(writes) == 1) == (problem == errno.EOPNOTSUPP)
+
+
+def test_an_event_takes_few_writes(pipe: Pipe, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a chance to lose the interpreter to another thread, for milliseconds."""
+    if not _nowait_is_known(pipe.writer):
+        pytest.skip("this kernel cannot write into a pipe without waiting")
+    writes: list[int] = []
+    real = os.pwritev
+    monkeypatch.setattr(os, "pwritev", lambda *arguments: writes.append(1) or real(*arguments))
+    event = make_event(process=ProcessInfo(cmd="x" * 50_000))
+    StdoutPrinter(fd=pipe.writer).print(event, encode(event))
+    assert [1] == writes
+    assert encode(event) + b"\n" == os.read(pipe.reader, 1 << 17)
+
+
+def _nowait_is_known(fd: int) -> bool:
+    try:
+        return os.pwritev(fd, [b""], -1, os.RWF_NOWAIT) == 0
+    except OSError:
+        return False
 
 
 def test_a_terminal_gets_lines_for_people(make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
