@@ -300,6 +300,23 @@ struct hash_request {
 	__u64 base_hash;
 };
 
+/* What a process did to which files, the newest first; the answer is in the map `listings`. */
+struct list_request {
+	struct process_key process;
+	__u32 count;
+	__u32 zero;
+};
+
+#define MOST_LISTED 1024
+
+struct listing {
+	struct {
+		__u64 file;
+		__u32 actions;
+		__u32 zero;
+	} files[MOST_LISTED];
+};
+
 /* A process did something to a path that the daemon found out. */
 struct merge_request {
 	struct process_key process;

@@ -55,6 +55,13 @@ struct {
 	__type(value, struct context_path);
 } paths SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct listing);
+} listings SEC(".maps");
+
 /* Paths and arguments that do not fit where they belong, by their hash. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -65,6 +65,19 @@ class AgentProcess:
                 pytest.fail(f"expected more events, got {json.dumps(self.events)[:4000]}; log: {self.logged()[-4000:]}")
         return self.events
 
+    def read_lines(self, count: int, timeout_s: float = PATIENCE_S) -> None:
+        """Read so many lines before a look at any of them: parsing large events takes longer than making them."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + timeout_s
+        chunks = [self._buffer]
+        read = 0
+        while read < count:
+            if not select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                pytest.fail(f"expected {count} lines, got {read}; log: {self.logged()[-4000:]}")
+            chunks.append(os.read(self.process.stdout.fileno(), 1 << 20))
+            read += chunks[-1].count(b"\n")
+        self._take(b"".join(chunks))
+
     def read_for(self, duration_s: float) -> None:
         """Read what comes in a time."""
         deadline = time.monotonic() + duration_s
@@ -77,13 +90,16 @@ class AgentProcess:
         if not select.select([self.process.stdout], [], [], timeout_s)[0]:
             return False
         chunk = os.read(self.process.stdout.fileno(), 1 << 20)
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        self._take(self._buffer + chunk)
+        return bool(chunk)
+
+    def _take(self, text: bytes) -> None:
+        *lines, self._buffer = text.split(b"\n")
         for line in lines:
             event = json.loads(line)
             if self.validates:
                 Draft202012Validator(SCHEMA).validate(event)
             self.events.append(event)
-        return bool(chunk)
 
     def of(self, name: str, event_type: str | None = None) -> list[Event]:
         return [

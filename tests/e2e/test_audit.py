@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -279,10 +280,25 @@ def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Pa
     assert 0 == agent.stop()
 
 
+TOUCH = """
+import subprocess, sys
+from pathlib import Path
+directory, deep = sys.argv[1], int(sys.argv[2])
+if deep:
+    sys.exit(subprocess.call([sys.executable, __file__, directory, str(deep - 1), "\\n" * 40_000]))
+for number in range(500):
+    (Path(directory) / str(number)).touch()
+"""
+
+
+@pytest.mark.parametrize("deep", [0, 8])
 def test_500_events_at_once_are_all_printed_and_each_reaction_is_run_or_counted(
-    run_agent: RunAgent, victim: Path, tmp_path: Path
+    run_agent: RunAgent, deep: int, tmp_path: Path
 ) -> None:
-    """And memory stays within what the queues may hold: that of the printer, and that of the reactions."""
+    """And memory stays within what the queues may hold: that of the printer, and that of the reactions.
+
+    Events are larger by far, if there are many ancestors with long command lines.
+    """
     config = tmp_path / "config.yaml"
     config.write_text(
         f"printers: {{max_waiting_bytes: {BURST_QUEUE}}}\n"
@@ -300,13 +316,14 @@ def test_500_events_at_once_are_all_printed_and_each_reaction_is_run_or_counted(
     # Checking against the schema takes longer than making an event; some are checked below.
     agent.validates = False
     before = raqib_json("status", "--json", "--data-dir", agent.data_dir)["memory"]["agent_bytes"]
-    for number in range(500):
-        (tmp_path / "many" / str(number)).touch()
-    agent.read(lambda events: len(events) >= 1000, 90)
+    touch = tmp_path / "touch.py"
+    touch.write_text(TOUCH)
+    subprocess.run([sys.executable, touch, tmp_path / "many", str(deep)], check=True)
+    agent.read_lines(1000, 60)
     peak = peak_bytes(agent.process.pid)
     printed = agent.of("burst", "file_access")
     assert [500, 500] == [len(printed), len(agent.of("burst", "outcome"))]
-    for event in printed[::50]:
+    for event in printed[::200]:
         Draft202012Validator(SCHEMA).validate(event)
     assert {f"{tmp_path}/many/{number}" for number in range(500)} == {event["file"]["path"] for event in printed}
     status = raqib_json("status", "--json", "--data-dir", agent.data_dir)

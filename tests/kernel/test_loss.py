@@ -231,3 +231,6 @@ def test_a_burst_is_taken_in_by_parts(make_watch: MakeWatch, crowd: Path) -> Non
     assert 100 == watch.sensor.consume(100)
     assert 100 == len(watch.seen)
     watch.wait(lambda: len(watch.seen) == FILES)
+    expected = {b"%s/%d" % (os.fsencode(crowd), number) for number in range(FILES)}
+    for _ in range(20):
+        assert expected <= {one.path for one in watch.sensor.accessed(watch.seen[0].process.key)}

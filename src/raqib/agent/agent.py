@@ -25,7 +25,7 @@ from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
 from raqib.agent.oversight import Oversight, Parts
 from raqib.agent.reload import Reloader
-from raqib.agent.scheduling import take_short_slices
+from raqib.agent.scheduling import take_short_slices, take_short_turns
 from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
 from raqib.agent.shadow import Shadows
 from raqib.context.event import detect, flow_event
@@ -133,6 +133,7 @@ class Agent:
         async with contextlib.AsyncExitStack() as stack:
             self._lock(stack)
             take_short_slices()
+            take_short_turns(stack)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from raqib.model.event import Event
 from raqib.printers.printer import Counts, Printer
-from raqib.printers.worker import LATE_S, MAX_WAITING_BYTES, Item, Worker
+from raqib.printers.worker import LATE_S, MAX_WAITING_BYTES, Worker
 
 
 class Handed:
@@ -77,8 +77,8 @@ class Printers:
         handed = Handed(len(waited_for))
         for worker in self._workers:
             if worker not in waited_for:
-                worker.offer(Item(event, line, add_base, None))
-            elif not worker.offer(Item(event, line, add_base, handed.settle)):
+                worker.offer(event, line, add_base=add_base, written=None)
+            elif not worker.offer(event, line, add_base=add_base, written=handed.settle):
                 handed.settle()
         return handed
 

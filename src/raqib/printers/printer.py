@@ -20,8 +20,14 @@ class Printer(Protocol):
     def local(self) -> bool:
         """Whether reactions wait, for a short time, until it has written."""
 
-    def print(self, event: Event, line: bytes) -> None:
-        """Write one event. `line` is its JSON without a newline. Whatever it raises is counted as a failure."""
+    @property
+    def reads_events(self) -> bool:
+        """Whether it needs the event beside its JSON; both are kept while it waits."""
+
+    def print(self, event: Event | None, line: bytes) -> None:
+        """Write one event. `line` is its JSON without a newline; `event` is None if the printer `reads_events` not.
+
+        Whatever it raises is counted as a failure."""
 
     def close(self) -> None:
         """Write what is held back and free what is held.

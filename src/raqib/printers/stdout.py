@@ -50,14 +50,22 @@ class StdoutPrinter:
         if self._fd >= 0:
             self._poll.register(self._fd, select.POLLOUT)
 
-    def print(self, event: Event, line: bytes) -> None:
+    @property
+    def reads_events(self) -> bool:
+        """Whether it writes for people."""
+        return self._pretty is not None
+
+    def print(self, event: Event | None, line: bytes) -> None:
         """Write the event; waits as long as the reader does.
 
         Raises `OSError` if there is no reader any more, or none that reads until `close`.
         """
         if self._fd < 0:
             raise OSError(errno.EBADF, "standard output was closed when raqib started")
-        text = json_line(line) + b"\n" if self._pretty is None else self._pretty.render(event).encode()
+        if self._pretty is None or event is None:
+            text = json_line(line) + b"\n"
+        else:
+            text = self._pretty.render(event).encode()
         rest = memoryview(text)
         while rest:
             # With the reader gone poll says POLLERR, and the write says EPIPE.

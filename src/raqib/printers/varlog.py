@@ -27,6 +27,7 @@ class VarlogPrinter:
 
     name = "varlog"
     local = True
+    reads_events = False
 
     def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = 64 << 20, keep: int = 8) -> None:
         """Rotate before the file exceeds `max_bytes`; `keep` older files stay as path.1 (the newest) to path.N.
@@ -49,7 +50,7 @@ class VarlogPrinter:
                 f"expected an event log to append to, found: {error.strerror}: {path}; free the path or set another"
             ) from error
 
-    def print(self, event: Event, line: bytes) -> None:
+    def print(self, event: Event | None, line: bytes) -> None:
         """Append the event. Raises `OSError`, for one if the disk is full; the next event is tried anew."""
         text = json_line(line) + b"\n"
         size = self._size_if_current()

@@ -10,8 +10,9 @@ class VoidPrinter:
 
     name = "void"
     local = False
+    reads_events = False
 
-    def print(self, event: Event, line: bytes) -> None:
+    def print(self, event: Event | None, line: bytes) -> None:
         """Do nothing."""
 
     def close(self) -> None:

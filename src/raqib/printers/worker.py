@@ -29,7 +29,8 @@ MAX_WAITING_BYTES = 64 << 20
 class Item(NamedTuple):
     """An event on its way."""
 
-    event: Event
+    event: Event | None
+    """If the printer reads it."""
     line: bytes
     """Its JSON, without a newline."""
     add_base: bool
@@ -39,8 +40,8 @@ class Item(NamedTuple):
 
     @property
     def size(self) -> int:
-        """What it takes while it waits, in bytes: its objects about as much as its JSON."""
-        return 2 * len(self.line)
+        """What it takes while it waits, in bytes: an event's objects about as much as its JSON."""
+        return len(self.line) * (1 if self.event is None else 2)
 
 
 class Worker:
@@ -69,21 +70,26 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
-    def offer(self, item: Item) -> bool:
-        """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned."""
-        if self._closing or not self._has_room(item):
+    def offer(self, event: Event, line: bytes, *, add_base: bool, written: Callable[[], None] | None) -> bool:
+        """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned.
+
+        `line` is its JSON, without a newline; `written` is called, from the printer's thread, once the printer has
+        written the event or failed to.
+        """
+        item = Item(event if self.printer.reads_events else None, line, add_base, written)
+        important = event.metadata.importance in ("high", "critical")
+        if self._closing or not self._has_room(item.size, important=important):
             self._dropped += 1
             return False
         self._bytes_in += item.size
         self._queue.put(item)
         return True
 
-    def _has_room(self, item: Item) -> bool:
-        important = item.event.metadata.importance in ("high", "critical")
+    def _has_room(self, size: int, *, important: bool) -> bool:
         part = 8 if important else 7
         waiting, waiting_bytes = self._queue.qsize(), self._bytes_in - self._bytes_out
         # The largest event of all is taken too, if it waits alone.
-        fits = waiting_bytes + item.size <= self._max_bytes * part // 8 or not waiting
+        fits = waiting_bytes + size <= self._max_bytes * part // 8 or not waiting
         return fits and waiting < self._size - (0 if important else self._size // 8)
 
     @property

@@ -27,6 +27,7 @@ _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UND
 
 
 _MOST_DECODED = 1024
+_MOST_PATHS = 8192
 
 
 class Accessed(NamedTuple):
@@ -72,6 +73,7 @@ class FileSensor:
         self._accesses = self._bpf.map("accesses", "struct access_key", "struct access")
         self._watched = self._bpf.map("watched", "struct access_key", "struct watched")
         self._paths = self._bpf.map("paths", "uint64_t", "struct context_path")
+        self._listings = self._bpf.map("listings", "uint32_t", "struct listing")
         self._environments = self._bpf.map("environments", "struct process_key", "struct environment")
         self._texts = self._bpf.map("texts", "uint64_t", "struct long_text")
         self._counters = self._bpf.map(".data.counters", "uint32_t", "struct counters")
@@ -81,6 +83,7 @@ class FileSensor:
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
         self._swept = 0
         self._decoded: dict[bytes, Process] = {}
+        self._known_paths: dict[int, bytes] = {}
         self._environments_since_ns: int | None = None
         self._settled: list[Any] = []
         self._lost_texts = 0
@@ -154,27 +157,35 @@ class FileSensor:
         for key, _ in self._processes.entries():
             yield ProcessKey(key.pid, key.start_ns)
 
-    def accessed(self, key: ProcessKey, most: int = 1000) -> list[Accessed]:
-        """Return what a process did to which files, the newest first, as far as the kernel remembers.
-
-        At most `most` files are looked at.
-        """
-        raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
-        raw: Any = self._processes.get(raw_key) or self._exited.get(raw_key)
+    def accessed(self, key: ProcessKey) -> list[Accessed]:
+        """Return what a process did to which files, the newest first, as far as the kernel remembers: some 1000."""
+        request: Any = ffi.new("struct list_request *", {"process": {"pid": key.pid, "start_ns": key.start_ns}})
+        self._bpf.run("list_accessed", request, ffi.sizeof("struct list_request"))
         found: list[Accessed] = []
-        file = raw.last_access if raw else 0
         visited: set[int] = set()
-        # The map forgets: a file that comes again is put before those that follow it, and the chain leads back.
-        while file and file not in visited and len(visited) < most:
-            visited.add(file)
-            access = self._accesses.get(self._accesses.key({"process": raw.key, "file": file}))
-            if access is None:
+        listing: Any = self._listings.get(self._zero)
+        for number in range(request.count):
+            one = listing.files[number]
+            if one.file in visited:
                 break
-            path = self._paths.get(self._paths.key(file))
-            if path is not None and path.len <= len(path.path):
-                found.append(Accessed(bytes(ffi.buffer(path.path, path.len)), FileAction(access.actions)))
-            file = access.next
+            visited.add(one.file)
+            path = self._path(one.file)
+            if path is not None:
+                found.append(Accessed(path, FileAction(one.actions)))
         return found
+
+    def _path(self, file: int) -> bytes | None:
+        """Return the path with a hash, if it is known and not too long."""
+        path = self._known_paths.get(file)
+        if path is None:
+            raw = self._paths.get(self._paths.key(file))
+            if raw is None or raw.len > len(raw.path):
+                return None
+            path = bytes(ffi.buffer(raw.path, raw.len))
+            if len(self._known_paths) >= _MOST_PATHS:
+                self._known_paths.clear()
+            self._known_paths[file] = path
+        return path
 
     def counters(self) -> dict[str, int]:
         """Return the kernel side's counters by name, and how many long names were no longer whole when delivered."""

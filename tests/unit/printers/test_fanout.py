@@ -20,6 +20,7 @@ class Memory:
     def __init__(self, name: str = "memory", *, local: bool = True, gate_open: bool = True) -> None:
         self.name = name
         self.local = local
+        self.reads_events = True
         self.lines: list[bytes] = []
         self.entered = threading.Event()
         self.gate = threading.Event()
@@ -150,6 +151,21 @@ def test_a_full_queue_drops_and_keeps_an_eighth_for_what_is_important(make_event
     printers.close()
     assert [b"first"] + [b"low"] * 14 + [b"critical"] * 2 == stuck.lines
     assert [b"first"] + [b"low"] * 20 + [b"critical"] * 3 == good.lines
+
+
+def test_a_printer_of_json_alone_keeps_no_events(make_event: MakeEvent) -> None:
+    """So twice as many may wait."""
+    stuck = Memory("stuck", local=False, gate_open=False)
+    stuck.reads_events = False
+    printers = Printers([stuck], max_waiting_bytes=16_000)
+    printers.start()
+    printers.submit(make_event(), b"first")
+    stuck.entered.wait()
+    for number in range(20):
+        printers.submit(make_event(number), b"x" * 1000)
+    assert Counts(written=0, failed=0, dropped=7, waiting=13) == printers.counts["stuck"]
+    stuck.gate.set()
+    printers.close()
 
 
 def test_what_waits_is_bounded_in_bytes_too(make_event: MakeEvent) -> None:
