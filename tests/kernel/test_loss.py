@@ -233,4 +233,5 @@ def test_a_burst_is_taken_in_by_parts(make_watch: MakeWatch, crowd: Path) -> Non
     watch.wait(lambda: len(watch.seen) == FILES)
     expected = {b"%s/%d" % (os.fsencode(crowd), number) for number in range(FILES)}
     for _ in range(20):
-        assert expected <= {one.path for one in watch.sensor.accessed(watch.seen[0].process.key)}
+        accessed = watch.sensor.accessed(watch.seen[0].process.key)
+        assert 1000 <= len(expected & {one.path for one in accessed}) <= len(accessed) <= 1024

@@ -27,7 +27,8 @@ class Printer(Protocol):
     def print(self, event: Event | None, line: bytes) -> None:
         """Write one event. `line` is its JSON without a newline; `event` is None if the printer `reads_events` not.
 
-        Whatever it raises is counted as a failure."""
+        Whatever it raises is counted as a failure.
+        """
 
     def close(self) -> None:
         """Write what is held back and free what is held.

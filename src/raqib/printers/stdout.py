@@ -62,10 +62,7 @@ class StdoutPrinter:
         """
         if self._fd < 0:
             raise OSError(errno.EBADF, "standard output was closed when raqib started")
-        if self._pretty is None or event is None:
-            text = json_line(line) + b"\n"
-        else:
-            text = self._pretty.render(event).encode()
+        text = self._pretty.render(event).encode() if self._pretty and event else json_line(line) + b"\n"
         rest = memoryview(text)
         while rest:
             # With the reader gone poll says POLLERR, and the write says EPIPE.
