@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Generator
+import subprocess
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from raqib.kernel.pinning import USUAL_PLACE, is_bpf_filesystem
 
 HERE = Path(__file__).parent
 PRIVILEGED = (HERE / "kernel", HERE / "e2e")
@@ -60,6 +63,15 @@ def fail_if_required(report: pytest.TestReport | pytest.CollectReport, path: Pat
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     report.outcome = "failed"
     report.longrepr = f"{report.nodeid}: expected to run since RAQIB_REQUIRE_KERNEL is set, but: {reason}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_mount_is_left() -> Iterator[None]:
+    """A network policy mounts a BPF filesystem where there is none."""
+    before = is_bpf_filesystem(USUAL_PLACE)
+    yield
+    if not before and is_bpf_filesystem(USUAL_PLACE):
+        subprocess.run(["umount", USUAL_PLACE], check=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -73,6 +73,8 @@ STRUCTS = (
     "counters",
     "record",
     "hash_request",
+    "list_request",
+    "listing",
     "merge_request",
     "settle_request",
 )

@@ -16,10 +16,18 @@ from raqib.kernel.network import NETWORK_HOOKS
 from raqib.kernel.object import BpfObject
 
 ffi.cdef(
-    "struct raqib_statfs { long f_type; long more[31]; }; int statfs(const char *path, struct raqib_statfs *info);"
+    """
+    struct raqib_statfs { long f_type; long more[31]; };
+    int statfs(const char *path, struct raqib_statfs *info);
+    int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options);
+    """
 )
 
+USUAL_PLACE = Path("/sys/fs/bpf")
+"""Where a BPF filesystem is on every host that has one."""
+
 _BPF_FS_MAGIC = 0xCAFE4A11
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 
 
 @contextlib.contextmanager
@@ -44,6 +52,14 @@ def is_bpf_filesystem(directory: Path) -> bool:
     info: Any = ffi.new("struct raqib_statfs *")
     libc: Any = ffi.dlopen(None)
     return not libc.statfs(os.fsencode(directory), info) and info.f_type == _BPF_FS_MAGIC
+
+
+def mount_bpf_filesystem() -> bool:
+    """Mount one at the usual place, as systemd does, if there is none; return whether there is one now."""
+    if is_bpf_filesystem(USUAL_PLACE):
+        return True
+    libc: Any = ffi.dlopen(None)
+    return not libc.mount(b"bpf", bytes(USUAL_PLACE), b"bpf", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, b"mode=700")
 
 
 class PinnedAttachment:

@@ -12,7 +12,7 @@ import msgspec
 from raqib.errors import RaqibError
 from raqib.kernel.network import can_destroy_sockets, find_cgroup2, load_network
 from raqib.kernel.object import ARCHITECTURES, HOOKS, BpfObject
-from raqib.kernel.pinning import is_bpf_filesystem
+from raqib.kernel.pinning import USUAL_PLACE, is_bpf_filesystem
 
 Verdict = Literal["yes", "no", "unknown"]
 
@@ -107,9 +107,9 @@ def _network() -> Answer:
 
 def _bpf_filesystem() -> Answer:
     feature = "a BPF filesystem"
-    if is_bpf_filesystem(Path("/sys/fs/bpf")):
-        return Answer(feature, "yes", "/sys/fs/bpf", needed=False)
-    return Answer(feature, "no", "a network policy is pinned there: mount -t bpf bpf /sys/fs/bpf", needed=False)
+    if is_bpf_filesystem(USUAL_PLACE):
+        return Answer(feature, "yes", str(USUAL_PLACE), needed=False)
+    return Answer(feature, "no", f"a network policy mounts one at {USUAL_PLACE}, and is pinned there", needed=False)
 
 
 def _lsm() -> Answer:

@@ -11,7 +11,7 @@ from typing import Any
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.network import load_network
 from raqib.kernel.object import BpfObject
-from raqib.kernel.pinning import PinnedAttachment, is_bpf_filesystem, pinned_map
+from raqib.kernel.pinning import USUAL_PLACE, PinnedAttachment, is_bpf_filesystem, mount_bpf_filesystem, pinned_map
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
 _MAPS = (
@@ -43,11 +43,13 @@ class Pins:
         self.directory = directory / hashlib.sha256(header).hexdigest()[:16]
 
     def make(self) -> None:
-        """Make the directory.
+        """Make the directory, and mount a BPF filesystem first if there is none at the usual place.
 
         Raises:
-            NotPermittedError: there is no BPF filesystem.
+            NotPermittedError: it is not on a BPF filesystem.
         """
+        if self.root.is_relative_to(USUAL_PLACE):
+            mount_bpf_filesystem()
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,10 +16,8 @@ from raqib.printers.pretty import Pretty
 # A pipe that polls as writable takes a page at once, whoever reads or does not.
 _CHUNK = select.PIPE_BUF
 _NO_NOWAIT = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
-
-
-def _is_stream(mode: int) -> bool:
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+_PIPE_BYTES = 1 << 20
+"""What whoever is not root may ask for, as Linux is set up."""
 
 
 class StdoutPrinter:
@@ -43,7 +42,12 @@ class StdoutPrinter:
         else:
             self._pretty = pretty
         # Elsewhere EAGAIN may come for ever: poll(2) has no say about regular files.
-        self._takes_nowait = self._fd >= 0 and _is_stream(os.fstat(self._fd).st_mode)
+        mode = os.fstat(self._fd).st_mode if self._fd >= 0 else 0
+        self._takes_nowait = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        if stat.S_ISFIFO(mode):
+            # Less to wait for, if whoever may be the reader allows it.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._close_event = os.eventfd(0, os.EFD_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._close_event, select.POLLIN)
@@ -65,26 +69,30 @@ class StdoutPrinter:
         text = self._pretty.render(event).encode() if self._pretty and event else json_line(line) + b"\n"
         rest = memoryview(text)
         while rest:
-            # With the reader gone poll says POLLERR, and the write says EPIPE.
-            if any(ready == self._close_event for ready, _ in self._poll.poll()):
-                raise OSError(errno.ECANCELED, "standard output was not read until the end")
-            rest = rest[self._write_some(rest) :]
+            rest = rest[self._write_now(rest) or self._write_when_ready(rest) :]
 
-    def _write_some(self, rest: memoryview) -> int:
-        """Write what there is room for, without waiting; return its size in bytes.
+    def _write_now(self, rest: memoryview) -> int:
+        """Write what there is room for, without waiting; return its size in bytes, 0 also where that is not known.
 
         Pipes know how since Linux 6.4, sockets since 6.5.
         """
-        if self._takes_nowait:
-            try:
-                return os.pwritev(self._fd, [rest], -1, os.RWF_NOWAIT)
-            except BlockingIOError:  # somebody else has filled it meanwhile
-                return 0
-            except OSError as error:
-                if error.errno not in _NO_NOWAIT:
-                    raise
-                self._takes_nowait = False
-        return os.write(self._fd, rest[:_CHUNK])
+        if not self._takes_nowait:
+            return 0
+        try:
+            return os.pwritev(self._fd, [rest], -1, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            if error.errno not in _NO_NOWAIT:
+                raise
+            self._takes_nowait = False
+            return 0
+
+    def _write_when_ready(self, rest: memoryview) -> int:
+        # With the reader gone poll says POLLERR, and the write says EPIPE.
+        if any(ready == self._close_event for ready, _ in self._poll.poll()):
+            raise OSError(errno.ECANCELED, "standard output was not read until the end")
+        return 0 if self._takes_nowait else os.write(self._fd, rest[:_CHUNK])
 
     def close(self) -> None:
         """Break off a write that waits. The descriptors stay: the waiting thread may still use them."""

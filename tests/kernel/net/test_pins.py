@@ -118,6 +118,22 @@ def test_a_timer_ends_though_its_daemon_was_killed(lab: Lab, pins: Pins) -> None
     assert 0 <= reached - end < 100_000_000
 
 
+def test_a_host_without_a_bpf_filesystem_gets_one() -> None:
+    script = """
+        from pathlib import Path
+        from raqib.kernel.pinning import is_bpf_filesystem
+        from raqib.netpolicy.pins import Pins
+        assert not is_bpf_filesystem(Path("/sys/fs/bpf"))
+        Pins(Path("/sys/fs/bpf/raqib-test")).make()
+        assert is_bpf_filesystem(Path("/sys/fs/bpf/raqib-test"))
+    """
+    # In a mount namespace of its own; what is mounted more than once is unmounted as often.
+    words = 'while mountpoint -q /sys/fs/bpf; do umount /sys/fs/bpf; done; exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", words, "sh", sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+
+
 def test_pins_need_a_bpf_filesystem(tmp_path: Path) -> None:
     with pytest.raises(NotPermittedError, match="mount -t bpf"):
         Pins(tmp_path / "raqib").make()

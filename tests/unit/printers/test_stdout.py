@@ -157,7 +157,7 @@ def test_a_pipe_without_reader_is_a_failure_each_time(pipe: Pipe, make_event: Ma
 def test_a_reader_that_leaves_in_the_middle_of_a_line_is_a_failure(pipe: Pipe, make_event: MakeEvent) -> None:
     printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
-    printers.submit(make_event(), b"x" * 200_000)
+    printers.submit(make_event(), b"x" * 2_000_000)
     assert b"x" == os.read(pipe.reader, 1)
     pipe.close_reader()
     printers.close()
