@@ -10,7 +10,7 @@ from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
 from raqib.actions.files import find_obstacle, open_regular, problem, replace_atomically, write_all
 from raqib.actions.paths import open_parent, writable_path
-from raqib.actions.victims import is_same, read_stat
+from raqib.actions.victims import is_same, living_part, read_stat
 from raqib.errors import RaqibError
 from raqib.model.process import ProcessKey
 
@@ -27,16 +27,18 @@ class TooLargeError(RaqibError):
 def open_process(key: ProcessKey) -> int | Failed:
     """Open the directory in procfs of the very process that a key names.
 
-    What is read through the descriptor is that process's or, once it is gone, nothing: never a later one's.
+    What is read through the descriptor is that process's or, once it is gone, nothing: never a later one's. If its
+    first thread has ended, it is the directory of another thread, which has the same.
     """
+    place = living_part(key.pid)
     try:
-        directory = os.open(f"/proc/{key.pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return Failed(f"pid {key.pid} is already gone")
     except OSError as error:
         return Failed(f"pid {key.pid}: {error.strerror}")
     found = read_stat(key.pid)
-    if found is not None and is_same(key, found) and found.state not in "ZX":
+    if found is not None and is_same(key, found) and os.access("exe", os.F_OK, dir_fd=directory):
         return directory
     os.close(directory)
     return Failed(f"pid {key.pid} is already gone")

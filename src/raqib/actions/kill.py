@@ -74,7 +74,8 @@ def _verdict(context: ActionContext, key: ProcessKey, pidfd: int) -> Done | Refu
     details = {"pid": pid}
     # Read after the descriptor was opened: what agrees with the event cannot be a later process of the same pid.
     found = read_stat(pid)
-    if found is None or found.state in "ZX" or has_exited(pidfd):
+    # A first thread that has ended is a zombie while others run: only the descriptor tells.
+    if found is None or has_exited(pidfd):
         return Done(1, f"pid {pid} is already gone", details)
     if key.start_ns and not is_same(key, found):
         return Done(1, f"pid {pid} is already gone, its number is another process's now", details)

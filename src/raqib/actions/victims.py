@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import stat
+import time
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +22,12 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _STAT_BYTES = 4096
 """More than that line can be."""
 _PF_KTHREAD = 0x0020_0000
+_ENDED = "ZX"
 _DELETED = " (deleted)"
+_LAST_SYSTEM_UID = 999
+"""Debian's and its relatives' (SYS_UID_MAX)."""
+_PATHS_LAST_S = 5.0
+"""How long is believed where the links on the way to a protected program led."""
 
 
 class ProcessStat(NamedTuple):
@@ -35,9 +42,13 @@ class ProcessStat(NamedTuple):
 
 def read_stat(pid: int) -> ProcessStat | None:
     """Return the process's state, or None if there is no such process."""
+    return _read_stat(f"/proc/{pid}/stat")
+
+
+def _read_stat(path: str) -> ProcessStat | None:
     try:
         # A kill waits for this: no file objects.
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             text = os.read(fd, _STAT_BYTES)
         finally:
@@ -83,27 +94,73 @@ def protected_program(pid: int, programs: Iterable[str]) -> str | None:
 
     A program is protected as the file that is at its path in this mount namespace, if root owns it and nobody else can
     write it: a container's program of the same path is another file. One that was replaced by an update while
-    it ran is known by its path, within the same mount namespace.
+    it ran is known by its path, within the same mount namespace. It runs as root or as a user of the system: whoever
+    else starts such a program may have made it his own, by a preloaded library for one.
+
+    Nothing is asked of a file system that the process chose before this is known.
     """
-    exe = f"/proc/{pid}/exe"
+    exe = f"{living_part(pid)}/exe"
     try:
-        running = os.stat(exe)  # noqa: PTH116 -- a kill waits for this: no path objects
-        link = os.readlink(exe)  # noqa: PTH115 -- as above
+        link = os.readlink(exe)  # noqa: PTH115 -- a kill waits for this: no path objects
+    except OSError:
+        return None
+    path = link.removesuffix(_DELETED)
+    program = _by_path(programs).get(path)
+    if program is None or not _is_of_the_system(pid):
+        return None
+    try:
+        running = os.stat(exe)  # noqa: PTH116 -- as above
     except OSError:
         return None
     if running.st_uid != 0 or running.st_mode & stat.S_IWOTH:
         return None
-    replaced = link.removesuffix(_DELETED) if link.endswith(_DELETED) and _same_mounts(pid) else None
+    if path != link:
+        return program if _same_mounts(pid) else None
+    try:
+        status = os.stat(path)  # noqa: PTH116 -- as above
+    except OSError:
+        return None
+    return program if (status.st_dev, status.st_ino) == (running.st_dev, running.st_ino) else None
+
+
+def living_part(pid: int) -> str:
+    """Return the directory in procfs that tells of a process; if its first thread has ended, of another of its threads.
+
+    The directory of a first thread that has ended knows neither program nor files.
+    """
+    place = f"/proc/{pid}"
+    first = read_stat(pid)
+    if first is None or first.state not in _ENDED:
+        return place
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"{place}/task"):  # noqa: PTH208 -- a kill waits for this: no path objects
+            status = _read_stat(f"{place}/task/{thread}/stat")
+            if status is not None and status.state not in _ENDED:
+                return f"{place}/task/{thread}"
+    return place
+
+
+def _by_path(programs: Iterable[str]) -> dict[str, str]:
+    """Return the programs by each of their paths, with links followed and as they were given."""
+    return _paths_of(tuple(programs), int(time.monotonic() / _PATHS_LAST_S))
+
+
+@lru_cache(maxsize=4)
+def _paths_of(programs: tuple[str, ...], when: int) -> dict[str, str]:
+    paths: dict[str, str] = {}
     for program in programs:
-        if program == replaced:
-            return program
-        try:
-            status = os.stat(program)  # noqa: PTH116 -- as above
-        except OSError:
-            continue
-        if (status.st_dev, status.st_ino) == (running.st_dev, running.st_ino):
-            return program
-    return None
+        paths[os.path.realpath(program)] = paths[program] = program
+    return paths
+
+
+def _is_of_the_system(pid: int) -> bool:
+    """Tell whether a process runs as root or as a user that is nobody's login, as seen from here."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            line = next(line for line in file if line.startswith(b"Uid:"))
+    except (OSError, StopIteration):
+        return False
+    return all(int(uid) <= _LAST_SYSTEM_UID for uid in line.split()[1:])
 
 
 def _same_mounts(pid: int) -> bool:

@@ -12,9 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from raqib.actions.victims import TICK_NS, read_stat
 from raqib.model.process import ProcessKey
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_recipe
+from tests.leaderless import leaderless_process
 
 from .conftest import Host, RunScenario
 
@@ -50,6 +52,21 @@ def test_a_zombie_is_gone(run_scenario: RunScenario, victim: subprocess.Popen[by
         assert (await host.run(TWICE, [process])).actions[0].value == 1
 
     run_scenario(scenario)
+
+
+def test_a_process_whose_first_thread_has_ended_is_killed(run_scenario: RunScenario) -> None:
+    code = "function process() { Info(HashFile('exe') !== null, KillCurrent()); }"
+    with leaderless_process() as running:
+        status = read_stat(running.pid)
+        assert status is not None
+        key = ProcessKey(running.pid, status.start_ticks * TICK_NS)
+        process = msgspec.structs.replace(live_process(os.getpid()), key=key)
+
+        async def scenario(host: Host) -> None:
+            assert (await host.run(code, [process])).outcome == "ok"
+
+        assert run_scenario(scenario).texts == ["true 0"]
+        assert running.wait(5) == -signal.SIGKILL
 
 
 def test_another_process_of_the_same_pid_survives(run_scenario: RunScenario, victim: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ from raqib.actions.context import ActionContext
 from raqib.actions.victims import TICK_NS, has_exited, is_same, protected_program, read_stat
 from raqib.model.process import ProcessKey
 from raqib.testing import live_process
+from tests.leaderless import leaderless_process
 
 from .conftest import Acting
 
@@ -21,6 +22,12 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(["sleep", "60"]) as process:
         yield process
         process.kill()
+
+
+@pytest.fixture
+def leaderless() -> Iterator[subprocess.Popen[bytes]]:
+    with leaderless_process() as process:
+        yield process
 
 
 def test_read_stat(sleeper: subprocess.Popen[bytes]) -> None:
@@ -89,6 +96,26 @@ def test_a_program_that_an_update_replaced_is_protected(tmp_path: Path) -> None:
         copy.unlink()
         assert protected_program(process.pid, [str(copy)]) == str(copy)
         process.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: to become somebody else")
+@pytest.mark.parametrize(("user", "protected"), [(0, True), (101, True), (1000, False), (65534, False)])
+def test_a_program_that_anybody_started_is_not_protected(user: int, protected: bool) -> None:
+    """He may have made it his own, by a preloaded library for one."""
+    program = str(Path("/usr/bin/sleep").resolve())
+    with subprocess.Popen([program, "60"], user=user) as process:
+        try:
+            assert protected_program(process.pid, [program]) == (program if protected else None)
+        finally:
+            process.kill()
+
+
+def test_a_process_is_protected_though_its_first_thread_has_ended(leaderless: subprocess.Popen[bytes]) -> None:
+    first = str(leaderless.pid)
+    (thread,) = (one for one in Path(f"/proc/{first}/task").iterdir() if one.name != first)
+    program = (thread / "exe").readlink()
+    expected = str(program) if program.stat().st_uid == os.geteuid() == 0 else None
+    assert protected_program(leaderless.pid, [str(program)]) == expected
 
 
 def test_context_names_its_recipe(act: Acting) -> None:

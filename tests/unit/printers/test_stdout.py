@@ -120,7 +120,7 @@ def test_a_terminal_gets_escaped_json_if_raw(make_event: MakeEvent) -> None:
 
 
 def test_a_full_pipe_keeps_every_line_whole(pipe: Pipe, make_event: MakeEvent) -> None:
-    events = [make_event(number, note="x" * 30_000) for number in range(10)]
+    events = [make_event(number, note="x" * 300_000) for number in range(10)]
     printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
     for event in events:
@@ -137,7 +137,7 @@ def test_a_full_pipe_that_nobody_reads_does_not_hold_back_the_end(pipe: Pipe, ma
     printers = Printers([StdoutPrinter(fd=pipe.writer)])
     printers.start()
     for number in range(10):
-        printers.submit(make_event(number, note="x" * 30_000), b"x" * 30_000)
+        printers.submit(make_event(number, note="x" * 300_000), b"x" * 300_000)
     printers.close(timeout_s=0.1)
     counts = printers.counts["stdout"]
     assert 1 == counts.failed
