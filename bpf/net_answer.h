@@ -24,7 +24,7 @@
 #define SVCB_IPV6_HINT	6
 #define SVCB_PARAMETERS 64
 
-#define TTL_MOST_S (7 * 24 * 3600)
+#define TTL_MOST_S (24 * 3600)
 #define SECOND_NS  1000000000ULL
 
 /* One for each processor and direction, and a last one for the daemon. */
@@ -40,7 +40,8 @@ struct {
  * that no rule names, whatever is the default for those. */
 static __always_inline __u32 name_weight(const struct name_walk *name)
 {
-	return (name->explicit ? 2 : 0) + (name->verdict == NET_DENY ? 1 : 0);
+	return (name->source == NET_BY_DOMAIN_BLOCK ? 4 : 0) + (name->explicit ? 2 : 0) +
+	       (name->verdict == NET_DENY ? 1 : 0);
 }
 
 static __always_inline void answer_add_name(struct dns_scratch *scratch)
@@ -250,6 +251,10 @@ static long learn_step(__u64 index, struct name_context *context)
 		}
 	}
 	if (scratch->verdict == NET_DENY) {
+		/* What was blocked at run time stays so, whatever else leads there. */
+		if (known->deny_until > now && known->deny_source == NET_BY_DOMAIN_BLOCK &&
+		    scratch->source != NET_BY_DOMAIN_BLOCK)
+			return 0;
 		if (known->deny_until <= now)
 			scratch->changed = 1;
 		known->deny_rule = scratch->rule;

@@ -151,8 +151,9 @@ static __always_inline __u32 message_start(struct __sk_buff *skb, const struct n
 	__be16 prefix = 0;
 
 	*empty = !length;
+	/* Several datagrams may come as one. */
 	if (packet->protocol == PROTO_UDP)
-		return packet->fragment ? 0 : packet->payload;
+		return packet->fragment || skb->gso_size ? 0 : packet->payload;
 	if (length < 2 + DNS_HEADER_BYTES ||
 	    bpf_skb_load_bytes(skb, packet->payload, &prefix, sizeof(prefix)) ||
 	    bpf_ntohs(prefix) + 2 != length) {

@@ -87,6 +87,8 @@ struct net_block {
 	char reason[BLOCK_REASON_BYTES];
 };
 
+#define MOST_GUARDED 16384
+
 struct net_domain_block {
 	__u64 end_ns;
 	__u64 created_ns;

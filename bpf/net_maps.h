@@ -107,6 +107,15 @@ struct {
 	__type(value, struct net_domain_block);
 } net_domain_blocks SEC(".maps");
 
+/* What the host cannot do without: no block and no answer to a question cuts it off. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MOST_GUARDED);
+	__type(key, struct net_prefix6);
+	__type(value, __u32);
+} net_guarded SEC(".maps");
+
 /* A plain hash, which never forgets; what is too old is taken away by the daemon. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -69,6 +69,13 @@ static __always_inline bool find_block(const struct net_address *address, __u64 
 	return false;
 }
 
+static __always_inline bool is_guarded(const struct net_address *address)
+{
+	struct net_prefix6 key = {.length = 128, .address = *address};
+
+	return bpf_map_lookup_elem(&net_guarded, &key) != NULL;
+}
+
 static __always_inline struct net_rule *find_rule(const struct net_address *address, __u32 *bits)
 {
 	__u32 slot = net_config.active & 1;
@@ -101,10 +108,11 @@ static __noinline int decide(const struct net_address *address, struct decision 
 	struct net_address copy = *address;
 	struct net_learned *learned;
 	struct net_rule *rule;
+	bool guarded = is_guarded(&copy);
 	__u32 bits;
 
 	decision->end_ns = 0;
-	if (find_block(&copy, now, decision))
+	if (!guarded && find_block(&copy, now, decision))
 		return 0;
 	decision->act = policy->cidr_mode;
 	decision->verdict = policy->cidr_default;
@@ -119,7 +127,7 @@ static __noinline int decide(const struct net_address *address, struct decision 
 	learned = bpf_map_lookup_elem(&net_learned, &copy);
 	if (!learned)
 		return 0;
-	if (learned->deny_until > now) {
+	if (learned->deny_until > now && !guarded) {
 		/* The name's own block holds whatever the policy's mode is. */
 		decision->verdict = NET_DENY;
 		decision->source = learned->deny_source;
@@ -157,6 +165,21 @@ static __always_inline void describe(struct net_drop *drop, const struct net_pac
 	drop->epoch = policy_active()->epoch;
 }
 
+/* So many drops of something new are told at once in an interval; of the others the daemon reads in
+ * the map. Else whoever goes on to another address each time would fill the ring buffer. */
+#define NEW_DROPS 256
+
+__u64 new_drops_since, new_drops;
+
+static __always_inline bool may_report(__u64 now)
+{
+	if (now - new_drops_since >= net_config.drop_interval_ns) {
+		new_drops_since = now;
+		new_drops = 0;
+	}
+	return __sync_fetch_and_add(&new_drops, 1) < NEW_DROPS;
+}
+
 /* How many times it has happened since it was last reported, if it is to be reported now; else 0,
  * and the daemon finds the rest in the map. */
 static __noinline __u64 count_drop(const struct net_drop_key *what, const struct net_packet *packet)
@@ -167,6 +190,7 @@ static __noinline __u64 count_drop(const struct net_drop_key *what, const struct
 
 	known = bpf_map_lookup_elem(&net_drops, &key);
 	if (!known) {
+		fresh.unreported = !may_report(now);
 		fresh.reported_ns = now;
 		fresh.local = packet->local;
 		fresh.local_port = packet->local_port;
@@ -178,7 +202,7 @@ static __noinline __u64 count_drop(const struct net_drop_key *what, const struct
 		fresh.icmp_code = packet->icmp_code;
 		fresh.epoch = policy_active()->epoch;
 		bpf_map_update_elem(&net_drops, &key, &fresh, BPF_ANY);
-		return 1;
+		return !fresh.unreported;
 	}
 	__sync_fetch_and_add(&known->unreported, 1);
 	if (now - known->reported_ns < net_config.drop_interval_ns)
@@ -233,9 +257,6 @@ static __always_inline struct net_mark *mark_of(struct __sk_buff *skb)
 
 	if (!sk)
 		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 0;
 	return bpf_sk_storage_get(&net_marks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
@@ -272,7 +293,8 @@ static __noinline int judge(struct __sk_buff *skb, const struct net_packet *pack
 	if (mark && is_still_named(mark, packet, &decision))
 		decision.verdict = NET_ALLOW;
 	if (decision.verdict != NET_DENY) {
-		if (mark && !decision.end_ns)
+		/* A connection to a name outlives the time of its address, see is_still_named. */
+		if (mark && (!decision.end_ns || packet->protocol == PROTO_TCP))
 			mark->allowed = tag;
 		return false;
 	}

@@ -91,6 +91,12 @@ class Network:
         elif self._flows is not None:
             self._flows.set_wanted(wanted)
 
+    def _take_others_away(self, pins: Pins) -> None:
+        """What another version pinned would be enforced beside our policy for ever."""
+        for old in pins.others():
+            self._log.warning("the policy of another version of raqib is taken away, with its blocks", pins=str(old))
+            pins.remove(old)
+
     def _load(self, wanted: FlowAction) -> None:
         cgroup = self._config.cgroup or find_cgroup2()
         if cgroup is None:
@@ -117,6 +123,8 @@ class Network:
         sensor.on("NET_RECORD_DNS", self._learn)
         flows.set_wanted(wanted)
         sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
+        if pins is not None:
+            self._take_others_away(pins)
         flows.take_existing()
         loop = asyncio.get_running_loop()
         descriptor = sensor.fileno()

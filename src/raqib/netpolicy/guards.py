@@ -54,6 +54,12 @@ class Guards:
                     raise RefusedError(f"{prefix} is not blocked: {address_text(address)} is {meaning}")
         return prefix
 
+    def kept(self) -> list[Prefix]:
+        """Return all networks and addresses that are never blocked."""
+        host = self._host()
+        addresses = (*host.gateways, *host.resolvers, *host.own)
+        return [*_LOOPBACK, *_NO_HOST, *self._protected, *(Prefix(one, 8 * len(one)) for one in addresses)]
+
     def domain(self, text: str) -> str:
         """Return the domain that a runtime block may hold for.
 

@@ -23,6 +23,7 @@ _MAPS = (
     "net_domains",
     "net_blocks",
     "net_domain_blocks",
+    "net_guarded",
     "net_learned",
     "net_resolvers",
     "net_questions",

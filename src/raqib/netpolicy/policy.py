@@ -42,7 +42,8 @@ class NetworkPolicy:
         self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
         self.reaper = Reaper(bpf)
         self.reaper.start()
-        self.blocks = Blocks(self.tables, Guards(host, protected), self.reaper.request)
+        self._guards = Guards(host, protected)
+        self.blocks = Blocks(self.tables, self._guards, self.reaper.request)
         self._epochs: dict[int, tuple[PolicySpec, dict[int, DomainRule]]] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._blocks_seen: dict[tuple[Source, int], Block] = {}
@@ -73,15 +74,23 @@ class NetworkPolicy:
         """Take away what has ended, and look who the resolvers are."""
         self.tables.sweep()
         self.tables.set_resolvers(self._host().resolvers)
+        self.tables.set_guarded(self._guards.kept())
 
     def decode(self, raw: Any) -> Drop:
         """Return what a `struct net_record *` of a drop says."""
         return decode_drop(raw, self.describe)
 
     def unreported(self) -> Iterator[Drop]:
-        """Yield what was counted, but not told because it was told of shortly before, and count it anew."""
+        """Yield what was counted, but not told because it was told of shortly before, and count it anew.
+
+        So many at once at most that the daemon does not drown; the others follow.
+        """
+        told = 0
         for key, value in self._drops.entries():
+            if told == _FEW:
+                return
             if value.unreported and boottime_ns() - value.reported_ns >= self._drop_interval_ns:
+                told += 1
                 yield decode_count(key, value, self.describe)
                 # What is counted between reading and writing is lost: it is a count, not a record.
                 value.unreported, value.reported_ns = 0, boottime_ns()

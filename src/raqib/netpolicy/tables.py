@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from raqib.kernel.layout import constant, ffi
@@ -23,6 +24,7 @@ _VERDICTS: dict[Verdict, int] = {"allow": constant("NET_ALLOW"), "deny": constan
 _RULE = struct.Struct("=IBBH")
 """`struct net_rule`."""
 _PREFIX4, _PREFIX6 = struct.Struct("=I4s"), struct.Struct("=I16s")
+_MOST_GUARDED = constant("MOST_GUARDED")
 
 DROP_INTERVAL_NS = 10 * 10**9
 SHORTEST_DENIAL_NS = 60 * 10**9
@@ -44,6 +46,7 @@ class Tables:
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
         self._switch = bpf.map(".data.net_switch", "uint32_t", "struct net_switch")
         self._resolvers = bpf.map("net_resolvers", "struct net_address", "uint32_t")
+        self._guarded = bpf.map("net_guarded", "struct net_prefix6", "uint32_t")
         self.blocks: Map = bpf.map("net_blocks", "struct net_prefix6", "struct net_block")
         self.domain_blocks: Map = bpf.map("net_domain_blocks", "uint64_t", "struct net_domain_block")
         self.learned: Map = bpf.map("net_learned", "struct net_address", "struct net_learned")
@@ -179,6 +182,17 @@ class Tables:
         for key, value in self.learned.entries():
             if value.deny_until <= now and value.allow_until <= now:
                 self.learned.delete(key)
+
+    def set_guarded(self, networks: Iterable[Prefix]) -> None:
+        """Say what neither a block nor an address in an answer may cut off; the first are the most important."""
+        wanted = dict.fromkeys(islice((one.mapped for one in networks), _MOST_GUARDED))
+        known = {(bytes(key.address.bytes), key.length) for key in self._guarded.walk()}
+        for address, length in [one for one in wanted if one not in known]:
+            self._guarded.set(self._guarded.key((length, (address,))), self._guarded.value(1))
+        for address, length in known - wanted.keys():
+            self._guarded.delete(self._guarded.key((length, (address,))))
+        if known != wanted.keys():
+            self.changed()
 
     def set_resolvers(self, addresses: Iterable[bytes]) -> None:
         """Say whose answers count."""

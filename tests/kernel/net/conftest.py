@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,19 @@ def enforcer(lab: Lab) -> Iterator[Enforcer]:
     made = Enforcer(lab.cgroup, CLIENTS_HOST)
     yield made
     made.close()
+
+
+@pytest.fixture
+def make_enforcer(lab: Lab) -> Iterator[Callable[..., Enforcer]]:
+    """Make such an enforcer, of another host."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> Enforcer:
+            made = Enforcer(lab.cgroup, **options)
+            stack.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture

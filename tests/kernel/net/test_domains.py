@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from socket import inet_aton
+
 import pytest
 
+from raqib.netpolicy.host import Host
 from tests.kernel.net.enforcing import Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
@@ -12,6 +16,7 @@ DNS4, DNS6 = IPV4["dns"], IPV6["dns"]
 A, AAAA, HTTPS = 1, 28, 65
 RESOLVERS = pytest.mark.parametrize("server", [DNS4, DNS6], ids=["ipv4", "ipv6"])
 TRANSPORTS = pytest.mark.parametrize("over", ["udp", "tcp"])
+MakeEnforcer = Callable[..., Enforcer]
 DENY = "rules: [{domain: web.test, policy: deny}]"
 
 
@@ -266,3 +271,54 @@ def test_there_is_no_window(lab: Lab, enforcer: Enforcer) -> None:
         done = lab.client.ask("race", name="web.test", tries=10_000)
     assert {"answered": 10_000, "reached": 0} == done
     assert [0] == came
+
+
+def test_no_answer_cuts_the_host_off(lab: Lab, make_enforcer: MakeEnforcer) -> None:
+    """Whoever answers for a denied name may name whatever address he likes."""
+    host = Host(gateways=frozenset([inet_aton(WEB4)]), resolvers=frozenset([inet_aton(DNS4)]))
+    enforcer = make_enforcer(host=host, protected=[f"{ONLY6}/128"])
+    lab.answers(web__test=[["A", WEB4, 600], ["A", DNS4, 600], ["A", "127.0.0.1", 600], ["AAAA", ONLY6, 600]])
+    enforcer.use(DENY)
+    # Neighbours may have to find each other first.
+    assert lab.client.ask("until_reached", address=ONLY6)
+    for kind in (A, AAAA):
+        lab.client.ask("resolve", name="web.test", kind=kind)
+    assert 4 == sum(1 for _ in enforcer.policy.tables.learned.entries())
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+    assert "hello" == lab.client.ask("tcp", address=ONLY6)
+    assert [ONLY6] == lab.client.ask("resolve", name="web6.test", kind=AAAA)
+    # What is a gateway no more is denied, and what becomes one is not.
+    enforcer.host = Host()
+    enforcer.policy.refresh()
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    enforcer.host = host
+    enforcer.policy.refresh()
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+
+
+def test_datagrams_that_are_sent_as_one_are_judged_as_one(lab: Lab, enforcer: Enforcer) -> None:
+    """The kernel cuts what UDP_SEGMENT joins after everybody has looked at it."""
+    enforcer.use(f"resolve_mode: enforce\n{DENY}")
+    with lab.count("dns") as came:
+        assert "unreachable" == lab.client.ask("resolve_both", names=["web6.test", "web.test"])
+    assert [0] == came
+    assert [] == lab.dns.ask("queries")
+
+
+def test_a_policy_does_not_weaken_a_block(lab: Lab, enforcer: Enforcer) -> None:
+    """Another name of the same address, which the policy only reports."""
+    lab.answers(other__test=[["A", WEB4, 60]], both__test=[["CNAME", "web.test", 60], ["A", WEB4, 60]])
+    enforcer.use("cidr_mode: alert\nrules: [{domain: other.test, policy: deny}, {domain: both.test, policy: deny}]")
+    enforcer.blocks.block_domain("web.test", owner="test", reason="test")
+    assert [WEB4] == lab.client.ask("resolve", name="both.test")
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    assert [WEB4] == lab.client.ask("resolve", name="other.test")
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+
+
+def test_ever_new_drops_do_not_fill_the_ring(lab: Lab, enforcer: Enforcer) -> None:
+    enforcer.use("rules: [{cidr: 10.200.0.0/16, policy: deny}]")
+    lab.client.ask("udp_to_many", network="10.200", count=2000)
+    assert enforcer.wait(lambda: len(enforcer.drops) >= 256)
+    assert not enforcer.wait(lambda: len(enforcer.drops) > 256, 0.2)
+    assert 2000 == sum(1 for _ in enforcer.policy._drops.entries())
