@@ -140,6 +140,8 @@ class Ledger:
             entry = Entry(time=entry.time, action=ascii(entry.action), decision=entry.decision, reason=ascii(note))
         with self._lock:
             if len(self._backlog) >= MAX_BACKLOG:
+                self._flush()
+            if len(self._backlog) >= MAX_BACKLOG:
                 self._lost += 1
                 return False
             self._backlog.append(entry)
@@ -151,9 +153,11 @@ class Ledger:
             return self._flush() if self._backlog else not self._failure
 
     def sync(self) -> None:
-        """Bring what was written to the disk, and set the file aside if it is full. Blocks. Raises OSError."""
+        """Write what waits, bring all to the disk, and set the file aside if it is full. Blocks. Raises OSError."""
         with self._syncing:
             with self._lock:
+                if self._fd >= 0:
+                    self._flush()
                 wanted, self._unsynced = self._unsynced, False
                 fd, retired = self._fd, self._retired
                 self._retired = []
