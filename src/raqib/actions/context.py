@@ -63,6 +63,8 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     evidence_dir: Path
+    own_paths: tuple[Path, ...] = ()
+    """Files and directories of raqib's elsewhere, as its logs: no reaction writes them."""
     min_pid: int = 500
     protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
     write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
