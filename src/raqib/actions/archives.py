@@ -43,14 +43,13 @@ def files_of(path: Path) -> list[Path]:
 def set_aside(path: Path, first: int, fresh: Path) -> None:
     """Give the file in use its archive's name and put a fresh one in its place. Raises OSError.
 
-    There is no moment without a file of the ledger's name.
+    There is no moment without a file of the ledger's name. The names are not on the disk yet: see `sync_directory`.
     """
     archive = archive_path(path, first)
     with contextlib.suppress(FileNotFoundError):
         archive.unlink()
     os.link(path, archive)
     fresh.rename(path)
-    sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:

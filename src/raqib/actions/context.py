@@ -63,6 +63,8 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     evidence_dir: Path
+    own_paths: tuple[Path, ...] = ()
+    """Files and directories of raqib's elsewhere, as its logs: no reaction writes them."""
     min_pid: int = 500
     protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
     write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
@@ -126,6 +128,27 @@ class Services:
     """What there is of the network now; None where no network policy is enabled. Called from any thread."""
 
 
+MAX_UNDONE_LISTED = 256
+"""So many refused and failed calls of one execution have lines in the ledger; the others are only counted."""
+
+
+@dataclass(slots=True)
+class Undone:
+    """Counts the calls of one execution that were refused or failed."""
+
+    count: int = 0
+
+    @property
+    def last_listed(self) -> bool:
+        """Whether the latest one is the last with a line in the ledger."""
+        return self.count == MAX_UNDONE_LISTED
+
+    @property
+    def not_listed(self) -> int:
+        """How many have no line in the ledger."""
+        return max(0, self.count - MAX_UNDONE_LISTED)
+
+
 @dataclass(frozen=True, slots=True)
 class ActionContext:
     """One execution of one reaction."""
@@ -136,6 +159,8 @@ class ActionContext:
     services: Services
     notices: list[str] = field(default_factory=list)
     """The titles that this execution has sent so far."""
+    undone: Undone = field(default_factory=Undone)
+    """Calls of this execution that were refused or failed so far."""
 
     def now(self) -> ActionContext:
         """Return the context as it is for one call: dry if all actions were switched off meanwhile."""

@@ -29,8 +29,8 @@ _KILL_ERRORS = (
     " the recipe's budget; not gone within 1 s"
 )
 _WRITE_ERRORS = (
-    "outside `write_paths`; raqib's own files; a symbolic link on the way; no regular file; too large; too little free"
-    " space; the filesystem is full or read-only"
+    "outside `write_paths`; raqib's own files; evidence that was collected; a symbolic link on the way; no regular"
+    " file; too large; too little free space; the filesystem is full or read-only"
 )
 _READ_ERRORS = "no such file; no regular file; too large; not permitted"
 _STORE_ERRORS = "a limit of size; the key holds the other kind (text or list)"

@@ -6,6 +6,9 @@ opened, and a line `ledger_recovered` says how long it was and what its hash was
 
 A file that has grown to its limit becomes an archive, and the chain goes on in a fresh one. Of more archives than are
 to be kept the oldest are removed; a line `ledger_pruned` vouches for the number and the hash that they ended with.
+
+Nobody who appends waits for the disk: under the lock there are only writes and changes of names, and whatever waits
+(syncing, removing archives) is done by `sync`, outside of it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from raqib.actions.archives import archives, set_aside
+from raqib.actions.archives import archives, set_aside, sync_directory
 from raqib.actions.lines import count_lines, first_line, last_line, last_newline
 from raqib.errors import RaqibError
 from raqib.model.clock import rfc3339
@@ -99,6 +102,7 @@ class Ledger:
         self._max_bytes = max_bytes
         self._keep = keep
         self._retired: list[int] = []
+        """Files set aside, whose ends may not be on the disk yet."""
         self._rotate_at = max_bytes
         self._lock = threading.Lock()
         self._syncing = threading.Lock()
@@ -140,6 +144,8 @@ class Ledger:
             entry = Entry(time=entry.time, action=ascii(entry.action), decision=entry.decision, reason=ascii(note))
         with self._lock:
             if len(self._backlog) >= MAX_BACKLOG:
+                self._flush()
+            if len(self._backlog) >= MAX_BACKLOG:
                 self._lost += 1
                 return False
             self._backlog.append(entry)
@@ -151,30 +157,35 @@ class Ledger:
             return self._flush() if self._backlog else not self._failure
 
     def sync(self) -> None:
-        """Bring what was written to the disk, and set the file aside if it is full. Blocks. Raises OSError."""
+        """Write what waits, bring all to the disk, and set the file aside if it is full. Blocks. Raises OSError."""
         with self._syncing:
             with self._lock:
+                if self._fd >= 0:
+                    self._flush()
                 wanted, self._unsynced = self._unsynced, False
-                fd, retired = self._fd, self._retired
-                self._retired = []
-            for old in retired:
-                os.close(old)
+                fd = self._fd
+                earlier = self._take_retired()
+            self._settle(earlier)
             if wanted and fd >= 0:
                 os.fdatasync(fd)
             with self._lock:
                 if self._fd >= 0 and self._end >= self._rotate_at:
                     self._rotate()
+                retired = self._take_retired()
+            # Only what was appended since the file was synced is left to bring to the disk.
+            self._settle(retired)
+            if earlier or retired:
+                self._prune()
 
     def close(self) -> None:
         """Sync and close; an entry that still cannot be written is lost."""
         with self._syncing, self._lock:
             if self._fd >= 0:
                 self._flush()
+                files = [*self._take_retired(), self._fd]
+                self._fd = -1
                 with contextlib.suppress(OSError):
-                    os.fdatasync(self._fd)
-                for descriptor in (*self._retired, self._fd):
-                    os.close(descriptor)
-                self._retired, self._fd = [], -1
+                    self._settle(files)
 
     def _flush(self) -> bool:
         while self._backlog:
@@ -209,12 +220,28 @@ class Ledger:
         self._seq, self._hash = entry.seq, hashlib.sha256(line).hexdigest()
         return True
 
+    def _take_retired(self) -> list[int]:
+        retired, self._retired = self._retired, []
+        return retired
+
+    def _settle(self, retired: list[int]) -> None:
+        """Bring files and their names to the disk, oldest first, and close them. Raises OSError."""
+        try:
+            for descriptor in retired:
+                os.fdatasync(descriptor)
+            if retired:
+                sync_directory(self._path.parent)
+        finally:
+            for descriptor in retired:
+                os.close(descriptor)
+
     def _rotate(self) -> None:
-        """Set the file aside and go on in a fresh one; if that does not work now, it is tried again later."""
+        """Set the file aside and go on in a fresh one; if that does not work now, it is tried again later.
+
+        It waits for no disk: `sync` settles the file that was set aside before it syncs the fresh one.
+        """
         fresh = self._path.with_name(f".{self._path.name}.next")
         try:
-            # What is in the archive must not be less than what its successor builds on.
-            os.fdatasync(self._fd)
             fresh.unlink(missing_ok=True)
             descriptor = os.open(fresh, _FLAGS | os.O_EXCL, 0o600)
             try:
@@ -230,17 +257,18 @@ class Ledger:
         # Another thread may be syncing it at this moment.
         self._retired.append(self._fd)
         self._fd, self._end, self._first, self._rotate_at = descriptor, 0, self._seq + 1, self._max_bytes
-        self._prune()
 
     def _prune(self) -> None:
+        """Remove the archives that are not kept, each once the chain vouches for it. Raises OSError."""
         kept = archives(self._path)
         surplus = kept[: max(0, len(kept) - self._keep)]
         for one in surplus:
             last = last_line(one)
             details = {"last": _number_of(last), "sha256": hashlib.sha256(last).hexdigest()}
             note = _note("ledger_pruned", f"{one.name} is not kept any longer", details)
-            if not self._write(note):
-                return
+            with self._lock:
+                if self._fd < 0 or not self._write(note):
+                    return
             one.unlink()
 
     def _resume(self) -> None:

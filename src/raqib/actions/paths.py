@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from raqib.actions.context import ActionSettings
 from raqib.actions.declare import Refused
+from raqib.actions.manifest import MANIFEST
 
 _SYS_OPENAT2 = 437
 _AT_FDCWD = -100
@@ -16,7 +17,12 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 
+_DIRECTORY = os.O_DIRECTORY | os.O_RDONLY
+
 PARENT_MODE = 0o700
+
+_OWN = Refused("raqib's own files are never written")
+_EVIDENCE = Refused("evidence that was collected is never changed")
 
 
 class _OpenHow(ctypes.Structure):
@@ -60,41 +66,86 @@ def writable_path(path: str, settings: ActionSettings) -> PurePosixPath | Refuse
     roots = [PurePosixPath(root) for root in (*settings.write_paths, str(settings.evidence_dir))]
     if not any(root in pure.parents for root in roots):
         return Refused(f"expected a path below {', '.join(map(str, roots))}")
-    return pure
+    own = {PurePosixPath(one) for one in settings.own_paths}
+    return pure if own.isdisjoint((pure, *pure.parents)) else _OWN
 
 
 def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) -> int | Refused:
     """Open the directory that a file is in, step by step; with `make`, missing ones are made.
 
-    A step into raqib's own directory is refused, whatever name leads there, unless the next is into the evidence.
-    Raises OSError.
+    A step into raqib's own directory is refused, whatever name leads there, unless the next is into the evidence; and
+    so are steps to own files elsewhere, and into evidence that was collected. Raises OSError.
     """
     own = _identity(settings.data_dir)
     evidence = _identity(settings.evidence_dir)
-    flags = os.O_DIRECTORY | os.O_RDONLY
-    current = open_without_links(None, "/", flags)
-    within_own = False
+    elsewhere = _Own(settings.own_paths)
+    current = open_without_links(None, "/", _DIRECTORY)
+    within_own = within_evidence = False
+    refused = None
     try:
         for part in path.parent.parts[1:]:
-            try:
-                following = open_without_links(current, part, flags)
-            except FileNotFoundError:
-                if not make or within_own:
-                    raise
-                os.mkdir(part, PARENT_MODE, dir_fd=current)
-                following = open_without_links(current, part, flags)
+            if elsewhere.has(current, part):
+                refused = _OWN
+                break
+            following = _step(current, part, make=make and not within_own)
             os.close(current)
             current = following
             status = os.fstat(current)
             identity = (status.st_dev, status.st_ino)
+            if within_evidence and _has(current, MANIFEST):
+                refused = _EVIDENCE
+                break
             within_own = (within_own or identity == own) and identity != evidence
+            within_evidence = within_evidence or identity == evidence
+        else:
+            refused = _OWN if within_own or elsewhere.has(current, path.name) else None
     except BaseException:
         os.close(current)
         raise
-    if within_own:
+    if refused is not None:
         os.close(current)
-        return Refused("raqib's own files are never written")
+        return refused
     return current
+
+
+def _step(directory: int, name: str, *, make: bool) -> int:
+    """Open a directory in another, and with `make` make it if it is missing. Raises OSError."""
+    try:
+        return open_without_links(directory, name, _DIRECTORY)
+    except FileNotFoundError:
+        if not make:
+            raise
+    os.mkdir(name, PARENT_MODE, dir_fd=directory)
+    return open_without_links(directory, name, _DIRECTORY)
+
+
+class _Own:
+    """Files and directories of raqib's outside of its data directory, known by what they are and by where they are."""
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._identities = {_identity(path) for path in paths} - {None}
+        self._places = {(_identity(path.parent), path.name) for path in paths}
+
+    def has(self, directory: int, name: str) -> bool:
+        """Tell whether a name in a directory is that of one of them, there already or not. Raises OSError."""
+        if not self._places:
+            return False
+        parent = os.fstat(directory)
+        if ((parent.st_dev, parent.st_ino), name) in self._places:
+            return True
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) in self._identities
+
+
+def _has(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -16,6 +16,11 @@ from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan
 from raqib.actions.ledger import Decision, Entry
 from raqib.model.clock import boottime_ns
 
+MAX_REASON = 512
+"""In characters: reasons repeat what a reaction gave as an argument, and both memory and the ledger keep them."""
+
+_NOT_LISTED = "; further calls that are refused or fail are only counted"
+
 FILE_THREADS = 4
 """A file on a network filesystem that hangs takes one of them for as long."""
 
@@ -106,6 +111,10 @@ async def _await(call: _Call, rest: Awaitable[Result]) -> ActionRecord:
     return call.conclude(result)
 
 
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= MAX_REASON else f"{reason[: MAX_REASON - 1]}…"
+
+
 def _broken(error: Exception) -> Failed:
     return Failed(f"internal error: {type(error).__name__}: {error}")
 
@@ -177,11 +186,22 @@ class _Call:
                 decision = "refused"
             case _:
                 decision = "error"
-        reason = "" if isinstance(result, Plan) else result.reason
+        reason = "" if isinstance(result, Plan) else _shortened(result.reason)
         self._details.update(result.details)
         if not (self._helper.query and decision != "refused"):
-            self._write(decision, reason, value)
+            self._list(decision, reason, value)
         return ActionRecord(self._helper.name, decision, value, reason, boottime_ns())
+
+    def _list(self, decision: Decision, reason: str, value: Value) -> None:
+        """Write what was done; of what was not done, only so much of one execution."""
+        if decision in ("refused", "error"):
+            undone = self._context.undone
+            undone.count += 1
+            if undone.not_listed:
+                return
+            if undone.last_listed:
+                reason += _NOT_LISTED
+        self._write(decision, reason, value)
 
     def _write(self, decision: Decision, reason: str, value: Value) -> None:
         context, detection = self._context, self._context.detection

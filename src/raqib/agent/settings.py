@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from raqib.agent.config import Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.reactions import ReactionsConfig
@@ -35,7 +37,16 @@ def reactions_config(config: Config) -> ReactionsConfig:
     settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
     if section.workers is not None:
         settings["workers"] = section.workers
-    return ReactionsConfig(data_dir=config.data_dir, emergency=config.emergency, **settings)
+    return ReactionsConfig(
+        data_dir=config.data_dir, emergency=config.emergency, own_paths=_own_logs(config), **settings
+    )
+
+
+def _own_logs(config: Config) -> tuple[Path, ...]:
+    """Return the files that raqib logs to: the event log, also the older ones, and its own."""
+    printers, events = config.printers, config.printers.varlog_path.absolute()
+    older = [events.with_name(f"{events.name}.{number}") for number in range(1, printers.varlog_keep + 1)]
+    return (events, *older, *([config.log_file.absolute()] if config.log_file is not None else []))
 
 
 def map_sizes(config: SensorsConfig) -> dict[str, int]:

@@ -22,7 +22,7 @@ STUBS = tuple(HelperStub(helper.name, helper.error) for helper in HELPERS.values
 """What a worker is told of the helpers."""
 
 _MAX_REFUSALS_LOGGED = 20
-"""Different ones of one execution; the ledger has them all."""
+"""Different ones of one execution; the ledger has more."""
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -55,6 +55,8 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
     write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
     """The evidence directory may be written as well."""
+    own_paths: tuple[Path, ...] = ()
+    """Files and directories of raqib's outside of `data_dir`, as its logs: no reaction writes them."""
     kills_per_minute: int = 30
     blocks_per_minute: int = 300
     critical_kills_per_minute: int = 120
@@ -104,6 +106,7 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
         return ActionSettings(
             data_dir=self.data_dir,
             evidence_dir=self.evidence,
+            own_paths=self.own_paths,
             min_pid=self.min_pid,
             protected_programs=self.protected_programs,
             write_paths=self.write_paths,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -69,6 +69,14 @@ class Execution:
     def size(self) -> int:
         """What it takes while it waits, in bytes; the event's JSON is counted for each reaction of it."""
         return _OWN_BYTES + len(self.detection.data_json)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the ledger says of it beside its result."""
+        details: dict[str, Any] = {"format": "shell"} if self.reaction.format == "shell" else {}
+        if self.context.undone.not_listed:
+            details["calls_not_listed"] = self.context.undone.not_listed
+        return details
 
     def keep(self, record: ActionRecord) -> None:
         """Note what became of a call; contents that it returned are not kept."""

@@ -375,7 +375,7 @@ class Reactions:
                 recipe=finished.recipe,
                 reaction=finished.reaction,
                 action="execution",
-                arguments={"format": "shell"} if execution.reaction.format == "shell" else {},
+                arguments=execution.details,
                 decision=decision,
                 reason=error,
                 result=outcome,

@@ -142,6 +142,16 @@ def test_helper_calls_are_limited(run_scenario: RunScenario) -> None:
     assert len(refused) == 1
 
 
+def test_calls_that_the_ledger_does_not_list_are_counted(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.run("function process() { for (let i = 0; i < 300; i++) KillProcess('x'.repeat(3000)) }")
+
+    host = run_scenario(scenario, timeout_s=10)
+    *calls, execution = host.ledger
+    assert len(calls) == 256
+    assert execution["arguments"] == {"calls_not_listed": 44}
+
+
 def test_a_recipe_may_shorten_its_time(run_scenario: RunScenario) -> None:
     async def scenario(host: Host) -> None:
         recipe = make_recipe("for (;;) ;", limits=Limits(timeout_s=0.2))

@@ -94,3 +94,15 @@ def test_dry_run_copies_nothing(act: Acting, tmp_path: Path) -> None:
     act.dry_run = True
     assert "would" == act("CopyFile", str(tmp_path / "file"), str(act.writable)).decision
     assert [] == list(act.writable.iterdir())
+
+
+def test_copies_never_replace_raqibs_own_files(act: Acting, tmp_path: Path, configure: Change) -> None:
+    (tmp_path / "events.jsonl").write_text("forged")
+    (act.writable / "events.jsonl").write_text("event\n")
+    configure(own_paths=(act.writable / "events.jsonl",))
+    for act.dry_run in (False, True):
+        assert "refused" == act("CopyFile", str(tmp_path / "events.jsonl"), str(act.writable)).decision
+    act.dry_run = False
+    collected = act("CollectEvidence").value
+    assert "refused" == act("CopyFile", str(tmp_path / "events.jsonl"), collected).decision
+    assert "event\n" == (act.writable / "events.jsonl").read_text()

@@ -162,6 +162,51 @@ class TestWriting:
         assert not (act.settings.data_dir / "directory").exists()
         assert act(helper, str(act.settings.evidence_dir / "case" / "note"), "x").value == 0
 
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_never_raqibs_own_logs(
+        self, act: Acting, helper: str, configure: Change, tmp_path: Path, dry_run: bool
+    ) -> None:
+        logs = act.writable / "logs"
+        logs.mkdir()
+        (logs / "events.jsonl").write_text("event\n")
+        (tmp_path / "other_name").symlink_to(logs)
+        other = tmp_path / "other_name"
+        configure(own_paths=(other / "events.jsonl", other / "events.jsonl.1", act.writable / "none" / "raqib.log"))
+        act.dry_run = dry_run
+        for name in (
+            "logs/events.jsonl",
+            "logs/events.jsonl.1",
+            "logs/events.jsonl.1/new",
+            "none/raqib.log",
+            "none/raqib.log/new",
+        ):
+            record = act(helper, str(act.writable / name), "x")
+            assert ("refused", "raqib's own files are never written") == (record.decision, record.reason), name
+        assert [logs / "events.jsonl"] == list(logs.iterdir())
+        assert "event\n" == (logs / "events.jsonl").read_text()
+        assert not (act.writable / "none").exists()
+        for name in ("logs/events.jsonl.old", "logs/case/events.jsonl", "none/other.log"):
+            assert 0 == act(helper, str(act.writable / name), "x").value
+
+    def test_nothing_within_an_own_directory(self, act: Acting, helper: str, configure: Change, tmp_path: Path) -> None:
+        (act.writable / "own").mkdir()
+        (tmp_path / "other_name").symlink_to(act.writable)
+        configure(own_paths=(tmp_path / "other_name" / "own",))
+        assert "refused" == act(helper, str(act.writable / "own" / "file"), "x").decision
+        assert [] == list((act.writable / "own").iterdir())
+
+    def test_evidence_is_never_changed(self, act: Acting, helper: str) -> None:
+        evidence = act.settings.evidence_dir
+        collected = act("CollectEvidence").value
+        before = {file.name: file.read_bytes() for file in Path(collected).iterdir()}
+        for name in ("manifest.json", "event.json", "new", "below/new"):
+            record = act(helper, f"{collected}/{name}", "x")
+            assert ("refused", "evidence that was collected is never changed") == (record.decision, record.reason)
+        assert before == {file.name: file.read_bytes() for file in Path(collected).iterdir()}
+        # Where there is no evidence there is nothing to keep, and a list above it is none of it.
+        assert [0, 0] == [act(helper, str(evidence / name), "x").value for name in ("manifest.json", "case/note")]
+        assert "done" == act("CollectEvidence").decision
+
     def test_size(self, act: Acting, helper: str, configure: Change) -> None:
         configure(max_write_bytes=3)
         assert act(helper, str(act.writable / "file"), "123").value == 0

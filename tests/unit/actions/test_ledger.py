@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raqib.actions import ledger as ledger_module
 from raqib.actions.ledger import NO_HASH, Entry, Head, Ledger
 from raqib.actions.verification import verify
 from raqib.errors import RaqibError
@@ -180,3 +181,31 @@ def test_link_is_not_followed(tmp_path: Path, path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         Ledger(path)
+
+
+def test_it_recovers_by_itself_when_all_that_can_be_kept_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "MAX_BACKLOG", 3)
+    ledger = Ledger(path)
+    working, ledger._fd = ledger._fd, os.open("/dev/full", os.O_WRONLY)
+    for action in "abcde":
+        assert not ledger.append(Entry(action=action, decision="done"))
+    os.close(ledger._fd)
+    ledger._fd = working
+    assert ledger.append(Entry(action="f", decision="done"))
+    assert ledger.failure == ""
+    ledger.close()
+    actions = [msgspec.json.decode(line)["action"] for line in lines_of(path)]
+    assert actions == ["a", "b", "c", "ledger_lost", "f"]
+    assert verify(path).intact
+
+
+def test_what_waits_is_written_at_the_next_sync(path: Path) -> None:
+    ledger = Ledger(path)
+    working, ledger._fd = ledger._fd, os.open("/dev/full", os.O_WRONLY)
+    assert not ledger.append(Entry(action="a", decision="done"))
+    os.close(ledger._fd)
+    ledger._fd = working
+    ledger.sync()
+    assert ledger.failure == ""
+    assert [msgspec.json.decode(line)["action"] for line in lines_of(path)] == ["a"]
+    ledger.close()

@@ -6,8 +6,11 @@ import subprocess
 
 import pytest
 
+from raqib.actions.context import MAX_UNDONE_LISTED
 from raqib.actions.declare import Helper, Plan
+from raqib.actions.perform import MAX_REASON, ActionRecord
 from raqib.actions.table import HELPERS
+from raqib.actions.verification import verify
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_detection, make_recipe
 
@@ -90,3 +93,29 @@ def test_budgets_and_ceilings(act: Acting, configure: Change, importance: str, w
         opened.limit,
     )
     assert act.detection.event.uuid == opened.uuid
+
+
+def test_a_long_reason_is_cut(act: Acting) -> None:
+    record = act("CreateTempDir", "x" * 4000)
+    assert record.decision == "error"
+    assert len(record.reason) == MAX_REASON
+    assert record.reason.endswith("…")
+    assert act.entries[-1]["reason"] == record.reason
+
+
+def test_of_calls_that_were_not_done_so_many_are_listed(act: Acting) -> None:
+    context = act.context
+    for number in range(MAX_UNDONE_LISTED + 50):
+        begun = act.door.begin(HELPERS["KillProcess"], context, "[0]" if number % 2 else '["x"]')
+        assert isinstance(begun, ActionRecord)
+        assert begun.decision in ("refused", "error")
+    assert len(act.entries) == MAX_UNDONE_LISTED
+    assert context.undone.not_listed == 50
+    said = [entry for entry in act.entries if entry["reason"].endswith("only counted")]
+    assert said == act.entries[-1:]
+    assert asyncio.run(act.door.perform(HELPERS["DataSet"], context, '["k","v"]')).decision == "done"
+    assert act.entries[-1]["action"] == "DataSet"
+    # The next execution begins anew.
+    assert act("KillProcess", "x").decision == "error"
+    assert act.entries[-1]["action"] == "KillProcess"
+    assert verify(act.ledger_path).intact

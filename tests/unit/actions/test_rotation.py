@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import os
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from raqib.actions import archives
+from raqib.actions import ledger as ledger_module
 from raqib.actions.archives import archive_path, files_of
 from raqib.actions.ledger import Entry, Ledger, parse_head
 from raqib.actions.reading import Filter, LedgerReader, find
@@ -169,3 +174,84 @@ def test_heads_are_read_as_they_are_written(path: Path) -> None:
     for wrong in ("", "1", "1:2", "x:" + "0" * 64, "1:" + "G" * 64):
         with pytest.raises(ValueError, match="expected SEQ:HASH"):
             parse_head(wrong)
+
+
+def test_nobody_waits_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path, max_bytes=1000, keep=2)
+    slow: list[str] = []
+
+    def watch(module: object, name: str) -> None:
+        original = getattr(module, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            # Taking off a name that is not there, or is new, takes no time.
+            if name != "unlink" or Path(str(arguments[0])) in archives.archives(path):
+                assert not ledger._lock.locked(), f"{name} while the ledger is locked"
+                slow.append(name)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, name, call)
+
+    watch(os, "fdatasync")
+    watch(os, "fsync")
+    watch(ledger_module, "last_line")
+    watch(Path, "unlink")
+    for _ in range(10):
+        fill(ledger, 1)
+        # Without a sync in between, it is set aside while a line is written.
+        for _ in range(12):
+            assert ledger.append(Entry(action="b", decision="done"))
+    ledger.sync()
+    monkeypatch.undo()
+    ledger.close()
+    assert {"fdatasync", "fsync", "last_line", "unlink"} == set(slow)
+    assert 3 >= len(files_of(path))
+    assert verify(path).intact
+
+
+def test_a_file_set_aside_is_on_the_disk_when_sync_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[int] = set()
+
+    def note(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fdatasync", note)
+    ledger = Ledger(path, max_bytes=300)
+    for _ in range(20):
+        ledger.append(Entry(action="a", decision="done"))
+    assert 2 < len(files_of(path))
+    ledger.sync()
+    assert synced >= {file.stat().st_ino for file in files_of(path) if file.stat().st_size}
+    ledger.close()
+
+
+_WRITER = """
+import sys, threading
+from pathlib import Path
+from raqib.actions.ledger import Entry, Ledger
+
+ledger = Ledger(Path(sys.argv[1]), max_bytes=2000, keep=5)
+
+def sync():
+    while True:
+        ledger.sync()
+
+threading.Thread(target=sync, daemon=True).start()
+print("ready", flush=True)
+while True:
+    ledger.append(Entry(action="a", decision="done", reason="x" * 100))
+"""
+
+
+def test_the_chain_holds_after_a_kill_at_any_moment(path: Path) -> None:
+    moments = random.Random(7)
+    for _ in range(8):
+        with subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert b"ready\n" == writer.stdout.readline()
+            time.sleep(moments.uniform(0.01, 0.1))
+            writer.kill()
+        Ledger(path).close()
+        result = verify(path)
+        assert result.intact, result.breaks
+    assert 2 < len(files_of(path))

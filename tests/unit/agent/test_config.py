@@ -43,6 +43,15 @@ def test_settings_reach_the_stages(tmp_path: Path) -> None:
     assert 99 == map_sizes(config.sensors)["watched"]
 
 
+def test_reactions_know_raqibs_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config(
+        written(tmp_path, "printers: {varlog_path: /var/log/events, varlog_keep: 2}\nlog_file: raqib.log")
+    )
+    own = reactions_config(config).action_settings().own_paths
+    assert {"/var/log/events", "/var/log/events.1", "/var/log/events.2", f"{tmp_path}/raqib.log"} == set(map(str, own))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
