@@ -10,6 +10,8 @@ from raqib.reactions.protocol import Setup, ToDaemon
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """Between attempts if workers die before they are ready; doubled each time."""
+_MOST_DOUBLINGS = 16
+"""Many more than lie between the two, and few enough for a float, however often it fails."""
 
 READY_WITHIN_S = 30.0
 """How long a worker may take to have an isolate ready."""
@@ -163,7 +165,7 @@ class WorkerPool:
 
     def _fail(self, problem: str) -> None:
         """Wait before the next attempt, longer each time."""
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures, _MOST_DOUBLINGS))
         self._failures += 1
         self._last_problem = problem
         self._client.pool_troubled(problem)
