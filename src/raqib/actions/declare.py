@@ -66,6 +66,8 @@ class Plan:
     """What the helper answers in a dry run."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What the ledger says of the target beside the arguments."""
+    paid: bool = False
+    """The check has taken all that this costs from the recipe's budget."""
     release: Callable[[], None] = _nothing
     """Called in any case, after `do` or instead of it."""
 

@@ -137,7 +137,7 @@ class _Call:
         self._details.update(checked.details)
         if not isinstance(checked, Plan):
             return checked
-        refused = self._take_from_budget()
+        refused = None if checked.paid else self._take_from_budget()
         if refused or context.dry_run:
             checked.release()
             self._would = refused is None
@@ -202,9 +202,6 @@ class _Call:
 
     def _take_from_budget(self) -> Refused | None:
         helper, context = self._helper, self._context
-        if helper.budget is None:
+        if helper.budget is None or context.take(helper.budget):
             return None
-        if context.take(helper.budget):
-            return None
-        limit = context.limit_of(helper.budget)
-        return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
+        return Refused(context.used_up(helper.budget))
