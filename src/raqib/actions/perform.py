@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -138,11 +139,13 @@ class _Call:
         if not isinstance(checked, Plan):
             return checked
         refused = None if checked.paid else self._take_from_budget()
-        if refused or context.dry_run:
-            checked.release()
-            self._would = refused is None
-            return refused or Done(checked.would)
-        return checked
+        if refused is None and not context.dry_run:
+            return checked
+        self._would = refused is None
+        if refused is None and checked.look is not None:
+            return replace(checked, do=checked.look)
+        checked.release()
+        return refused or Done(checked.would)
 
     def do(self, plan: Plan) -> Result | Awaitable[Result]:
         """Carry out a plan of the event loop, as far as it goes without waiting."""
