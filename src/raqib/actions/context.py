@@ -185,6 +185,10 @@ class ActionContext:
             self.services.on_breaker(BreakerOpened(recipe.kind, recipe.name, recipe.importance, budget, limit, uuid))
         return False
 
+    def used_up(self, budget: Budget) -> str:
+        """Return why nothing more is taken from a budget."""
+        return f"the recipe's budget of {self.limit_of(budget)} {budget} a minute is used up"
+
     @property
     def recipe(self) -> str:
         """The recipe's name: the store's namespace and the budgets' key."""

@@ -63,9 +63,13 @@ class Plan:
     do: Callable[[], Result | Awaitable[Result]]
     """Does it. Only actions of the event loop may answer with an awaitable."""
     would: Value
-    """What the helper answers in a dry run."""
+    """What the helper answers in a dry run, if it need not `look`."""
+    look: Callable[[], Result | Awaitable[Result]] | None = None
+    """Finds out what it answers in a dry run, where that takes its time. Stands in for `do`, and changes nothing."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What the ledger says of the target beside the arguments."""
+    paid: bool = False
+    """The check has taken all that this costs from the recipe's budget."""
     release: Callable[[], None] = _nothing
     """Called in any case, after `do` or instead of it."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Literal
 
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
 from raqib.actions.ledger import Entry
-from raqib.actions.network_access import Kind, Remote
+from raqib.actions.network_access import Kind, NetworkAccess, Remote
 from raqib.errors import RaqibError, RefusedError
 from raqib.model.clock import boottime_ns
 
@@ -26,38 +27,51 @@ def _block(context: ActionContext, kind: Kind, targets: list[str], until_ns: int
     access = context.services.network()
     if access is None:
         return Refused(NOT_ENABLED)
-    allowed: dict[str, None] = {}
-    refused: list[str] = []
-    for target in targets:
-        try:
-            allowed[access.blocks.check(kind, target)] = None
-        except RefusedError as error:
-            refused.append(str(error))
-    # The first is taken from the budget like any call.
-    for number, target in enumerate(list(allowed)):
-        if number and not context.take("blocks"):
-            refused.append(f"{target}: the recipe's budget of blocks is used up")
-            del allowed[target]
+    permitted, refused = _guarded(access, kind, targets)
+    allowed, unpaid = _within_budget(context, permitted)
+    refused |= unpaid
     if not allowed:
-        return Refused("; ".join(refused))
+        return Refused("; ".join(dict.fromkeys(refused.values())))
+    reasons = [reason for target, reason in refused.items() if target not in unpaid]
+    if unpaid:
+        reasons.append(f"{len(unpaid)} are not blocked: {context.used_up('blocks')}")
     blocks, owner, uuid = access.blocks, context.recipe, context.detection.event.uuid
 
     def do() -> Result:
         new: list[str] = []
-        problems = list(refused)
+        problems = list(reasons)
         for target in allowed:
             try:
                 if blocks.put(kind, target, owner=owner, reason=f"event {uuid}", until_ns=until_ns):
                     new.append(target)
             except RaqibError as error:
                 problems.append(str(error))
-        if len(problems) - len(refused) == len(allowed):
+        if len(problems) - len(reasons) == len(allowed):
             return Failed("; ".join(problems))
         if not new:
             problems.append("it was blocked already" if len(targets) == 1 else "all were blocked already")
         return Done(0 if new else 1, "; ".join(problems), {"blocked": new})
 
-    return Plan(do, would=0, details={"targets": list(allowed)})
+    details = {"targets": allowed, **({"refused": refused} if refused else {})}
+    return Plan(do, would=0, details=details, paid=True)
+
+
+def _guarded(access: NetworkAccess, kind: Kind, targets: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the targets, each once, that the guards allow to block, and why they refuse the others."""
+    permitted: dict[str, None] = {}
+    refused: dict[str, str] = {}
+    for target in targets:
+        try:
+            permitted[access.blocks.check(kind, target)] = None
+        except RefusedError as error:
+            refused[target] = str(error)
+    return list(permitted), refused
+
+
+def _within_budget(context: ActionContext, targets: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Take from the recipe's budget for each target; return those that are paid for, and why the others are not."""
+    paid = list(takewhile(lambda target: context.take("blocks"), targets))
+    return paid, dict.fromkeys(targets[len(paid) :], context.used_up("blocks"))
 
 
 def _block_given_or_all(kind: Kind, all_of: Callable[[Remote], Iterable[str]]) -> Check:

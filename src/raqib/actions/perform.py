@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -146,12 +147,14 @@ class _Call:
         self._details.update(checked.details)
         if not isinstance(checked, Plan):
             return checked
-        refused = self._take_from_budget()
-        if refused or context.dry_run:
-            checked.release()
-            self._would = refused is None
-            return refused or Done(checked.would)
-        return checked
+        refused = None if checked.paid else self._take_from_budget()
+        if refused is None and not context.dry_run:
+            return checked
+        self._would = refused is None
+        if refused is None and checked.look is not None:
+            return replace(checked, do=checked.look)
+        checked.release()
+        return refused or Done(checked.would)
 
     def do(self, plan: Plan) -> Result | Awaitable[Result]:
         """Carry out a plan of the event loop, as far as it goes without waiting."""
@@ -222,9 +225,6 @@ class _Call:
 
     def _take_from_budget(self) -> Refused | None:
         helper, context = self._helper, self._context
-        if helper.budget is None:
+        if helper.budget is None or context.take(helper.budget):
             return None
-        if context.take(helper.budget):
-            return None
-        limit = context.limit_of(helper.budget)
-        return Refused(f"the recipe's budget of {limit} {helper.budget} a minute is used up")
+        return Refused(context.used_up(helper.budget))

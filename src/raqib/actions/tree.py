@@ -126,9 +126,15 @@ def _kill_tree(context: ActionContext, arguments: Arguments) -> Checked:
         tree.close()
         os.close(pidfd)
 
-    if context.dry_run:
-        tree.grow(stop=False)
-    return Plan(lambda: _do(context, tree), would=len(tree.nodes), details={"pid": key.pid}, release=release)
+    return Plan(
+        lambda: _do(context, tree), would=1, look=lambda: _count(tree), details={"pid": key.pid}, release=release
+    )
+
+
+async def _count(tree: _Tree) -> Result:
+    """Do what a dry run does: find all of them, and leave them alone."""
+    await asyncio.get_running_loop().run_in_executor(None, lambda: tree.grow(stop=False))
+    return Done(len(tree.nodes))
 
 
 async def _do(context: ActionContext, tree: _Tree) -> Result:

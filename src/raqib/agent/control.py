@@ -8,7 +8,7 @@ import inspect
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,18 @@ class Reply(msgspec.Struct, frozen=True):
 class ControlServer:
     """Answers root, and whoever runs the agent; nobody else."""
 
-    def __init__(self, directory: Path, commands: Mapping[str, Command]) -> None:
-        """Prepare; `directory` is the data directory, whose lock the agent holds."""
+    def __init__(
+        self, directory: Path, commands: Mapping[str, Command], one_at_a_time: Collection[str] = frozenset()
+    ) -> None:
+        """Prepare; `directory` is the data directory, whose lock the agent holds.
+
+        Each command of `one_at_a_time` waits until those of them that came before are over; no other waits.
+        """
         self._directory = directory
         self._commands = commands
         self._clients: set[asyncio.Task[None]] = set()
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = one_at_a_time
+        self._turn = asyncio.Lock()
         self._server: asyncio.AbstractServer | None = None
         self._log = structlog.get_logger()
 
@@ -133,7 +139,7 @@ class ControlServer:
             known = ", ".join(sorted(self._commands))
             return Reply(False, error=f"expected one of {known}, got {request.command!r}; is the agent older than you?")
         try:
-            async with self._one_at_a_time:
+            async with self._turn if request.command in self._one_at_a_time else contextlib.nullcontext():
                 answer = command(request.arguments)
                 if inspect.isawaitable(answer):
                     answer = await answer

@@ -27,6 +27,9 @@ from raqib.reactions import Reactions
 
 HEAD_INTERVAL_S = 60.0
 
+_ONE_AT_A_TIME = frozenset({"undo", "store_set", "store_delete"})
+"""Commands that change things in threads. Switching all actions off waits for none of them."""
+
 _T = TypeVar("_T")
 
 
@@ -64,7 +67,8 @@ class Oversight:
         Raises OSError if the socket cannot be made.
         """
         self._reactions, self._parts = reactions, parts
-        server = ControlServer(self._config.data_dir, self._commands(Operator(reactions.services)))
+        commands = self._commands(Operator(reactions.services))
+        server = ControlServer(self._config.data_dir, commands, _ONE_AT_A_TIME)
         await server.start()
         if not self.armed:
             self._log.warning("all actions are switched off: reactions run dry; `raqib arm` switches them on")

@@ -10,9 +10,16 @@ from raqib.reactions.protocol import Setup, ToDaemon
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """Between attempts if workers die before they are ready; doubled each time."""
+_MOST_DOUBLINGS = 16
+"""Many more than lie between the two, and few enough for a float, however often it fails."""
 
 READY_WITHIN_S = 30.0
 """How long a worker may take to have an isolate ready."""
+
+IDLE_LOOK_S = 5.0
+"""How often idle workers are looked at."""
+IDLE_CPU_S = 0.5
+"""How much processor time a worker may use while it has nothing to do; a sound one sleeps."""
 
 
 class Client(Protocol):
@@ -42,6 +49,9 @@ class WorkerPool:
         self._directory = directory
         self._workers: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
+        self._used_s: dict[WorkerProcess, float] = {}
+        """The processor time of each idle worker when it was first looked at."""
+        self._looking: asyncio.TimerHandle | None = None
         self._deadlines: dict[WorkerProcess, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
@@ -73,6 +83,7 @@ class WorkerPool:
     async def fill(self) -> None:
         """Start the workers and wait until one is ready, or until it is clear that they do not come up."""
         self._replenish()
+        self._look_at_idle()
         while not self._idle and self._failures < 3:
             self._changed.clear()
             await self._changed.wait()
@@ -87,6 +98,7 @@ class WorkerPool:
         """Take a worker that waits; it is back once it says that it is ready again."""
         while self._idle:
             worker = self._idle.pop()
+            self._used_s.pop(worker, None)
             # One that has just been killed must not take a reaction with it.
             if worker.alive and not worker.violation:
                 return worker
@@ -100,8 +112,9 @@ class WorkerPool:
     async def close(self) -> None:
         """End all workers and wait for them."""
         self._closing = True
-        if self._pause is not None:
-            self._pause.cancel()
+        for timer in (self._pause, self._looking):
+            if timer is not None:
+                timer.cancel()
         while self._tasks or self._workers:
             for worker in self._workers:
                 worker.kill()
@@ -130,6 +143,7 @@ class WorkerPool:
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Replace a worker."""
         self._workers.discard(worker)
+        self._used_s.pop(worker, None)
         if worker in self._idle:
             self._idle.remove(worker)
         if (deadline := self._deadlines.pop(worker, None)) is not None:
@@ -161,9 +175,18 @@ class WorkerPool:
             self._fail(f"a worker cannot be started: {error}")
             self._changed.set()
 
+    def _look_at_idle(self) -> None:
+        """End idle workers that use the processor, now and from time to time: no deadline holds for them."""
+        for worker in self._idle:
+            now_s = worker.cpu_s
+            used_s = now_s - self._used_s.setdefault(worker, now_s)
+            if used_s > IDLE_CPU_S:
+                worker.break_off(f"used {used_s:.1f} s of processor time while it had nothing to do")
+        self._looking = asyncio.get_running_loop().call_later(IDLE_LOOK_S, self._look_at_idle)
+
     def _fail(self, problem: str) -> None:
         """Wait before the next attempt, longer each time."""
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures, _MOST_DOUBLINGS))
         self._failures += 1
         self._last_problem = problem
         self._client.pool_troubled(problem)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Protocol
 
 from raqib.actions.victims import has_exited
@@ -20,6 +21,7 @@ WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
 MAX_UNREAD = 32 << 20
 """How much may wait for a worker to read it, in bytes; more is not sent."""
 
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _KEPT_OUTPUT = 2048
 _LONGEST_VIOLATION = 500
 
@@ -52,6 +54,16 @@ def start_process(connection: socket.socket, directory: int, stderr: int) -> sub
         cwd="/",
         start_new_session=True,
     )
+
+
+def cpu_s(pid: int) -> float:
+    """Return how much processor time all threads of a process have used; 0 if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    user, system = text[text.rindex(b")") + 2 :].split()[11:13]
+    return (int(user) + int(system)) / _TICKS_PER_S
 
 
 class WorkerProcess(asyncio.Protocol):
@@ -90,6 +102,11 @@ class WorkerProcess(asyncio.Protocol):
     def alive(self) -> bool:
         """Whether the process has not ended, even if that was not dealt with yet."""
         return self._pidfd >= 0 and not has_exited(self._pidfd)
+
+    @property
+    def cpu_s(self) -> float:
+        """How much processor time it has used; 0 once it is gone."""
+        return cpu_s(self.pid)
 
     async def start(self, setup: Setup, directory: int) -> None:
         """Start the process; its owner hears of it when it is ready. Raises OSError."""

@@ -31,6 +31,11 @@ _READ_BYTES = 1 << 16
 _LAST_OUTPUT_S = 1.0
 """How long the last output may take to arrive: a process that left the group may hold the pipe open."""
 
+_GONE_WITHIN_S = 1.0
+"""How long a shell that was killed may take to be gone."""
+_REAP_INTERVAL_S = 1.0
+"""How often one that took longer is looked after."""
+
 Say = Callable[[LogLevel, str], None]
 
 
@@ -40,6 +45,8 @@ class ShellEnd(NamedTuple):
     status: int
     """Exit status, negative for a signal."""
     timed_out: bool
+    problem: str
+    """What is left of it; empty if nothing is."""
 
 
 class _Output:
@@ -132,42 +139,70 @@ async def _run(directory: Path, data: str, timeout_s: float, say: Say) -> ShellE
     outputs = (_Output("info", say), _Output("warn", say))
     try:
         try:
-            process = subprocess.Popen(  # noqa: ASYNC220 -- as short as any fork
-                ["/bin/sh", str(directory / _CODE)],
-                stdin=subprocess.DEVNULL,
-                stdout=outputs[0].write_end,
-                stderr=outputs[1].write_end,
-                cwd=directory,
-                env={
-                    "PATH": PATH,
-                    "LANG": "C.UTF-8",
-                    "HOME": str(directory),
-                    "TMPDIR": str(directory),
-                    "REACTION_DATA": data,
-                    "REACTION_DATA_FILE": str(directory / _EVENT),
-                },
-                start_new_session=True,
-                umask=0o077,
-            )
+            process = _start(directory, data, outputs)
         finally:
             for output in outputs:
                 os.close(output.write_end)
-        timed_out = False
+        timed_out, problem = False, ""
         try:
             timed_out = not await _wait(process.pid, timeout_s)
         finally:
-            # Before it is waited for: until then nobody else can have its number, and its group's.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if not await _end(process):
+                problem = f"process {process.pid} was killed and has not ended yet"
+                say("warn", problem)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_OUTPUT_S):
                 for output in outputs:
                     await output.ended.wait()
-        return ShellEnd(process.returncode, timed_out)
+        status = -signal.SIGKILL if process.returncode is None else process.returncode
+        return ShellEnd(status, timed_out, problem)
     finally:
         for output in outputs:
             output.close()
+
+
+def _start(directory: Path, data: str, outputs: tuple[_Output, _Output]) -> subprocess.Popen[bytes]:
+    """Start the shell, as the leader of a process group. Raises OSError."""
+    return subprocess.Popen(
+        ["/bin/sh", str(directory / _CODE)],
+        stdin=subprocess.DEVNULL,
+        stdout=outputs[0].write_end,
+        stderr=outputs[1].write_end,
+        cwd=directory,
+        env={
+            "PATH": PATH,
+            "LANG": "C.UTF-8",
+            "HOME": str(directory),
+            "TMPDIR": str(directory),
+            "REACTION_DATA": data,
+            "REACTION_DATA_FILE": str(directory / _EVENT),
+        },
+        start_new_session=True,
+        umask=0o077,
+    )
+
+
+async def _end(process: subprocess.Popen[bytes]) -> bool:
+    """Kill a process with its group; False if it has not ended within a second: then it is reaped once it has.
+
+    A process may sleep in the kernel, where no signal reaches it, for as long as a disk or a server does not answer.
+    """
+    # Before it is reaped: until then nobody else can have its number, and its group's.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        await _wait(process.pid, _GONE_WITHIN_S)
+    finally:
+        gone = _reap(process)
+    return gone
+
+
+def _reap(process: subprocess.Popen[bytes]) -> bool:
+    """Reap a process if it has ended, else look again from time to time; never blocks."""
+    if process.poll() is not None:
+        return True
+    asyncio.get_running_loop().call_later(_REAP_INTERVAL_S, _reap, process)
+    return False
 
 
 async def _wait(pid: int, timeout_s: float) -> bool:

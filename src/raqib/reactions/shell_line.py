@@ -111,7 +111,8 @@ class ShellLine:
             lambda level, text: self._log(execution, level, text),
         )
         if ended.timed_out:
-            return _End("timeout", f"ended after {execution.timeout_s:g} s, its time limit")
+            left = f"; {ended.problem}" if ended.problem else ""
+            return _End("timeout", f"ended after {execution.timeout_s:g} s, its time limit{left}")
         if ended.status == 0:
             return _End("ok")
         how = f"signal {-ended.status}" if ended.status < 0 else f"status {ended.status}"

@@ -78,6 +78,8 @@ class Worker:
                 # What is left of the process is not fit for another execution.
                 return
             isolate.close()
+            # The execution may have had a limit of its own.
+            sandbox.limit_memory(setup.data_bytes, setup.max_data_bytes)
 
     def _host(self, name: str, payload: str) -> str:
         """Carry one helper call to the daemon and its answer back."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 from raqib.actions import tree as tree_module
+from raqib.actions.victims import ProcessStat
 from raqib.model.process import ProcessKey
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_detection, make_recipe
@@ -174,6 +176,29 @@ def test_dry_run_counts_and_leaves_all_alone(act: Acting, tree: list[int]) -> No
     record = act("KillTree")
     assert ("would", 7) == (record.decision, record.value)
     assert {"S"} == {state(pid) for pid in tree}
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_dry_run_looks_through_all_processes_beside_the_loop_and_only_within_the_budget(
+    act: Acting, tree: list[int], monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    looked: list[threading.Thread] = []
+
+    def look() -> list[tuple[int, ProcessStat]]:
+        looked.append(threading.current_thread())
+        return all_processes()
+
+    all_processes = tree_module._processes
+    monkeypatch.setattr(tree_module, "_processes", look)
+    recipe = make_recipe("", limits=Limits(kills_per_minute=left))
+    act.detection = make_detection(ancestry=[live_process(tree[0])], recipe=recipe)
+    act.dry_run = True
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    record = act("KillTree")
+    assert (("would", 7) if left else ("refused", None)) == (record.decision, record.value)
+    assert bool(left) == bool(looked)
+    assert threading.main_thread() not in looked
+    assert descriptors == len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_event_without_a_process(act: Acting) -> None:

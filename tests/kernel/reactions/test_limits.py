@@ -177,6 +177,27 @@ def test_a_recipe_may_have_more_or_less_memory(run_scenario: RunScenario) -> Non
     run_scenario(scenario, timeout_s=20)
 
 
+@pytest.mark.parametrize("heap_mib", [16, 256])
+def test_the_next_execution_has_the_usual_memory(run_scenario: RunScenario, heap_mib: int) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(2)
+        usual = {_memory_limit(pid) for pid in host.reactions.worker_pids}
+        recipe = make_recipe(OK, limits=Limits(heap_mib=heap_mib))
+        finished = await host.run("", recipe=recipe)
+        assert finished.outcome == "ok"
+        await host.warm(2)
+        assert usual == {_memory_limit(pid) for pid in host.reactions.worker_pids}
+        # Less memory is no reason to start another worker.
+        assert (heap_mib == 16) == (finished.worker_pid in host.reactions.worker_pids)
+
+    run_scenario(scenario, workers=1, timeout_s=10)
+
+
+def _memory_limit(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return next(int(line.split()[3]) for line in lines if line.startswith("Max data size"))
+
+
 def test_all_reactions_of_a_recipe_run_in_parallel(run_scenario: RunScenario) -> None:
     meet = """function process() {
         DataIncr('arrived');

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.reactions import process
+from raqib.reactions import pool, process
 
 from .conftest import Host, RunScenario
 
@@ -96,3 +97,28 @@ def test_an_idle_worker_that_was_killed_takes_no_reaction_with_it(run_scenario: 
         assert (await host.run("function process() {}")).outcome == "ok"
 
     run_scenario(scenario)
+
+
+@pytest.mark.usefixtures("rogue_workers")
+def test_a_worker_that_is_busy_with_nothing_is_replaced(
+    run_scenario: RunScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "IDLE_LOOK_S", 0.05)
+
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        before = set(host.reactions.worker_pids)
+        told = asyncio.Event()
+        host.on_log = lambda line: (host.lines.append(line), told.set())
+        finished = await host.run("spin while idle")
+        assert "ok" == finished.outcome
+        async with asyncio.timeout(10):
+            await told.wait()
+        await host.warm(3)
+        # Those that do nothing are left alone.
+        assert {finished.worker_pid} == before - set(host.reactions.worker_pids)
+
+    host = run_scenario(scenario)
+    (text,) = host.texts
+    assert "an idle worker broke the protocol and was ended: used 0." in text
+    assert "s of processor time while it had nothing to do" in text

@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from raqib.model.detection import Detection
 from raqib.model.recipe import Limits, Mode, Reaction
 from raqib.reactions import Finished
+from raqib.reactions import shell as shell_module
 from raqib.reactions.shell import DIRECTORY_PREFIX
 from raqib.testing import make_detection, make_event, make_recipe
 
@@ -88,6 +91,77 @@ def test_time_limit_kills_the_whole_group(run_scenario: RunScenario, tmp_path: P
     assert "timeout" == finished.outcome
     assert [("error", "timeout")] == executions(host)
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.read_text().split()))
+
+
+class Undying:
+    """A shell that ends some time after it was killed, as one that sleeps in the kernel does."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.may_end = False
+        self.reaped = threading.Event()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode if self.reaped.is_set() else None
+
+    def poll(self) -> int | None:
+        if self.may_end and self._process.poll() is not None:
+            self.reaped.set()
+        return self.returncode
+
+    def wait(self) -> int:
+        raise AssertionError("this would not return")
+
+
+@pytest.mark.parametrize("how", ["timeout", "switched off"])
+def test_a_shell_that_does_not_end_holds_up_nothing(
+    run_scenario: RunScenario, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    undying: list[Undying] = []
+
+    def start(*arguments: Any) -> Undying:
+        undying.append(Undying(start_for_real(*arguments)))
+        return undying[-1]
+
+    async def wait(pid: int, timeout_s: float) -> bool:
+        """Take the first wait for the shell as it is; the second, for its end, is in vain."""
+        waits.append(timeout_s)
+        if len(waits) == 1:
+            return await wait_for_real(pid, timeout_s)
+        await asyncio.sleep(0)
+        return False
+
+    waits: list[float] = []
+    start_for_real, wait_for_real = shell_module._start, shell_module._wait
+    monkeypatch.setattr(shell_module, "_wait", wait)
+    monkeypatch.setattr(shell_module, "_start", start)
+    monkeypatch.setattr(shell_module, "_REAP_INTERVAL_S", 0.01)
+
+    async def scenario(host: Host) -> None:
+        started = asyncio.Event()
+        host.on_log = lambda line: (host.lines.append(line), started.set())
+        host.reactions.submit(shell("echo; sleep 60", limits=Limits(timeout_s=0.2)))
+        await started.wait()
+        if how == "switched off":
+            host.reactions.services.switch.disarm()
+        async with asyncio.timeout(10):
+            await host.reactions.drain()
+        assert not undying[0].reaped.is_set()
+        undying[0].may_end = True
+        assert await asyncio.to_thread(undying[0].reaped.wait, 10)
+
+    host = run_scenario(scenario, shell=True, workers=1)
+    pid = undying[0].pid
+    (finished,) = host.finished
+    assert 1.0 == waits[1]
+    problem = f"process {pid} was killed and has not ended yet"
+    assert [problem] == [line.text for line in host.lines if line.level == "warn" and "killed" in line.text]
+    if how == "timeout":
+        assert ("timeout", True) == (finished.outcome, finished.error.endswith(f"its time limit; {problem}"))
+    else:
+        assert "dropped" == finished.outcome
 
 
 def test_nothing_of_the_group_outlives_its_shell(run_scenario: RunScenario, tmp_path: Path) -> None:

@@ -198,3 +198,37 @@ def test_closing_lets_go_of_who_waits(tmp_path: Path) -> None:
         return await waiting
 
     assert b"" == asyncio.run(run())
+
+
+def test_what_takes_long_keeps_only_its_like_waiting(tmp_path: Path) -> None:
+    """Switching all actions off must not wait for an undo."""
+
+    async def run() -> list[str]:
+        begun, let_go = asyncio.Event(), asyncio.Event()
+        done: list[str] = []
+
+        async def undo(arguments: dict[str, Any]) -> None:
+            begun.set()
+            await let_go.wait()
+            done.append("undo")
+
+        commands: dict[str, control.Command] = {
+            "undo": undo,
+            "store_set": lambda arguments: done.append("store_set"),
+            "disarm": lambda arguments: done.append("disarm"),
+        }
+        server = ControlServer(tmp_path, commands, one_at_a_time={"undo", "store_set"})
+        await server.start()
+        try:
+            async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+                group.create_task(asyncio.to_thread(ask, tmp_path, "undo"))
+                await begun.wait()
+                group.create_task(asyncio.to_thread(ask, tmp_path, "store_set"))
+                await asyncio.to_thread(ask, tmp_path, "disarm")
+                let_go.set()
+        finally:
+            let_go.set()
+            await server.close()
+        return done
+
+    assert ["disarm", "undo", "store_set"] == asyncio.run(run())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.ledger import Head
+from raqib.actions.operator import Answer, Operator
 from raqib.agent import Config, oversight
 from raqib.agent.control import ask
 from raqib.agent.oversight import Oversight, Parts, resident_bytes
@@ -87,6 +89,32 @@ def test_switching_off_and_on_is_in_ledger_and_log(tmp_path: Path, published: li
     assert ["all actions were switched off"] * 2 + ["all actions were switched on"] == switched
     entries = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
     assert ["disarm", "disarm", "arm"] == [entry["action"] for entry in entries]
+
+
+def test_switching_off_does_not_wait_for_an_undo(
+    tmp_path: Path, published: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, let_go = threading.Event(), threading.Event()
+
+    def undo(operator: Operator, seq: int) -> Answer:
+        begun.set()
+        assert let_go.wait(10)
+        return Answer(True)
+
+    async def scenario(watching: Oversight, running: Running) -> list[Any]:
+        undoing = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "undo", {"seq": 1}))
+        try:
+            assert await asyncio.to_thread(begun.wait, 10)
+            async with asyncio.timeout(5):
+                await asyncio.to_thread(ask, tmp_path, "disarm")
+            assert not watching.armed
+            seen: list[Any] = [undoing.done()]
+        finally:
+            let_go.set()
+        return [*seen, (await undoing)["done"]]
+
+    monkeypatch.setattr(Operator, "undo", undo)
+    assert [False, True] == watched(tmp_path, published, scenario)
 
 
 def test_what_is_disarmed_when_it_starts_is_told(tmp_path: Path, published: list[Event]) -> None:

@@ -40,6 +40,10 @@ def main() -> None:
         while True:
             connection.sendall(pack(Call("ReadFile", f'["{job.code}"]')))
             time.sleep(0.05)
+    if job.code == "spin while idle":
+        connection.sendall(pack(Ended("ok")) + pack(Ready()))
+        while True:
+            pass
     connection.sendall(tricks[job.code])
     while connection.recv(65536):
         pass
