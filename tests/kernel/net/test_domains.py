@@ -277,7 +277,10 @@ def test_no_answer_cuts_the_host_off(lab: Lab, make_enforcer: MakeEnforcer) -> N
     """Whoever answers for a denied name may name whatever address he likes."""
     host = Host(gateways=frozenset([inet_aton(WEB4)]), resolvers=frozenset([inet_aton(DNS4)]))
     enforcer = make_enforcer(host=host, protected=[f"{ONLY6}/128"])
-    lab.answers(web__test=[["A", WEB4, 600], ["A", DNS4, 600], ["A", "127.0.0.1", 600], ["AAAA", ONLY6, 600]])
+    lab.answers(
+        web__test=[["A", WEB4, 600], ["A", DNS4, 600], ["A", "127.0.0.1", 600], ["AAAA", ONLY6, 600]],
+        web6__test=[["AAAA", ONLY6, 600]],
+    )
     enforcer.use(DENY)
     # Neighbours may have to find each other first.
     assert lab.client.ask("until_reached", address=ONLY6)
