@@ -128,8 +128,8 @@ class Services:
     """What there is of the network now; None where no network policy is enabled. Called from any thread."""
 
 
-MAX_UNDONE_LISTED = 256
-"""So many refused and failed calls of one execution have lines in the ledger; the others are only counted."""
+MAX_UNDONE_IN_FULL = 256
+"""So many refused and failed calls of one execution are in the ledger with their arguments."""
 
 
 @dataclass(slots=True)
@@ -139,14 +139,9 @@ class Undone:
     count: int = 0
 
     @property
-    def last_listed(self) -> bool:
-        """Whether the latest one is the last with a line in the ledger."""
-        return self.count == MAX_UNDONE_LISTED
-
-    @property
-    def not_listed(self) -> int:
-        """How many have no line in the ledger."""
-        return max(0, self.count - MAX_UNDONE_LISTED)
+    def many(self) -> bool:
+        """Whether the ledger has the latest one without its arguments: else one execution could fill all of it."""
+        return self.count > MAX_UNDONE_IN_FULL
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from raqib.model.clock import boottime_ns
 MAX_REASON = 512
 """In characters: reasons repeat what a reaction gave as an argument, and both memory and the ledger keep them."""
 
-_NOT_LISTED = "; further calls that are refused or fail are only counted"
+MAX_REASON_OF_MANY = 64
+"""In the ledger, of the many that one execution was refused."""
 
 FILE_THREADS = 4
 """A file on a network filesystem that hangs takes one of them for as long."""
@@ -112,8 +113,8 @@ async def _await(call: _Call, rest: Awaitable[Result]) -> ActionRecord:
     return call.conclude(result)
 
 
-def _shortened(reason: str) -> str:
-    return reason if len(reason) <= MAX_REASON else f"{reason[: MAX_REASON - 1]}…"
+def _shortened(reason: str, most: int = MAX_REASON) -> str:
+    return reason if len(reason) <= most else f"{reason[: most - 1]}…"
 
 
 def _broken(error: Exception) -> Failed:
@@ -192,22 +193,13 @@ class _Call:
         reason = "" if isinstance(result, Plan) else _shortened(result.reason)
         self._details.update(result.details)
         if not (self._helper.query and decision != "refused"):
-            self._list(decision, reason, value)
+            self._write(decision, reason, value)
         return ActionRecord(self._helper.name, decision, value, reason, boottime_ns())
-
-    def _list(self, decision: Decision, reason: str, value: Value) -> None:
-        """Write what was done; of what was not done, only so much of one execution."""
-        if decision in ("refused", "error"):
-            undone = self._context.undone
-            undone.count += 1
-            if undone.not_listed:
-                return
-            if undone.last_listed:
-                reason += _NOT_LISTED
-        self._write(decision, reason, value)
 
     def _write(self, decision: Decision, reason: str, value: Value) -> None:
         context, detection = self._context, self._context.detection
+        context.undone.count += decision in ("refused", "error")
+        brief = context.undone.many and decision in ("refused", "error")
         context.services.ledger.append(
             Entry(
                 uuid=detection.event.uuid,
@@ -215,9 +207,9 @@ class _Call:
                 recipe=detection.recipe.name,
                 reaction=context.reaction,
                 action=self._helper.name,
-                arguments={**describe_arguments(self._helper, self._arguments), **self._details},
+                arguments={} if brief else {**describe_arguments(self._helper, self._arguments), **self._details},
                 decision=decision,
-                reason=reason,
+                reason=_shortened(reason, MAX_REASON_OF_MANY) if brief else reason,
                 result=size_and_hash(value) if self._helper.content_result and value is not None else value,
                 duration_us=(time.monotonic_ns() - self._started_ns) // 1000,
             )

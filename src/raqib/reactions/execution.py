@@ -73,10 +73,7 @@ class Execution:
     @property
     def details(self) -> dict[str, Any]:
         """What the ledger says of it beside its result."""
-        details: dict[str, Any] = {"format": "shell"} if self.reaction.format == "shell" else {}
-        if self.context.undone.not_listed:
-            details["calls_not_listed"] = self.context.undone.not_listed
-        return details
+        return {"format": "shell"} if self.reaction.format == "shell" else {}
 
     def keep(self, record: ActionRecord) -> None:
         """Note what became of a call; contents that it returned are not kept."""

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from raqib.actions.context import MAX_UNDONE_LISTED
+from raqib.actions.context import MAX_UNDONE_IN_FULL
 from raqib.actions.declare import Helper, Plan
 from raqib.actions.perform import MAX_REASON, ActionRecord
 from raqib.actions.table import HELPERS
@@ -103,19 +103,17 @@ def test_a_long_reason_is_cut(act: Acting) -> None:
     assert act.entries[-1]["reason"] == record.reason
 
 
-def test_of_calls_that_were_not_done_so_many_are_listed(act: Acting) -> None:
+def test_of_calls_that_were_not_done_so_many_are_in_full(act: Acting) -> None:
     context = act.context
-    for number in range(MAX_UNDONE_LISTED + 50):
-        begun = act.door.begin(HELPERS["KillProcess"], context, "[0]" if number % 2 else '["x"]')
+    for number in range(MAX_UNDONE_IN_FULL + 50):
+        begun = act.door.begin(HELPERS["KillProcess"], context, "[0]" if number % 2 else "[1]")
         assert isinstance(begun, ActionRecord)
         assert begun.decision in ("refused", "error")
-    assert len(act.entries) == MAX_UNDONE_LISTED
-    assert context.undone.not_listed == 50
-    said = [entry for entry in act.entries if entry["reason"].endswith("only counted")]
-    assert said == act.entries[-1:]
+    assert [bool(entry["arguments"]) for entry in act.entries] == [True] * MAX_UNDONE_IN_FULL + [False] * 50
+    assert all(entry["reason"] for entry in act.entries)
     assert asyncio.run(act.door.perform(HELPERS["DataSet"], context, '["k","v"]')).decision == "done"
-    assert act.entries[-1]["action"] == "DataSet"
+    assert act.entries[-1]["arguments"]["key"] == "k"
     # The next execution begins anew.
-    assert act("KillProcess", "x").decision == "error"
-    assert act.entries[-1]["action"] == "KillProcess"
+    assert act("KillProcess", 1).decision == "refused"
+    assert act.entries[-1]["arguments"]["pid"] == 1
     assert verify(act.ledger_path).intact
