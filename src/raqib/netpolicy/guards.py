@@ -11,6 +11,8 @@ from raqib.netpolicy.spec import PolicySpec, Prefix, Verdict, domain_of, prefix_
 WIDEST = {4: 16, 16: 48}
 """The shortest prefix that may be blocked, by the bytes of an address."""
 _LOOPBACK = (prefix_of("127.0.0.0/8"), prefix_of("::1/128"))
+_MAPPED = bytes(10) + b"\xff\xff" + bytes(4)
+"""Where IPv4 begins in IPv6."""
 _NO_HOST = (prefix_of("0.0.0.0/8"), prefix_of("::/128"))
 
 
@@ -35,6 +37,8 @@ class Guards:
         widest = WIDEST[len(prefix.address)]
         if prefix.length < widest:
             raise RefusedError(f"expected a network of at most /{widest}, found {prefix}: it is too wide to be blocked")
+        if holds_ipv4(prefix):
+            raise RefusedError(f"{prefix} is not blocked: all of IPv4 lies in it")
         for meaning, kept in (
             ("loopback", _LOOPBACK),
             ("no host's address", _NO_HOST),
@@ -72,6 +76,11 @@ class Guards:
 def overlap(one: Prefix, other: Prefix) -> bool:
     """Tell whether two networks have an address in common."""
     return one.address in other or other.address in one
+
+
+def holds_ipv4(prefix: Prefix) -> bool:
+    """Tell whether a network of IPv6 has all of IPv4 in it: where both families are in one map, it would match it."""
+    return len(prefix.address) == 16 and prefix.length < 96 and _MAPPED in prefix
 
 
 def cut_off(policy: PolicySpec, host: Host) -> list[str]:

@@ -45,6 +45,13 @@ def test_only_the_named_family_is_denied(lab: Lab, enforcer: Enforcer) -> None:
     assert NONE == reach_by_all(lab, WEB6)
 
 
+@pytest.mark.parametrize("network", ["::fffe:0:0/95", "::8000:0:0/81", "::/80"])
+def test_a_rule_around_mapped_addresses_is_not_one_for_ipv4(lab: Lab, enforcer: Enforcer, network: str) -> None:
+    enforcer.use(f"rules: [{{cidr: '{network}', policy: deny}}]")
+    assert ALL == reach_by_all(lab, WEB4)
+    assert "hello" == lab.client.ask("tcp", address=WEB4, mapped=True)
+
+
 def test_a_mapped_address_is_ipv4(lab: Lab, enforcer: Enforcer) -> None:
     enforcer.use(f"rules: [{{cidr: {WEB4}, policy: deny}}]")
     with lab.count("web") as came:

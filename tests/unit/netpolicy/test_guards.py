@@ -47,6 +47,17 @@ def test_allowed(network: str) -> None:
     assert prefix_of(network) == Guards(lambda: HOST).network(network)
 
 
+@pytest.mark.parametrize("network", ["::fffe:0:0/95", "::fffc:0:0/94", "::8000:0:0/81"])
+def test_networks_of_ipv6_that_hold_all_of_ipv4(network: str) -> None:
+    with pytest.raises(RefusedError, match="all of IPv4"):
+        Guards(lambda: Host()).network(network)
+
+
+@pytest.mark.parametrize("network", ["::fffc:0:0/95", "::1:0:0:0/81", "::ffff:192.0.2.0/120"])
+def test_their_neighbours(network: str) -> None:
+    assert prefix_of(network) == Guards(lambda: Host()).network(network)
+
+
 def test_protected_networks() -> None:
     guards = Guards(lambda: HOST, ("192.0.2.128/25",))
     with pytest.raises(RefusedError, match="protected by the configuration"):
