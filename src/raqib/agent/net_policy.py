@@ -82,7 +82,9 @@ class PolicyKeeper:
         self._closed = False
         self._log = structlog.get_logger()
         try:
-            self.policy = NetworkPolicy(sensor.bpf, self.host, protected=config.protected_cidrs)
+            self.policy = NetworkPolicy(
+                sensor.bpf, self.host, protected=config.protected_cidrs, shared=Pins(config.pin_dir).directory
+            )
         except ValueError as error:
             raise UsageError(f"network.protected_cidrs: {error}") from error
         for kind in _RECORDS:

@@ -124,9 +124,10 @@ def _pins(config: Path | None, pin_dir: Path | None) -> Pins:
 @contextlib.contextmanager
 def _opened(config: Path | None, pin_dir: Path | None) -> Iterator[tuple[Blocks, Tables]]:
     """What is in force; connections that become forbidden have ended when this does."""
-    bpf = _pins(config, pin_dir).open()
+    pins = _pins(config, pin_dir)
+    bpf = pins.open()
     try:
-        tables = Tables(bpf)
+        tables = Tables(bpf, pins.directory)
         reaper = Reaper(bpf)
         reaper.start()
         asked: list[int] = []

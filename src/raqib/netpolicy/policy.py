@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from raqib.errors import UsageError
@@ -31,12 +32,16 @@ class NetworkPolicy:
         host: Callable[[], Host],
         *,
         protected: Iterable[str] = (),
+        shared: Path | None = None,
         drop_interval_ns: int = DROP_INTERVAL_NS,
         shortest_denial_ns: int = SHORTEST_DENIAL_NS,
     ) -> None:
-        """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked."""
+        """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked.
+
+        `shared` is the directory where the maps are pinned, if they are: commands change them, too.
+        """
         self._host = host
-        self.tables = Tables(bpf)
+        self.tables = Tables(bpf, shared)
         self._drop_interval_ns = drop_interval_ns
         self._drops = bpf.map("net_drops", "struct net_drop_key", "struct net_drop_count")
         self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import struct
+import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from raqib.kernel.layout import constant, ffi
@@ -12,6 +14,7 @@ from raqib.kernel.maps import Map
 from raqib.kernel.object import HASH, LPM_TRIE, BpfObject
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.spec import DomainRule, Mode, PolicySpec, Prefix, Verdict
+from raqib.netpolicy.turn import turn
 
 _MODE_BITS: dict[Mode, int] = {
     "bypass": 0,
@@ -38,9 +41,11 @@ def wire_name(domain: str) -> bytes:
 class Tables:
     """Reads and writes the maps; what comes into force does so as a whole."""
 
-    def __init__(self, bpf: BpfObject) -> None:
-        """Only look: nothing is changed."""
+    def __init__(self, bpf: BpfObject, shared: Path | None = None) -> None:
+        """Only look: nothing is changed. `shared` is the directory where the maps are pinned, if they are."""
         self._bpf = bpf
+        self._shared = shared
+        self._own_turn = threading.Lock()
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
         self._switch = bpf.map(".data.net_switch", "uint32_t", "struct net_switch")
         self._resolvers = bpf.map("net_resolvers", "struct net_address", "uint32_t")
@@ -77,19 +82,24 @@ class Tables:
 
     def changed(self, *, off: bool | None = None) -> None:
         """Let the programs decide anew about every socket; `off` lets them decide nothing, or again."""
-        switch: Any = self._switch.get(self._zero)
-        switch.domain_blocks = sum(1 for _ in self.domain_blocks.entries())
-        # A clock, not a counter: two who write at once cannot make one of their changes go unseen.
-        switch.generation = boottime_ns()
-        if off is not None:
-            switch.off = off
-        self._switch.set(self._zero, switch)
+        with self._own_turn, turn(self._shared):
+            domains = sum(1 for _ in self.domain_blocks.entries())
+            switch = self.switch()
+            switch.domain_blocks = domains
+            # A clock, not a counter: two who write at once cannot make one of their changes go unseen.
+            switch.generation = boottime_ns()
+            if off is not None:
+                switch.off = off
+            self._switch.set(self._zero, switch)
+
+    def switch(self) -> Any:
+        """Return a copy of what the programs look at first."""
+        return self._switch.get(self._zero)
 
     @property
     def is_off(self) -> bool:
         """Whether somebody has switched the policy off."""
-        switch: Any = self._switch.get(self._zero)
-        return bool(switch.off)
+        return bool(self.switch().off)
 
     def hash_of(self, domain: str) -> int:
         """Return the number under which the programs know a domain."""
