@@ -6,7 +6,6 @@ The maps are all that there is: a restarted daemon and the command line see the 
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from raqib.kernel.maps import Map
 from raqib.model.clock import boottime_ns, rfc3339_of_boot
 from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.spec import Prefix, domain_of, prefix_of
-from raqib.netpolicy.tables import Tables
+from raqib.netpolicy.tables import Tables, has_ended
 
 ADMINISTRATOR = "administrator"
 """The owner of what the command line blocks; nobody else takes it off."""
@@ -54,7 +53,6 @@ class Blocks:
         self._tables = tables
         self.guards = guards
         self._on_forbidden = on_forbidden
-        self._lock = threading.Lock()
 
     def block(self, network: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
         """Block an address or a network; True if just this one was not blocked.
@@ -84,17 +82,17 @@ class Blocks:
             except ValueError:
                 continue
             found = self._tables.domain_blocks.get(self._tables.domain_blocks.key(hashed))
-            if found is not None and (not found.end_ns or found.end_ns > now):
+            if found is not None and not has_ended(found, now):
                 return True
         return False
 
     def _put(self, table: Any, key: Any, owner: str, reason: str, until_ns: int | None, more: dict[str, Any]) -> bool:
         now = boottime_ns()
-        with self._lock:
+        with self._tables.turn():
             known = table.get(key)
             if known is not None and self._is_other(known, key):
                 known = None
-            lives = known is not None and (not known.end_ns or known.end_ns > now)
+            lives = known is not None and not has_ended(known, now)
             if lives:
                 if not known.end_ns or (until_ns is not None and known.end_ns >= until_ns):
                     return False
@@ -143,11 +141,11 @@ class Blocks:
         return taken
 
     def _take(self, table: Map, key: Any, by: str) -> bool:
-        with self._lock:
+        with self._tables.turn():
             known = table.get(key)
             if known is None or self._is_other(known, key):
                 return False
-            lives = not known.end_ns or known.end_ns > boottime_ns()
+            lives = not has_ended(known, boottime_ns())
             if lives and by != ADMINISTRATOR and _text(known.owner) == ADMINISTRATOR:
                 raise RefusedError("expected a block of a recipe, found one of an administrator: raqib blocks remove")
             table.delete(key)
@@ -156,16 +154,35 @@ class Blocks:
 
     def list(self) -> tuple[Block, ...]:
         """Return the blocks in force, the oldest first; those that have ended are taken away."""
-        now = boottime_ns()
-        found = []
-        with self._lock:
-            for table in (self._tables.blocks, self._tables.domain_blocks):
-                for key, value in self._entries(table):
-                    if value.end_ns and value.end_ns <= now:
-                        table.delete(key)
-                    else:
-                        found.append(self._block(key, value))
+        self.sweep()
+        with self._tables.turn():
+            found = [self._block(*entry) for table in self._both for entry in self._entries(table)]
         return tuple(sorted(found, key=lambda one: one.created_ns))
+
+    def sweep(self) -> None:
+        """Take away what has ended: it needs room, and names are looked at as long as a domain is blocked."""
+        now = boottime_ns()
+        # There may be tens of thousands: nobody is kept waiting while they are looked for.
+        ended = [(table, key) for table in self._both for key, value in self._entries(table) if has_ended(value, now)]
+        if not ended:
+            return
+        with self._tables.turn():
+            if sum(self._delete_ended(table, key, now) for table, key in ended):
+                self._tables.changed()
+
+    def _delete_ended(self, table: Map, key: Any, now_ns: int) -> bool:
+        """Delete an entry if it still has ended: it may have been prolonged, or put there anew."""
+        value = table.get(key)
+        return (
+            value is not None
+            and not self._is_other(value, key)
+            and has_ended(value, now_ns)
+            and bool(table.delete(key))
+        )
+
+    @property
+    def _both(self) -> tuple[Map, Map]:
+        return self._tables.blocks, self._tables.domain_blocks
 
     @staticmethod
     def _entries(table: Map) -> Iterator[tuple[Any, Any]]:
@@ -189,8 +206,8 @@ class Blocks:
     def clear(self) -> int:
         """Take all blocks off; return their number."""
         gone = 0
-        with self._lock:
-            for table in (self._tables.blocks, self._tables.domain_blocks):
+        with self._tables.turn():
+            for table in self._both:
                 for key, _ in self._entries(table):
                     gone += table.delete(key)
             for key in self._tables.learned.walk():

@@ -76,6 +76,7 @@ class NetworkPolicy:
 
     def refresh(self) -> None:
         """Take away what has ended, and look who the resolvers are."""
+        self.blocks.sweep()
         self.tables.sweep()
         self.tables.set_resolvers(self._host().resolvers)
 

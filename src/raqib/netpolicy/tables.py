@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ def wire_name(domain: str) -> bytes:
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
+def has_ended(block: Any, now_ns: int) -> bool:
+    """Tell whether a runtime block holds no more."""
+    return bool(block.end_ns) and block.end_ns <= now_ns
+
+
 class Tables:
     """Reads and writes the maps; what comes into force does so as a whole."""
 
@@ -45,7 +51,8 @@ class Tables:
         """Only look: nothing is changed. `shared` is the directory where the maps are pinned, if they are."""
         self._bpf = bpf
         self._shared = shared
-        self._own_turn = threading.Lock()
+        self._own_turn = threading.RLock()
+        self._turns = 0
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
         self._switch = bpf.map(".data.net_switch", "uint32_t", "struct net_switch")
         self._resolvers = bpf.map("net_resolvers", "struct net_address", "uint32_t")
@@ -80,10 +87,21 @@ class Tables:
         config.dns_records = wanted
         self._config.set(self._zero, config)
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only one, among threads and processes, that changes blocks; also several times within each other."""
+        with self._own_turn, contextlib.nullcontext() if self._turns else turn(self._shared):
+            self._turns += 1
+            try:
+                yield
+            finally:
+                self._turns -= 1
+
     def changed(self, *, off: bool | None = None) -> None:
         """Let the programs decide anew about every socket; `off` lets them decide nothing, or again."""
-        with self._own_turn, turn(self._shared):
-            domains = sum(1 for _ in self.domain_blocks.entries())
+        with self.turn():
+            now = boottime_ns()
+            domains = sum(1 for _, block in self.domain_blocks.entries() if not has_ended(block, now))
             switch = self.switch()
             switch.domain_blocks = domains
             # A clock, not a counter: two who write at once cannot make one of their changes go unseen.
@@ -184,7 +202,7 @@ class Tables:
                     self.learned.delete(key)
 
     def sweep(self) -> None:
-        """Take away what has ended; the programs do not count it any more, but it needs room."""
+        """Take away addresses whose time is up; the programs do not count them any more, but they need room."""
         now = boottime_ns()
         for key, value in self.learned.entries():
             if value.deny_until <= now and value.allow_until <= now:

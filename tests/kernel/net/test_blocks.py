@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,46 @@ def test_a_block_ends_by_itself(lab: Lab, enforcer: Enforcer, address: str) -> N
     reached = lab.client.ask("until_reached", address=address)
     assert 0 <= reached - end < 100_000_000
     assert () == enforcer.blocks.list()
+
+
+def test_what_has_ended_is_taken_away_and_counts_no_more(lab: Lab, enforcer: Enforcer) -> None:
+    tables, soon = enforcer.policy.tables, boottime_ns() + 200_000_000
+    enforcer.blocks.block("192.0.2.0/24", **OWNER)
+    enforcer.blocks.block("192.0.2.1", **OWNER, until_ns=soon)
+    enforcer.blocks.block_domain("bad.example", **OWNER, until_ns=soon)
+    enforcer.policy.refresh()
+    assert [2, 1, 1] == [len(tables.blocks.walk()), len(tables.domain_blocks.walk()), tables.switch().domain_blocks]
+    before = tables.switch().generation
+    enforcer.policy.refresh()
+    assert before == tables.switch().generation
+    time.sleep(0.25)
+    enforcer.policy.refresh()
+    assert [1, 0, 0] == [len(tables.blocks.walk()), len(tables.domain_blocks.walk()), tables.switch().domain_blocks]
+    assert before < tables.switch().generation
+    assert ["192.0.2.0/24"] == [one.target for one in enforcer.blocks.list()]
+
+
+def test_one_that_has_ended_is_not_counted(enforcer: Enforcer) -> None:
+    enforcer.blocks.block_domain("bad.example", **OWNER, until_ns=1)
+    assert 0 == enforcer.policy.tables.switch().domain_blocks
+
+
+def test_one_that_is_prolonged_while_it_is_taken_away_stays(
+    enforcer: Enforcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, table = enforcer.blocks, enforcer.policy.tables.blocks
+    blocks.block(WEB4, **OWNER, until_ns=1)
+    walk = table.walk
+
+    def walked() -> list[Any]:
+        found = walk()
+        monkeypatch.setattr(table, "walk", walk)
+        blocks.block(WEB4, **OWNER)
+        return found
+
+    monkeypatch.setattr(table, "walk", walked)
+    enforcer.policy.refresh()
+    assert [WEB4] == [one.target for one in blocks.list()]
 
 
 def test_one_that_has_ended_does_not_hide_a_wider_one(lab: Lab, enforcer: Enforcer) -> None:
