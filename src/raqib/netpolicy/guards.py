@@ -84,8 +84,11 @@ def holds_ipv4(prefix: Prefix) -> bool:
 
 
 def cut_off(policy: PolicySpec, host: Host) -> list[str]:
-    """Return what the policy would cut this host from: its gateways and its resolvers, each with its meaning."""
-    if policy.cidr_mode in ("bypass", "alert"):
+    """Return what the policy would cut this host from: its gateways and its resolvers, each with its meaning.
+
+    Nothing, if that is meant.
+    """
+    if not may_cut_off(policy):
         return []
     meanings = dict.fromkeys(host.gateways, "the default gateway")
     meanings.update(dict.fromkeys(host.resolvers, "a resolver"))
@@ -95,6 +98,13 @@ def cut_off(policy: PolicySpec, host: Host) -> list[str]:
         for address, meaning in sorted(meanings.items())
         if verdicts[address] == "deny"
     ]
+
+
+def may_cut_off(policy: PolicySpec) -> bool:
+    """Tell whether a policy drops packets because of their address, and does not say that it is meant."""
+    if policy.i_know or policy.cidr_mode in ("bypass", "alert"):
+        return False
+    return policy.cidr_policy == "deny" or any(rule.policy == "deny" for rule in policy.cidrs)
 
 
 def verdicts_for(policy: PolicySpec, addresses: Iterable[bytes]) -> dict[bytes, Verdict]:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from raqib.errors import UsageError
 from raqib.kernel.object import BpfObject
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import Block, Blocks
 from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
-from raqib.netpolicy.guards import Guards, cut_off
+from raqib.netpolicy.guards import Guards, cut_off, may_cut_off
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
 from raqib.netpolicy.spec import DomainRule, PolicySpec, Verdict
@@ -52,6 +54,8 @@ class NetworkPolicy:
         self._verdicts: dict[str, Verdict] = {}
         self._blocks_seen: dict[tuple[Source, int], Block] = {}
         self._looked_at = 0.0
+        self._judged: tuple[frozenset[bytes], frozenset[bytes]] | None = None
+        self._log = structlog.get_logger()
         self._epoch = self.tables.config().policies[self.tables.config().active].epoch
         self.refresh()
 
@@ -62,11 +66,15 @@ class NetworkPolicy:
             UsageError: it would cut this host from its gateway or resolvers, and does not say `i_know: true`.
             RaqibError: the kernel refuses it.
         """
-        if not policy.i_know and (lost := cut_off(policy, self._host())):
+        host = self._host()
+        if lost := cut_off(policy, host):
             raise UsageError(
                 f"expected a policy that leaves this host its gateway and resolvers, found one that denies "
                 f"{', '.join(lost)}; add allow rules, or i_know: true if that is meant"
             )
+        if may_cut_off(policy) and not (host.gateways and host.resolvers):
+            self._log.warning("network policy: this host has no gateway or no resolver that it could be cut off from")
+        self._judged = host.gateways, host.resolvers
         self._epoch += 1
         self._epochs[self._epoch] = policy, self.tables.load(policy, self._epoch)
         self._verdicts = {rule.domain: rule.policy for rule in policy.domains}
@@ -78,7 +86,20 @@ class NetworkPolicy:
         """Take away what has ended, and look who the resolvers are."""
         self.blocks.sweep()
         self.tables.sweep()
-        self.tables.set_resolvers(self._host().resolvers)
+        host = self._host()
+        # None at all is never meant: the file that names them may be being written just now.
+        if host.resolvers:
+            self.tables.set_resolvers(host.resolvers)
+        self._judge_anew(host)
+
+    def _judge_anew(self, host: Host) -> None:
+        """Warn if this host has got a gateway or a resolver that the policy in force denies."""
+        policy, _ = self._epochs.get(self._epoch, (PolicySpec(), {}))
+        if self._judged == (host.gateways, host.resolvers):
+            return
+        self._judged = host.gateways, host.resolvers
+        if lost := cut_off(policy, host):
+            self._log.warning("network policy: it cuts this host off; add allow rules", denied=lost)
 
     def decode(self, raw: Any) -> Drop:
         """Return what a `struct net_record *` of a drop says."""

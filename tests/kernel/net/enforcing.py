@@ -30,7 +30,8 @@ class Enforcer:
     def __init__(self, cgroup: Path, host: Host, **options: Any) -> None:
         self.sensor = NetworkSensor({"net_records": 1 << 16})
         self.drops: list[Drop] = []
-        self.policy = NetworkPolicy(self.sensor.bpf, lambda: host, **options)
+        self.host = host
+        self.policy = NetworkPolicy(self.sensor.bpf, lambda: self.host, **options)
         for kind in ("NET_RECORD_DROP_IP", "NET_RECORD_DROP_DOMAIN"):
             self.sensor.on(kind, self._dropped)
         self.sensor.on("NET_RECORD_LEARNED", lambda raw: self.policy.reaper.request())

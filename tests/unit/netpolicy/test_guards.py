@@ -8,7 +8,7 @@ import pytest
 
 from raqib.errors import RefusedError
 from raqib.netpolicy.guards import Guards, cut_off, overlap
-from raqib.netpolicy.host import Host, address_bytes, address_text, read_host
+from raqib.netpolicy.host import Host, HostWatch, address_bytes, address_text, read_host
 from raqib.netpolicy.spec import CidrRule, Mode, PolicySpec, Verdict, prefix_of
 
 HOST = Host(
@@ -98,6 +98,20 @@ def test_this_host_as_proc_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {"10.0.0.2", "::1", "2001:db8::2"} == {address_text(one) for one in host.own}
     assert {"10.0.0.1", "2001:db8::1"} == {address_text(one) for one in host.gateways}
     assert {"127.0.0.53", "fe80::1", "192.0.2.53"} == {address_text(one) for one in host.resolvers}
+
+
+def test_resolvers_stay_while_their_file_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolv = tmp_path / "resolv.conf"
+    monkeypatch.setattr("raqib.netpolicy.host.RESOLVER_FILES", (resolv,))
+    watch = HostWatch(("192.0.2.53",))
+    looked = []
+    for text in ("nameserver 10.0.0.53", "", None, "nameserver 10.0.0.54"):
+        resolv.unlink(missing_ok=True)
+        if text is not None:
+            resolv.write_text(text)
+        looked.append({address_text(one) for one in watch.look(tmp_path).resolvers})
+    first, last = {"10.0.0.53", "192.0.2.53"}, {"10.0.0.54", "192.0.2.53"}
+    assert [first, first, first, last] == looked
 
 
 def test_addresses() -> None:
