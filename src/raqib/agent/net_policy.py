@@ -84,7 +84,11 @@ class PolicyKeeper:
         self._log = structlog.get_logger()
         try:
             self.policy = NetworkPolicy(
-                sensor.bpf, self.host, protected=config.protected_cidrs, shared=Pins(config.pin_dir).directory
+                sensor.bpf,
+                self.host,
+                protected=config.protected_cidrs,
+                shared=Pins(config.pin_dir).directory,
+                resolved=names.addresses_below,
             )
         except ValueError as error:
             raise UsageError(f"network.protected_cidrs: {error}") from error
@@ -137,6 +141,7 @@ class PolicyKeeper:
                 policy = _read(self._path)
                 self.policy.use(policy)
                 self._log.info("network policy reloaded", cidrs=len(policy.cidrs), domains=len(policy.domains))
+            self.policy.follow()
             if time.monotonic() - self._refreshed >= _REFRESH_S:
                 self._refreshed = time.monotonic()
                 self.policy.refresh()

@@ -73,6 +73,8 @@ def add(
         block = opened.block if _is_network(target) else opened.block_domain
         new = block(target, owner=ADMINISTRATOR, reason=reason, until_ns=until_ns)
     _say(target, "blocked" if new else "was blocked already", new, as_json)
+    if not _is_network(target):
+        typer.echo("what it was resolved to before is blocked by the agent, within a second, if one runs", err=True)
 
 
 @app.command()

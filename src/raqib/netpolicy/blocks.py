@@ -6,10 +6,11 @@ The maps are all that there is: a restarted daemon and the command line see the 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
+import structlog
 
 from raqib.errors import RefusedError
 from raqib.kernel.layout import constant, ffi
@@ -21,6 +22,10 @@ from raqib.netpolicy.tables import Tables, has_ended
 
 ADMINISTRATOR = "administrator"
 """The owner of what the command line blocks; nobody else takes it off."""
+
+
+Resolved = Callable[[Collection[str]], Iterable[tuple[str, str]]]
+"""Finds the addresses that names in some domains were resolved to, each with its domain."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -48,11 +53,20 @@ class Block(msgspec.Struct, frozen=True):
 class Blocks:
     """May be used from any thread."""
 
-    def __init__(self, tables: Tables, guards: Guards, on_forbidden: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        guards: Guards,
+        on_forbidden: Callable[[], object] = lambda: None,
+        resolved: Resolved = lambda _: (),
+    ) -> None:
         """`on_forbidden` is called whenever something has become forbidden that was not."""
         self._tables = tables
         self.guards = guards
         self._on_forbidden = on_forbidden
+        self._resolved = resolved
+        self._caught_up: set[tuple[int, int]] = set()
+        self._log = structlog.get_logger()
 
     def block(self, network: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
         """Block an address or a network; True if just this one was not blocked.
@@ -68,10 +82,54 @@ class Blocks:
         return self._put(self._tables.blocks, key, owner, reason, until_ns, {"length": key.length})
 
     def block_domain(self, domain: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
-        """Block a domain, everything below it, and the addresses that they resolve to from now on; see `block`."""
+        """Block a domain, everything below it, and the addresses that they resolve to, also those known before.
+
+        See `block`.
+        """
         name = self.guards.domain(domain)
         key = self._tables.domain_blocks.key(self._tables.hash_of(name))
-        return self._put(self._tables.domain_blocks, key, owner, reason, until_ns, {"domain": name.encode()})
+        new = self._put(self._tables.domain_blocks, key, owner, reason, until_ns, {"domain": name.encode()})
+        # Only now: from here on the programs themselves learn from answers.
+        self._deny_resolved({name})
+        return new
+
+    def catch_up(self) -> None:
+        """Deny what domains were resolved to before somebody else blocked them: a command knows no names."""
+        living = self._living_domains()
+        # An address that was denied because of a block that has gone may have names in other blocked domains.
+        known = set() if self._caught_up - living.keys() else self._caught_up
+        self._deny_resolved({living[which] for which in living.keys() - known})
+        self._caught_up = set(living)
+
+    def _living_domains(self) -> dict[tuple[int, int], str]:
+        """Return the blocked domains by number and end of their blocks."""
+        now = boottime_ns()
+        entries = self._tables.domain_blocks.entries()
+        return {(one.id, one.end_ns): _text(one.domain) for _, one in entries if not has_ended(one, now)}
+
+    def _deny_resolved(self, domains: Collection[str]) -> None:
+        found = [(prefix, domain) for text, domain in self._resolved(domains) if (prefix := self._blockable(text))]
+        with self._tables.turn():
+            denied = sum(self._deny(prefix, domain) for prefix, domain in found)
+            if denied:
+                self._tables.changed()
+        if denied:
+            self._on_forbidden()
+
+    def _blockable(self, address: str) -> Prefix | None:
+        try:
+            return self.guards.network(address)
+        except RefusedError as error:
+            self._log.warning("an address of a blocked domain stays reachable", problem=str(error))
+            return None
+
+    def _deny(self, prefix: Prefix, domain: str) -> bool:
+        """Deny an address for as long as its domain is blocked, which it may be no more."""
+        hashed = self._tables.hash_of(domain)
+        block = self._tables.domain_blocks.get(self._tables.domain_blocks.key(hashed))
+        if block is None or has_ended(block, boottime_ns()):
+            return False
+        return self._tables.deny_address(prefix.mapped[0], hashed, block.end_ns or None)
 
     def has_domain(self, domains: Iterable[str]) -> bool:
         """Tell whether one of these domains, which may be no domains, is blocked itself."""
@@ -138,6 +196,7 @@ class Blocks:
         if taken:
             self._tables.forget_learned(hashed)
             self._tables.changed()
+            self._deny_resolved(set(self._living_domains().values()))
         return taken
 
     def _take(self, table: Map, key: Any, by: str) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from raqib.errors import UsageError
 from raqib.kernel.object import BpfObject
 from raqib.model.clock import boottime_ns
-from raqib.netpolicy.blocks import Block, Blocks
+from raqib.netpolicy.blocks import Block, Blocks, Resolved
 from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
 from raqib.netpolicy.guards import Guards, cut_off, may_cut_off
 from raqib.netpolicy.host import Host
@@ -35,12 +35,14 @@ class NetworkPolicy:
         *,
         protected: Iterable[str] = (),
         shared: Path | None = None,
+        resolved: Resolved = lambda _: (),
         drop_interval_ns: int = DROP_INTERVAL_NS,
         shortest_denial_ns: int = SHORTEST_DENIAL_NS,
     ) -> None:
         """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked.
 
-        `shared` is the directory where the maps are pinned, if they are: commands change them, too.
+        `shared` is the directory where the maps are pinned, if they are: commands change them, too. `resolved` knows
+        what names were resolved to; it is called from any thread.
         """
         self._host = host
         self.tables = Tables(bpf, shared)
@@ -49,11 +51,12 @@ class NetworkPolicy:
         self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
         self.reaper = Reaper(bpf)
         self.reaper.start()
-        self.blocks = Blocks(self.tables, Guards(host, protected), self.reaper.request)
+        self.blocks = Blocks(self.tables, Guards(host, protected), self.reaper.request, resolved)
         self._epochs: dict[int, tuple[PolicySpec, dict[int, DomainRule]]] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._blocks_seen: dict[tuple[Source, int], Block] = {}
         self._looked_at = 0.0
+        self._followed = 0
         self._judged: tuple[frozenset[bytes], frozenset[bytes]] | None = None
         self._log = structlog.get_logger()
         self._epoch = self.tables.config().policies[self.tables.config().active].epoch
@@ -100,6 +103,13 @@ class NetworkPolicy:
         self._judged = host.gateways, host.resolvers
         if lost := cut_off(policy, host):
             self._log.warning("network policy: it cuts this host off; add allow rules", denied=lost)
+
+    def follow(self) -> None:
+        """Catch up with what others have blocked; costs next to nothing where nothing has changed."""
+        generation = self.tables.switch().generation
+        if generation != self._followed:
+            self._followed = generation
+            self.blocks.catch_up()
 
     def decode(self, raw: Any) -> Drop:
         """Return what a `struct net_record *` of a drop says."""

@@ -33,6 +33,10 @@ SHORTEST_DENIAL_NS = 60 * 10**9
 """Programs keep an address for longer than its time to live: so long at least it stays denied."""
 
 
+_NEVER_NS = 2**63 - 1
+"""An end that never comes."""
+
+
 def wire_name(domain: str) -> bytes:
     """Return a domain as DNS messages have it."""
     labels = [label.encode("ascii") for label in domain.split(".")] if domain else []
@@ -189,6 +193,17 @@ class Tables:
                 self.learned.delete(key)
             elif changed:
                 self.learned.set(key, value)
+
+    def deny_address(self, address: bytes, hashed: int, until_ns: int | None) -> bool:
+        """Deny an address of 16 bytes because of a blocked domain; False if it is denied for so long already."""
+        key = self.learned.key({"bytes": address})
+        value = self.learned.get(key) or self.learned.value()
+        source, end_ns = constant("NET_BY_DOMAIN_BLOCK"), until_ns or _NEVER_NS
+        if value.deny_source == source and value.deny_until >= end_ns:
+            return False
+        value.deny_source, value.deny_rule, value.deny_until = source, hashed, end_ns
+        self.learned.set(key, value)
+        return True
 
     def forget_learned(self, hashed: int) -> None:
         """Forget the addresses that were denied by the runtime block of a domain."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from raqib.context.names import NameCache
 from raqib.netpolicy.host import Host
 from tests.cgroups import new_cgroup
 from tests.kernel.net.enforcing import Enforcer
@@ -49,6 +50,16 @@ def lab(session_lab: Lab) -> Lab:
 def enforcer(lab: Lab) -> Iterator[Enforcer]:
     """The programs on the client's cgroup, with an empty policy."""
     made = Enforcer(lab.cgroup, CLIENTS_HOST)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def naming_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, where the names of addresses are known."""
+    names = NameCache()
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, resolved=names.addresses_below)
+    made.learn(names)
     yield made
     made.close()
 
