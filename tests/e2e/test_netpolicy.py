@@ -179,6 +179,20 @@ def test_blocks_of_the_administrator(lab: Lab, run_agent: Run, configured: Confi
     assert [WEB4] == lab.client.ask("resolve", name="web.test")
 
 
+def test_what_a_blocked_domain_was_resolved_to_before(lab: Lab, run_agent: Run, configured: Configured) -> None:
+    agent = started(run_agent, configured)
+    assert [WEB4] == lab.client.ask("resolve", name="web.test")
+    client = lab.new_client()
+    client.ask("opened", key="open", address=WEB4, port=80)
+    done = configured.raqib("blocks", "add", "web.test")
+    assert (0, True) == (done.returncode, "resolved to before" in done.stderr)
+    assert wait(lambda: "unreachable" == lab.client.ask("tcp", address=WEB4))
+    assert "ConnectionAbortedError" == client.ask("hello", key="open")
+    assert 0 == configured.raqib("blocks", "remove", "web.test").returncode
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+    assert 0 == agent.stop()
+
+
 def test_blocks_survive_the_agent(lab: Lab, run_agent: Run, configured: Configured) -> None:
     configured.write(f"rules: [{{cidr: {WEB4}, policy: deny}}]")
     agent = started(run_agent, configured)

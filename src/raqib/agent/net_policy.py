@@ -22,7 +22,7 @@ from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservat
 from raqib.model.process import Process, ProcessKey
 from raqib.netpolicy.blocks import Blocks
 from raqib.netpolicy.drops import Drop
-from raqib.netpolicy.host import Host, read_host
+from raqib.netpolicy.host import Host, HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.policy import NetworkPolicy
 from raqib.netpolicy.spec import PolicySpec, load_policy
@@ -75,6 +75,7 @@ class PolicyKeeper:
         self._path = config.policy
         self._mark: tuple[int, ...] | None = None
         self._refreshed = 0.0
+        self._watch = HostWatch(config.resolvers)
         self._host, self._host_read = Host(), -_HOST_S
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -82,7 +83,13 @@ class PolicyKeeper:
         self._closed = False
         self._log = structlog.get_logger()
         try:
-            self.policy = NetworkPolicy(sensor.bpf, self.host, protected=config.protected_cidrs)
+            self.policy = NetworkPolicy(
+                sensor.bpf,
+                self.host,
+                protected=config.protected_cidrs,
+                shared=Pins(config.pin_dir).directory,
+                resolved=names.addresses_below,
+            )
         except ValueError as error:
             raise UsageError(f"network.protected_cidrs: {error}") from error
         for kind in _RECORDS:
@@ -98,7 +105,7 @@ class PolicyKeeper:
         """Return what this host cannot do without, as it was at most a moment ago."""
         now = time.monotonic()
         if now - self._host_read >= _HOST_S:
-            self._host, self._host_read = read_host(self._config.resolvers), now
+            self._host, self._host_read = self._watch.look(), now
         return self._host
 
     def load(self) -> None:
@@ -134,6 +141,7 @@ class PolicyKeeper:
                 policy = _read(self._path)
                 self.policy.use(policy)
                 self._log.info("network policy reloaded", cidrs=len(policy.cidrs), domains=len(policy.domains))
+            self.policy.follow()
             if time.monotonic() - self._refreshed >= _REFRESH_S:
                 self._refreshed = time.monotonic()
                 self.policy.refresh()

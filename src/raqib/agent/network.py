@@ -25,7 +25,7 @@ from raqib.model.detection import Detection
 from raqib.model.event import Event
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
-from raqib.netpolicy.host import read_host
+from raqib.netpolicy.host import HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.files import FileSensor
@@ -59,6 +59,7 @@ class Network:
         self._observe = observe
         self._tell = tell
         self._names = NameCache()
+        self._host = HostWatch(config.resolvers)
         self._stack = ExitStack()
         self._sensor: NetworkSensor | None = None
         self._flows: FlowSensor | None = None
@@ -167,7 +168,7 @@ class Network:
 
     def _look_for_resolvers(self) -> None:
         self._looked_at = time.monotonic()
-        self._tables.set_resolvers(read_host(self._config.resolvers).resolvers)
+        self._tables.set_resolvers(self._host.look().resolvers)
 
     @property
     def access(self) -> NetworkAccess | None:

@@ -73,6 +73,8 @@ def add(
         block = opened.block if _is_network(target) else opened.block_domain
         new = block(target, owner=ADMINISTRATOR, reason=reason, until_ns=until_ns)
     _say(target, "blocked" if new else "was blocked already", new, as_json)
+    if not _is_network(target):
+        typer.echo("what it was resolved to before is blocked by the agent, within a second, if one runs", err=True)
 
 
 @app.command()
@@ -124,9 +126,10 @@ def _pins(config: Path | None, pin_dir: Path | None) -> Pins:
 @contextlib.contextmanager
 def _opened(config: Path | None, pin_dir: Path | None) -> Iterator[tuple[Blocks, Tables]]:
     """What is in force; connections that become forbidden have ended when this does."""
-    bpf = _pins(config, pin_dir).open()
+    pins = _pins(config, pin_dir)
+    bpf = pins.open()
     try:
-        tables = Tables(bpf)
+        tables = Tables(bpf, pins.directory)
         reaper = Reaper(bpf)
         reaper.start()
         asked: list[int] = []

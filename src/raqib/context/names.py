@@ -6,8 +6,9 @@ one that asks without end pushes out its own names.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from raqib.context.dns_answer import Answer, parse_answer
@@ -22,6 +23,7 @@ MAX_NAMES: Final = 32
 
 _NS_PER_S: Final = 1_000_000_000
 _MAX_ASKERS: Final = 8
+_FEW_DOMAINS: Final = 16
 _ENTRY_BYTES: Final = 700
 """About what an entry takes beside the text of its names."""
 
@@ -50,8 +52,16 @@ class Counters(NamedTuple):
     """Entries that had to go before their time."""
 
 
+def domains_of(name: str) -> Iterator[str]:
+    """Yield a name and every domain that it lies in, the longest first."""
+    domain = name
+    while domain:
+        yield domain
+        domain = domain.partition(".")[2]
+
+
 class NameCache:
-    """Which names the addresses have, for each network namespace. Belongs to one thread."""
+    """Which names the addresses have, for each network namespace. May be used from any thread."""
 
     def __init__(
         self, *, max_entries: int = 65_536, max_bytes: int = 32 << 20, clock: Callable[[], int] = boottime_ns
@@ -64,6 +74,7 @@ class NameCache:
         self._known: OrderedDict[_Key, _Entry] = OrderedDict()
         self._questions: dict[_Place, OrderedDict[str, None]] = {}
         self._asked: dict[ProcessKey, OrderedDict[_Key, None]] = {}
+        self._lock = threading.Lock()
         self._bytes = 0
         self._answers = self._not_answers = self._pushed_out = 0
 
@@ -87,10 +98,11 @@ class NameCache:
             self._not_answers += 1
             return None
         self._answers += 1
-        for found in answer.found:
-            ttl_s = min(max(found.ttl_s, MIN_TTL_S), MAX_TTL_S)
-            key = (net_ns, found.address, answer.question)
-            self._put(key, found.names, timestamp_ns + ttl_s * _NS_PER_S, asker)
+        with self._lock:
+            for found in answer.found:
+                ttl_s = min(max(found.ttl_s, MIN_TTL_S), MAX_TTL_S)
+                key = (net_ns, found.address, answer.question)
+                self._put(key, found.names, timestamp_ns + ttl_s * _NS_PER_S, asker)
         return answer
 
     def names(self, address: str, net_ns: int = 0, process: ProcessKey | None = None) -> tuple[str, ...]:
@@ -98,18 +110,50 @@ class NameCache:
 
         If the process itself asked, only what it asked for: the same address may have other names for others.
         """
-        entries = list(self._around(net_ns, address))
+        with self._lock:
+            entries = list(self._around(net_ns, address))
         own = [entry for entry in entries if process in entry.askers] if process is not None else []
         names = dict.fromkeys(name for entry in own or entries for name in entry.names)
         return tuple(names)[:MAX_NAMES]
 
     def askers(self, address: str, net_ns: int = 0) -> tuple[ProcessKey, ...]:
         """Return the processes that got an address by asking, the latest first."""
-        return tuple(dict.fromkeys(asker for entry in self._around(net_ns, address) for asker in entry.askers))
+        with self._lock:
+            return tuple(dict.fromkeys(asker for entry in self._around(net_ns, address) for asker in entry.askers))
+
+    def addresses_below(self, domains: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Return each address that has a name in one of these domains, in any namespace, with each such domain.
+
+        Domains are in lower case, without trailing dot.
+        """
+        if not domains:
+            return ()
+        # Most names are ruled out by their ends, unless there are too many domains for that.
+        ends = tuple(domains) if len(domains) <= _FEW_DOMAINS else ("",)
+        found = (
+            (address, domain)
+            for address, entry in self._all()
+            for name in entry.names
+            if name.endswith(ends)
+            for domain in domains_of(name)
+            if domain in domains
+        )
+        return tuple(dict.fromkeys(found))
 
     def forget(self, process: ProcessKey) -> None:
         """Let a process that has ended count no more; what it asked for stays until its time is up."""
-        self._asked.pop(process, None)
+        with self._lock:
+            self._asked.pop(process, None)
+
+    def _all(self) -> Iterator[tuple[str, _Entry]]:
+        """Yield each address with what is known of it and not out of date; others need not wait meanwhile."""
+        with self._lock:
+            keys = list(self._known)
+        now_ns = self._clock()
+        for key in keys:
+            entry = self._known.get(key)
+            if entry is not None and entry.until_ns > now_ns:
+                yield key[1], entry
 
     def _around(self, net_ns: int, address: str) -> Iterator[_Entry]:
         """Yield what is known in a namespace, then what was heard in one that is not known."""

@@ -6,11 +6,11 @@ The maps are all that there is: a restarted daemon and the command line see the 
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
+import structlog
 
 from raqib.errors import RefusedError
 from raqib.kernel.layout import constant, ffi
@@ -18,10 +18,14 @@ from raqib.kernel.maps import Map
 from raqib.model.clock import boottime_ns, rfc3339_of_boot
 from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.spec import Prefix, domain_of, prefix_of
-from raqib.netpolicy.tables import Tables
+from raqib.netpolicy.tables import Tables, has_ended
 
 ADMINISTRATOR = "administrator"
 """The owner of what the command line blocks; nobody else takes it off."""
+
+
+Resolved = Callable[[Collection[str]], Iterable[tuple[str, str]]]
+"""Finds the addresses that names in some domains were resolved to, each with its domain."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -49,12 +53,20 @@ class Block(msgspec.Struct, frozen=True):
 class Blocks:
     """May be used from any thread."""
 
-    def __init__(self, tables: Tables, guards: Guards, on_forbidden: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        guards: Guards,
+        on_forbidden: Callable[[], object] = lambda: None,
+        resolved: Resolved = lambda _: (),
+    ) -> None:
         """`on_forbidden` is called whenever something has become forbidden that was not."""
         self._tables = tables
         self.guards = guards
         self._on_forbidden = on_forbidden
-        self._lock = threading.Lock()
+        self._resolved = resolved
+        self._caught_up: set[tuple[int, int]] = set()
+        self._log = structlog.get_logger()
 
     def block(self, network: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
         """Block an address or a network; True if just this one was not blocked.
@@ -70,10 +82,54 @@ class Blocks:
         return self._put(self._tables.blocks, key, owner, reason, until_ns, {"length": key.length})
 
     def block_domain(self, domain: str, *, owner: str, reason: str, until_ns: int | None = None) -> bool:
-        """Block a domain, everything below it, and the addresses that they resolve to from now on; see `block`."""
+        """Block a domain, everything below it, and the addresses that they resolve to, also those known before.
+
+        See `block`.
+        """
         name = self.guards.domain(domain)
         key = self._tables.domain_blocks.key(self._tables.hash_of(name))
-        return self._put(self._tables.domain_blocks, key, owner, reason, until_ns, {"domain": name.encode()})
+        new = self._put(self._tables.domain_blocks, key, owner, reason, until_ns, {"domain": name.encode()})
+        # Only now: from here on the programs themselves learn from answers.
+        self._deny_resolved({name})
+        return new
+
+    def catch_up(self) -> None:
+        """Deny what domains were resolved to before somebody else blocked them: a command knows no names."""
+        living = self._living_domains()
+        # An address that was denied because of a block that has gone may have names in other blocked domains.
+        known = set() if self._caught_up - living.keys() else self._caught_up
+        self._deny_resolved({living[which] for which in living.keys() - known})
+        self._caught_up = set(living)
+
+    def _living_domains(self) -> dict[tuple[int, int], str]:
+        """Return the blocked domains by number and end of their blocks."""
+        now = boottime_ns()
+        entries = self._tables.domain_blocks.entries()
+        return {(one.id, one.end_ns): _text(one.domain) for _, one in entries if not has_ended(one, now)}
+
+    def _deny_resolved(self, domains: Collection[str]) -> None:
+        found = [(prefix, domain) for text, domain in self._resolved(domains) if (prefix := self._blockable(text))]
+        with self._tables.turn():
+            denied = sum(self._deny(prefix, domain) for prefix, domain in found)
+            if denied:
+                self._tables.changed()
+        if denied:
+            self._on_forbidden()
+
+    def _blockable(self, address: str) -> Prefix | None:
+        try:
+            return self.guards.network(address)
+        except RefusedError as error:
+            self._log.warning("an address of a blocked domain stays reachable", problem=str(error))
+            return None
+
+    def _deny(self, prefix: Prefix, domain: str) -> bool:
+        """Deny an address for as long as its domain is blocked, which it may be no more."""
+        hashed = self._tables.hash_of(domain)
+        block = self._tables.domain_blocks.get(self._tables.domain_blocks.key(hashed))
+        if block is None or has_ended(block, boottime_ns()):
+            return False
+        return self._tables.deny_address(prefix.mapped[0], hashed, block.end_ns or None)
 
     def has_domain(self, domains: Iterable[str]) -> bool:
         """Tell whether one of these domains, which may be no domains, is blocked itself."""
@@ -84,17 +140,17 @@ class Blocks:
             except ValueError:
                 continue
             found = self._tables.domain_blocks.get(self._tables.domain_blocks.key(hashed))
-            if found is not None and (not found.end_ns or found.end_ns > now):
+            if found is not None and not has_ended(found, now):
                 return True
         return False
 
     def _put(self, table: Any, key: Any, owner: str, reason: str, until_ns: int | None, more: dict[str, Any]) -> bool:
         now = boottime_ns()
-        with self._lock:
+        with self._tables.turn():
             known = table.get(key)
             if known is not None and self._is_other(known, key):
                 known = None
-            lives = known is not None and (not known.end_ns or known.end_ns > now)
+            lives = known is not None and not has_ended(known, now)
             if lives:
                 if not known.end_ns or (until_ns is not None and known.end_ns >= until_ns):
                     return False
@@ -140,14 +196,15 @@ class Blocks:
         if taken:
             self._tables.forget_learned(hashed)
             self._tables.changed()
+            self._deny_resolved(set(self._living_domains().values()))
         return taken
 
     def _take(self, table: Map, key: Any, by: str) -> bool:
-        with self._lock:
+        with self._tables.turn():
             known = table.get(key)
             if known is None or self._is_other(known, key):
                 return False
-            lives = not known.end_ns or known.end_ns > boottime_ns()
+            lives = not has_ended(known, boottime_ns())
             if lives and by != ADMINISTRATOR and _text(known.owner) == ADMINISTRATOR:
                 raise RefusedError("expected a block of a recipe, found one of an administrator: raqib blocks remove")
             table.delete(key)
@@ -156,16 +213,35 @@ class Blocks:
 
     def list(self) -> tuple[Block, ...]:
         """Return the blocks in force, the oldest first; those that have ended are taken away."""
-        now = boottime_ns()
-        found = []
-        with self._lock:
-            for table in (self._tables.blocks, self._tables.domain_blocks):
-                for key, value in self._entries(table):
-                    if value.end_ns and value.end_ns <= now:
-                        table.delete(key)
-                    else:
-                        found.append(self._block(key, value))
+        self.sweep()
+        with self._tables.turn():
+            found = [self._block(*entry) for table in self._both for entry in self._entries(table)]
         return tuple(sorted(found, key=lambda one: one.created_ns))
+
+    def sweep(self) -> None:
+        """Take away what has ended: it needs room, and names are looked at as long as a domain is blocked."""
+        now = boottime_ns()
+        # There may be tens of thousands: nobody is kept waiting while they are looked for.
+        ended = [(table, key) for table in self._both for key, value in self._entries(table) if has_ended(value, now)]
+        if not ended:
+            return
+        with self._tables.turn():
+            if sum(self._delete_ended(table, key, now) for table, key in ended):
+                self._tables.changed()
+
+    def _delete_ended(self, table: Map, key: Any, now_ns: int) -> bool:
+        """Delete an entry if it still has ended: it may have been prolonged, or put there anew."""
+        value = table.get(key)
+        return (
+            value is not None
+            and not self._is_other(value, key)
+            and has_ended(value, now_ns)
+            and bool(table.delete(key))
+        )
+
+    @property
+    def _both(self) -> tuple[Map, Map]:
+        return self._tables.blocks, self._tables.domain_blocks
 
     @staticmethod
     def _entries(table: Map) -> Iterator[tuple[Any, Any]]:
@@ -189,8 +265,8 @@ class Blocks:
     def clear(self) -> int:
         """Take all blocks off; return their number."""
         gone = 0
-        with self._lock:
-            for table in (self._tables.blocks, self._tables.domain_blocks):
+        with self._tables.turn():
+            for table in self._both:
                 for key, _ in self._entries(table):
                     gone += table.delete(key)
             for key in self._tables.learned.walk():

@@ -11,6 +11,8 @@ from raqib.netpolicy.spec import PolicySpec, Prefix, Verdict, domain_of, prefix_
 WIDEST = {4: 16, 16: 48}
 """The shortest prefix that may be blocked, by the bytes of an address."""
 _LOOPBACK = (prefix_of("127.0.0.0/8"), prefix_of("::1/128"))
+_MAPPED = bytes(10) + b"\xff\xff" + bytes(4)
+"""Where IPv4 begins in IPv6."""
 _NO_HOST = (prefix_of("0.0.0.0/8"), prefix_of("::/128"))
 
 
@@ -35,6 +37,8 @@ class Guards:
         widest = WIDEST[len(prefix.address)]
         if prefix.length < widest:
             raise RefusedError(f"expected a network of at most /{widest}, found {prefix}: it is too wide to be blocked")
+        if holds_ipv4(prefix):
+            raise RefusedError(f"{prefix} is not blocked: all of IPv4 lies in it")
         for meaning, kept in (
             ("loopback", _LOOPBACK),
             ("no host's address", _NO_HOST),
@@ -80,9 +84,17 @@ def overlap(one: Prefix, other: Prefix) -> bool:
     return one.address in other or other.address in one
 
 
+def holds_ipv4(prefix: Prefix) -> bool:
+    """Tell whether a network of IPv6 has all of IPv4 in it: where both families are in one map, it would match it."""
+    return len(prefix.address) == 16 and prefix.length < 96 and _MAPPED in prefix
+
+
 def cut_off(policy: PolicySpec, host: Host) -> list[str]:
-    """Return what the policy would cut this host from: its gateways and its resolvers, each with its meaning."""
-    if policy.cidr_mode in ("bypass", "alert"):
+    """Return what the policy would cut this host from: its gateways and its resolvers, each with its meaning.
+
+    Nothing, if that is meant.
+    """
+    if not may_cut_off(policy):
         return []
     meanings = dict.fromkeys(host.gateways, "the default gateway")
     meanings.update(dict.fromkeys(host.resolvers, "a resolver"))
@@ -92,6 +104,13 @@ def cut_off(policy: PolicySpec, host: Host) -> list[str]:
         for address, meaning in sorted(meanings.items())
         if verdicts[address] == "deny"
     ]
+
+
+def may_cut_off(policy: PolicySpec) -> bool:
+    """Tell whether a policy drops packets because of their address, and does not say that it is meant."""
+    if policy.i_know or policy.cidr_mode in ("bypass", "alert"):
+        return False
+    return policy.cidr_policy == "deny" or any(rule.policy == "deny" for rule in policy.cidrs)
 
 
 def verdicts_for(policy: PolicySpec, addresses: Iterable[bytes]) -> dict[bytes, Verdict]:

@@ -56,6 +56,21 @@ def read_host(extra_resolvers: Iterable[str] = (), proc: Path = Path("/proc/self
     return Host(frozenset(own), frozenset(_gateways4(_text(net / "route")) | _gateways6(net)), frozenset(resolvers))
 
 
+class HostWatch:
+    """Looks at this host again and again. May be used from any thread."""
+
+    def __init__(self, extra_resolvers: Iterable[str] = ()) -> None:
+        """`extra_resolvers` are counted too."""
+        self._extra = frozenset(raw for word in extra_resolvers if (raw := address_bytes(word)))
+        self._resolvers: frozenset[bytes] = frozenset()
+
+    def look(self, proc: Path = Path("/proc/self")) -> Host:
+        """Return what this host is now. While the files name no resolvers, the last that they named are meant."""
+        host = read_host(proc=proc)
+        self._resolvers = resolvers = host.resolvers or self._resolvers
+        return msgspec.structs.replace(host, resolvers=resolvers | self._extra)
+
+
 def _gateways4(table: str) -> set[bytes]:
     found = set()
     for line in table.splitlines()[1:]:

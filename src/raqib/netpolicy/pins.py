@@ -12,6 +12,7 @@ from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.network import load_network
 from raqib.kernel.object import BpfObject
 from raqib.kernel.pinning import USUAL_PLACE, PinnedAttachment, is_bpf_filesystem, mount_bpf_filesystem, pinned_map
+from raqib.netpolicy.turn import turn
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
 _MAPS = (
@@ -116,7 +117,7 @@ class Pins:
         """Let the programs decide nothing any more, also those of a daemon that runs; then take everything away."""
         path = self.maps()[".data.net_switch"]
         if path.exists():
-            with pinned_map(path, "uint32_t", "struct net_switch") as switches:
+            with turn(self.directory), pinned_map(path, "uint32_t", "struct net_switch") as switches:
                 value: Any = switches.get(switches.key(0))
                 value.off = 1
                 switches.set(switches.key(0), value)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
+
+import structlog
 
 from raqib.errors import UsageError
 from raqib.kernel.object import BpfObject
 from raqib.model.clock import boottime_ns
-from raqib.netpolicy.blocks import Block, Blocks
+from raqib.netpolicy.blocks import Block, Blocks, Resolved
 from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
-from raqib.netpolicy.guards import Guards, cut_off
+from raqib.netpolicy.guards import Guards, cut_off, may_cut_off
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
 from raqib.netpolicy.spec import DomainRule, PolicySpec, Verdict
@@ -31,23 +34,32 @@ class NetworkPolicy:
         host: Callable[[], Host],
         *,
         protected: Iterable[str] = (),
+        shared: Path | None = None,
+        resolved: Resolved = lambda _: (),
         drop_interval_ns: int = DROP_INTERVAL_NS,
         shortest_denial_ns: int = SHORTEST_DENIAL_NS,
     ) -> None:
-        """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked."""
+        """Take over what the maps hold. `host` is what must not be cut off; `protected` are networks never blocked.
+
+        `shared` is the directory where the maps are pinned, if they are: commands change them, too. `resolved` knows
+        what names were resolved to; it is called from any thread.
+        """
         self._host = host
-        self.tables = Tables(bpf)
+        self.tables = Tables(bpf, shared)
         self._drop_interval_ns = drop_interval_ns
         self._drops = bpf.map("net_drops", "struct net_drop_key", "struct net_drop_count")
         self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
         self.reaper = Reaper(bpf)
         self.reaper.start()
         self._guards = Guards(host, protected)
-        self.blocks = Blocks(self.tables, self._guards, self.reaper.request)
+        self.blocks = Blocks(self.tables, self._guards, self.reaper.request, resolved)
         self._epochs: dict[int, tuple[PolicySpec, dict[int, DomainRule]]] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._blocks_seen: dict[tuple[Source, int], Block] = {}
         self._looked_at = 0.0
+        self._followed = 0
+        self._judged: tuple[frozenset[bytes], frozenset[bytes]] | None = None
+        self._log = structlog.get_logger()
         self._epoch = self.tables.config().policies[self.tables.config().active].epoch
         self.refresh()
 
@@ -58,11 +70,15 @@ class NetworkPolicy:
             UsageError: it would cut this host from its gateway or resolvers, and does not say `i_know: true`.
             RaqibError: the kernel refuses it.
         """
-        if not policy.i_know and (lost := cut_off(policy, self._host())):
+        host = self._host()
+        if lost := cut_off(policy, host):
             raise UsageError(
                 f"expected a policy that leaves this host its gateway and resolvers, found one that denies "
                 f"{', '.join(lost)}; add allow rules, or i_know: true if that is meant"
             )
+        if may_cut_off(policy) and not (host.gateways and host.resolvers):
+            self._log.warning("network policy: this host has no gateway or no resolver that it could be cut off from")
+        self._judged = host.gateways, host.resolvers
         self._epoch += 1
         self._epochs[self._epoch] = policy, self.tables.load(policy, self._epoch)
         self._verdicts = {rule.domain: rule.policy for rule in policy.domains}
@@ -72,9 +88,30 @@ class NetworkPolicy:
 
     def refresh(self) -> None:
         """Take away what has ended, and look who the resolvers are."""
+        self.blocks.sweep()
         self.tables.sweep()
-        self.tables.set_resolvers(self._host().resolvers)
+        host = self._host()
+        # None at all is never meant: the file that names them may be being written just now.
+        if host.resolvers:
+            self.tables.set_resolvers(host.resolvers)
         self.tables.set_guarded(self._guards.kept())
+        self._judge_anew(host)
+
+    def _judge_anew(self, host: Host) -> None:
+        """Warn if this host has got a gateway or a resolver that the policy in force denies."""
+        policy, _ = self._epochs.get(self._epoch, (PolicySpec(), {}))
+        if self._judged == (host.gateways, host.resolvers):
+            return
+        self._judged = host.gateways, host.resolvers
+        if lost := cut_off(policy, host):
+            self._log.warning("network policy: it cuts this host off; add allow rules", denied=lost)
+
+    def follow(self) -> None:
+        """Catch up with what others have blocked; costs next to nothing where nothing has changed."""
+        generation = self.tables.switch().generation
+        if generation != self._followed:
+            self._followed = generation
+            self.blocks.catch_up()
 
     def decode(self, raw: Any) -> Drop:
         """Return what a `struct net_record *` of a drop says."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import struct
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from raqib.kernel.layout import constant, ffi
@@ -13,6 +16,7 @@ from raqib.kernel.maps import Map
 from raqib.kernel.object import HASH, LPM_TRIE, BpfObject
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.spec import DomainRule, Mode, PolicySpec, Prefix, Verdict
+from raqib.netpolicy.turn import turn
 
 _MODE_BITS: dict[Mode, int] = {
     "bypass": 0,
@@ -31,18 +35,30 @@ SHORTEST_DENIAL_NS = 60 * 10**9
 """Programs keep an address for longer than its time to live: so long at least it stays denied."""
 
 
+_NEVER_NS = 2**63 - 1
+"""An end that never comes."""
+
+
 def wire_name(domain: str) -> bytes:
     """Return a domain as DNS messages have it."""
     labels = [label.encode("ascii") for label in domain.split(".")] if domain else []
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
+def has_ended(block: Any, now_ns: int) -> bool:
+    """Tell whether a runtime block holds no more."""
+    return bool(block.end_ns) and block.end_ns <= now_ns
+
+
 class Tables:
     """Reads and writes the maps; what comes into force does so as a whole."""
 
-    def __init__(self, bpf: BpfObject) -> None:
-        """Only look: nothing is changed."""
+    def __init__(self, bpf: BpfObject, shared: Path | None = None) -> None:
+        """Only look: nothing is changed. `shared` is the directory where the maps are pinned, if they are."""
         self._bpf = bpf
+        self._shared = shared
+        self._own_turn = threading.RLock()
+        self._turns = 0
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
         self._switch = bpf.map(".data.net_switch", "uint32_t", "struct net_switch")
         self._resolvers = bpf.map("net_resolvers", "struct net_address", "uint32_t")
@@ -78,21 +94,37 @@ class Tables:
         config.dns_records = wanted
         self._config.set(self._zero, config)
 
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Be the only one, among threads and processes, that changes blocks; also several times within each other."""
+        with self._own_turn, contextlib.nullcontext() if self._turns else turn(self._shared):
+            self._turns += 1
+            try:
+                yield
+            finally:
+                self._turns -= 1
+
     def changed(self, *, off: bool | None = None) -> None:
         """Let the programs decide anew about every socket; `off` lets them decide nothing, or again."""
-        switch: Any = self._switch.get(self._zero)
-        switch.domain_blocks = sum(1 for _ in self.domain_blocks.entries())
-        # A clock, not a counter: two who write at once cannot make one of their changes go unseen.
-        switch.generation = boottime_ns()
-        if off is not None:
-            switch.off = off
-        self._switch.set(self._zero, switch)
+        with self.turn():
+            now = boottime_ns()
+            domains = sum(1 for _, block in self.domain_blocks.entries() if not has_ended(block, now))
+            switch = self.switch()
+            switch.domain_blocks = domains
+            # A clock, not a counter: two who write at once cannot make one of their changes go unseen.
+            switch.generation = boottime_ns()
+            if off is not None:
+                switch.off = off
+            self._switch.set(self._zero, switch)
+
+    def switch(self) -> Any:
+        """Return a copy of what the programs look at first."""
+        return self._switch.get(self._zero)
 
     @property
     def is_off(self) -> bool:
         """Whether somebody has switched the policy off."""
-        switch: Any = self._switch.get(self._zero)
-        return bool(switch.off)
+        return bool(self.switch().off)
 
     def hash_of(self, domain: str) -> int:
         """Return the number under which the programs know a domain."""
@@ -165,6 +197,17 @@ class Tables:
             elif changed:
                 self.learned.set(key, value)
 
+    def deny_address(self, address: bytes, hashed: int, until_ns: int | None) -> bool:
+        """Deny an address of 16 bytes because of a blocked domain; False if it is denied for so long already."""
+        key = self.learned.key({"bytes": address})
+        value = self.learned.get(key) or self.learned.value()
+        source, end_ns = constant("NET_BY_DOMAIN_BLOCK"), until_ns or _NEVER_NS
+        if value.deny_source == source and value.deny_until >= end_ns:
+            return False
+        value.deny_source, value.deny_rule, value.deny_until = source, hashed, end_ns
+        self.learned.set(key, value)
+        return True
+
     def forget_learned(self, hashed: int) -> None:
         """Forget the addresses that were denied by the runtime block of a domain."""
         source = constant("NET_BY_DOMAIN_BLOCK")
@@ -177,7 +220,7 @@ class Tables:
                     self.learned.delete(key)
 
     def sweep(self) -> None:
-        """Take away what has ended; the programs do not count it any more, but it needs room."""
+        """Take away addresses whose time is up; the programs do not count them any more, but they need room."""
         now = boottime_ns()
         for key, value in self.learned.entries():
             if value.deny_until <= now and value.allow_until <= now:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from raqib.context.names import NameCache
 from raqib.netpolicy.host import Host
 from tests.cgroups import new_cgroup
 from tests.kernel.net.enforcing import Enforcer
@@ -30,6 +31,10 @@ def cgroup() -> Iterator[Path]:
 def session_lab() -> Iterator[Lab]:
     with new_cgroup("lab") as cgroup:
         lab = Lab(cgroup)
+        # IPv6 neighbours take a second to find each other.
+        for address in IPV6.values():
+            if address not in (IPV6["client"], IPV6["dns"]):
+                assert lab.client.ask("until_reached", address=address)
         yield lab
         lab.close()
 
@@ -66,6 +71,16 @@ def make_enforcer(lab: Lab) -> Iterator[Callable[..., Enforcer]]:
             return made
 
         yield make
+
+
+@pytest.fixture
+def naming_enforcer(lab: Lab) -> Iterator[Enforcer]:
+    """The same, where the names of addresses are known."""
+    names = NameCache()
+    made = Enforcer(lab.cgroup, CLIENTS_HOST, resolved=names.addresses_below)
+    made.learn(names)
+    yield made
+    made.close()
 
 
 @pytest.fixture

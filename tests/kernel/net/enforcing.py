@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from raqib.context.names import NameCache
+from raqib.kernel.layout import ffi
+from raqib.model.process import ProcessKey
 from raqib.netpolicy.blocks import Blocks
 from raqib.netpolicy.drops import Drop
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.policy import NetworkPolicy
 from raqib.netpolicy.spec import PolicySpec, policy_from
 from raqib.sensors.network import NetworkSensor
+from tests.kernel.net.lab import Actor
 
 WAIT_S = 5.0
 
@@ -39,6 +43,23 @@ class Enforcer:
 
     def _dropped(self, raw: Any) -> None:
         self.drops.append(self.policy.decode(raw))
+
+    def learn(self, names: NameCache) -> None:
+        """Have a cache hear of all answers."""
+        self.names = names
+        self.sensor.on("NET_RECORD_DNS", self._answered)
+        self.policy.tables.want_answers(True)
+
+    def _answered(self, raw: Any) -> None:
+        record: Any = ffi.cast("struct net_dns_record *", raw)
+        asker = ProcessKey(record.head.process.pid, record.head.process.start_ns)
+        message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
+        self.names.take(message, asker, 0, record.head.timestamp_ns)
+
+    def resolved(self, client: Actor, name: str, *addresses: str, kind: int = 1) -> None:
+        """Have a process resolve a name, and wait until its addresses are known."""
+        assert list(addresses) == client.ask("resolve", name=name, kind=kind)
+        assert self.wait(lambda: all(name in self.names.names(address) for address in addresses))
 
     @property
     def blocks(self) -> Blocks:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
 from raqib.errors import RefusedError
 from raqib.model.clock import boottime_ns
-from raqib.netpolicy.blocks import ADMINISTRATOR
+from raqib.netpolicy.blocks import ADMINISTRATOR, Blocks
+from raqib.netpolicy.guards import Guards
+from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
+from raqib.netpolicy.tables import Tables
 from tests.kernel.net.enforcing import Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
@@ -53,6 +57,46 @@ def test_a_block_ends_by_itself(lab: Lab, enforcer: Enforcer, address: str) -> N
     reached = lab.client.ask("until_reached", address=address)
     assert 0 <= reached - end < 100_000_000
     assert () == enforcer.blocks.list()
+
+
+def test_what_has_ended_is_taken_away_and_counts_no_more(lab: Lab, enforcer: Enforcer) -> None:
+    tables, soon = enforcer.policy.tables, boottime_ns() + 200_000_000
+    enforcer.blocks.block("192.0.2.0/24", **OWNER)
+    enforcer.blocks.block("192.0.2.1", **OWNER, until_ns=soon)
+    enforcer.blocks.block_domain("bad.example", **OWNER, until_ns=soon)
+    enforcer.policy.refresh()
+    assert [2, 1, 1] == [len(tables.blocks.walk()), len(tables.domain_blocks.walk()), tables.switch().domain_blocks]
+    before = tables.switch().generation
+    enforcer.policy.refresh()
+    assert before == tables.switch().generation
+    time.sleep(0.25)
+    enforcer.policy.refresh()
+    assert [1, 0, 0] == [len(tables.blocks.walk()), len(tables.domain_blocks.walk()), tables.switch().domain_blocks]
+    assert before < tables.switch().generation
+    assert ["192.0.2.0/24"] == [one.target for one in enforcer.blocks.list()]
+
+
+def test_one_that_has_ended_is_not_counted(enforcer: Enforcer) -> None:
+    enforcer.blocks.block_domain("bad.example", **OWNER, until_ns=1)
+    assert 0 == enforcer.policy.tables.switch().domain_blocks
+
+
+def test_one_that_is_prolonged_while_it_is_taken_away_stays(
+    enforcer: Enforcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, table = enforcer.blocks, enforcer.policy.tables.blocks
+    blocks.block(WEB4, **OWNER, until_ns=1)
+    walk = table.walk
+
+    def walked() -> list[Any]:
+        found = walk()
+        monkeypatch.setattr(table, "walk", walk)
+        blocks.block(WEB4, **OWNER)
+        return found
+
+    monkeypatch.setattr(table, "walk", walked)
+    enforcer.policy.refresh()
+    assert [WEB4] == [one.target for one in blocks.list()]
 
 
 def test_one_that_has_ended_does_not_hide_a_wider_one(lab: Lab, enforcer: Enforcer) -> None:
@@ -131,6 +175,92 @@ def test_a_blocked_domain_does_not_resolve(lab: Lab, enforcer: Enforcer) -> None
     assert ("block of web.test by recipe: a test", "www.web.test") == (told.rule, told.name)
     assert enforcer.blocks.unblock_domain("web.test", by="recipe")
     assert [WEB4] == lab.client.ask("resolve", name="web.test")
+
+
+@ADDRESSES
+def test_what_a_blocked_domain_was_resolved_to_before_is_cut(lab: Lab, naming_enforcer: Enforcer, address: str) -> None:
+    enforcer = naming_enforcer
+    lab.answers(www__web__test=[["CNAME", "web.test", 60], ["A", WEB4, 60]], web__test=[["AAAA", WEB6, 60]])
+    enforcer.resolved(lab.client, "www.web.test", WEB4)
+    enforcer.resolved(lab.client, "web.test", WEB6, kind=28)
+    client = lab.new_client()
+    client.ask("opened", key="open", address=address, port=80)
+    client.ask("opened", key="other", address=ONLY6, port=80)
+    assert enforcer.blocks.block_domain("web.test", **OWNER)
+    enforcer.reaped()
+    assert "ConnectionAbortedError" == client.ask("hello", key="open")
+    assert "hello" == client.ask("hello", key="other")
+    with lab.count("web") as came:
+        assert "unreachable" == client.ask("tcp", address=address)
+        assert "unreachable" == client.ask("udp", address=address)
+    assert [0] == came
+    told = enforcer.one("dropip")
+    assert ("domain_block", "block of web.test by recipe: a test") == (told.source, told.rule)
+    assert enforcer.blocks.unblock_domain("web.test", by="recipe")
+    assert "hello" == client.ask("tcp", address=address)
+
+
+def test_it_is_open_again_when_the_block_ends_and_not_before(lab: Lab, naming_enforcer: Enforcer) -> None:
+    naming_enforcer.resolved(lab.client, "web.test", WEB4)
+    until = boottime_ns()
+    for more_ns in (100_000_000, 400_000_000):
+        naming_enforcer.blocks.block_domain("web.test", **OWNER, until_ns=until + more_ns)
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4, timeout_s=0.05)
+    reached = lab.client.ask("until_reached", address=WEB4)
+    assert 0 <= reached - until - 400_000_000 < 100_000_000
+
+
+def test_what_must_not_be_blocked_stays_reachable_by_any_name(lab: Lab, naming_enforcer: Enforcer) -> None:
+    lab.answers(trap__example=[["A", IPV4["dns"], 60], ["A", WEB4, 60]])
+    naming_enforcer.resolved(lab.client, "trap.example", IPV4["dns"], WEB4)
+    naming_enforcer.blocks.block_domain("trap.example", **OWNER)
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    assert [IPV4["dns"], WEB4] != lab.client.ask("resolve", name="trap.example")
+    lab.answers(good__example=[["A", WEB4, 60]])
+    assert [WEB4] == lab.client.ask("resolve", name="good.example")
+
+
+def test_blocks_that_others_put_there_are_caught_up_with(lab: Lab, naming_enforcer: Enforcer) -> None:
+    enforcer = naming_enforcer
+    enforcer.resolved(lab.client, "web.test", WEB4)
+    enforcer.policy.follow()
+    others = Blocks(Tables(enforcer.sensor.bpf), Guards(Host))
+    for domain in ("web.test", "www.web.test"):
+        others.block_domain(domain, owner=ADMINISTRATOR, reason="")
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+    enforcer.policy.follow()
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    assert others.unblock_domain("web.test", by=ADMINISTRATOR)
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+    enforcer.policy.follow()
+    assert "hello" == lab.client.ask("tcp", address=WEB4)
+
+
+def test_of_two_blocked_domains_with_one_address_one_is_enough(lab: Lab, naming_enforcer: Enforcer) -> None:
+    enforcer = naming_enforcer
+    lab.answers(one__example=[["A", WEB4, 60]], two__example=[["A", WEB4, 60]])
+    enforcer.resolved(lab.client, "one.example", WEB4)
+    enforcer.resolved(lab.client, "two.example", WEB4)
+    for domain in ("one.example", "two.example"):
+        enforcer.blocks.block_domain(domain, **OWNER)
+    for domain, expected in (("one.example", "unreachable"), ("two.example", "hello")):
+        enforcer.blocks.unblock_domain(domain, by="recipe")
+        assert expected == lab.client.ask("tcp", address=WEB4)
+
+
+def test_the_same_where_somebody_else_takes_one_off(lab: Lab, naming_enforcer: Enforcer) -> None:
+    enforcer = naming_enforcer
+    lab.answers(one__example=[["A", WEB4, 60]], two__example=[["A", WEB4, 60]])
+    enforcer.resolved(lab.client, "one.example", WEB4)
+    enforcer.resolved(lab.client, "two.example", WEB4)
+    others = Blocks(Tables(enforcer.sensor.bpf), Guards(Host))
+    for domain in ("one.example", "two.example"):
+        others.block_domain(domain, **OWNER)
+    enforcer.policy.follow()
+    for domain, expected in (("one.example", "unreachable"), ("two.example", "hello")):
+        others.unblock_domain(domain, by="recipe")
+        enforcer.policy.follow()
+        assert expected == lab.client.ask("tcp", address=WEB4)
 
 
 def test_addresses_that_a_chain_leads_to_from_a_blocked_domain(lab: Lab, enforcer: Enforcer) -> None:

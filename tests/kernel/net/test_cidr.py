@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from raqib.netpolicy.drops import Drop
+from raqib.netpolicy.host import Host
 from tests.kernel.net.enforcing import Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
@@ -43,6 +45,13 @@ def test_only_the_named_family_is_denied(lab: Lab, enforcer: Enforcer) -> None:
     enforcer.use("rules: [{cidr: '::/0', policy: deny}]\ni_know: true")
     assert ALL == reach_by_all(lab, WEB4)
     assert NONE == reach_by_all(lab, WEB6)
+
+
+@pytest.mark.parametrize("network", ["::fffe:0:0/95", "::8000:0:0/81", "::/80"])
+def test_a_rule_around_mapped_addresses_is_not_one_for_ipv4(lab: Lab, enforcer: Enforcer, network: str) -> None:
+    enforcer.use(f"rules: [{{cidr: '{network}', policy: deny}}]")
+    assert ALL == reach_by_all(lab, WEB4)
+    assert "hello" == lab.client.ask("tcp", address=WEB4, mapped=True)
 
 
 def test_a_mapped_address_is_ipv4(lab: Lab, enforcer: Enforcer) -> None:
@@ -155,3 +164,39 @@ def test_what_was_not_told_is_told_later(lab: Lab, eager_enforcer: Enforcer) -> 
         (one.kind, one.remote, one.remote_port, one.rule) for one in told
     }
     assert {lab.client.ask("pid")} == {one.process.pid for one in told if one.process is not None}
+
+
+def test_a_host_that_comes_to_be_cut_off_is_told_of(lab: Lab, enforcer: Enforcer) -> None:
+    whole, enforcer.host = enforcer.host, Host()
+    with capture_logs() as said:
+        enforcer.use("cidr_policy: deny\nrules: [{cidr: 10.99.2.0/24, policy: allow}]")
+    assert ["network policy: this host has no gateway or no resolver that it could be cut off from"] == [
+        line["event"] for line in said
+    ]
+    enforcer.host = whole
+    with capture_logs() as said:
+        enforcer.policy.refresh()
+        enforcer.policy.refresh()
+    assert [("warning", ["10.99.1.1 (the default gateway)", "fd99:2::2 (a resolver)"])] == [
+        (line["log_level"], line["denied"]) for line in said
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["rules: []", "cidr_policy: deny\ni_know: true", "cidr_mode: alert\ncidr_policy: deny"]
+)
+def test_nothing_is_told_where_nobody_can_be_cut_off(lab: Lab, enforcer: Enforcer, text: str) -> None:
+    whole, enforcer.host = enforcer.host, Host()
+    with capture_logs() as said:
+        enforcer.use(text)
+        enforcer.host = whole
+        enforcer.policy.refresh()
+    assert [] == said
+
+
+def test_resolvers_stay_while_the_host_has_none(lab: Lab, enforcer: Enforcer) -> None:
+    enforcer.use("rules: [{domain: web.test, policy: deny}]")
+    enforcer.host = Host()
+    enforcer.policy.refresh()
+    assert [WEB4] == lab.client.ask("resolve", name="web.test")
+    assert "unreachable" == lab.client.ask("tcp", address=WEB4)

@@ -165,6 +165,10 @@ def test_names(lab: Lab, client: Actor, agent: Agent) -> None:
     lab.client.ask("resolve", name="web.test", kind=1)
     lab.client.ask("resolve", name="below.web.test", kind=1)
     assert [] == lab.dns.ask("queries")
+    assert "hello" != client.ask("hello", key="one")
+    with lab.count("web") as came:
+        assert "unreachable" == lab.client.ask("tcp", address=WEB4)
+    assert [0] == came
 
 
 def test_a_dry_run_blocks_nothing(lab: Lab, client: Actor, agent: Agent) -> None:

@@ -7,16 +7,24 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raqib.errors import NotPermittedError
 from raqib.kernel.network import NETWORK_HOOKS
 from raqib.model.clock import boottime_ns
+from raqib.netpolicy.blocks import Blocks
+from raqib.netpolicy.guards import Guards
+from raqib.netpolicy.host import Host
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.policy import NetworkPolicy
+from raqib.netpolicy.tables import Tables
+from raqib.netpolicy.turn import turn
 from raqib.sensors.network import NetworkSensor
 from tests.kernel.net.conftest import CLIENTS_HOST
 from tests.kernel.net.enforcing import spec
@@ -41,7 +49,7 @@ class Daemon:
 
     def __init__(self, pins: Pins, cgroup: Path) -> None:
         self.sensor = NetworkSensor({"net_records": 1 << 16}, pins=pins.maps())
-        self.policy = NetworkPolicy(self.sensor.bpf, lambda: CLIENTS_HOST)
+        self.policy = NetworkPolicy(self.sensor.bpf, lambda: CLIENTS_HOST, shared=pins.directory)
         self.sensor.start(cgroup, pins.attach)
 
     def close(self) -> None:
@@ -71,6 +79,61 @@ def test_a_policy_outlives_its_daemon(lab: Lab, pins: Pins) -> None:
         assert "unreachable" == lab.client.ask("tcp", address=WEB4)
     finally:
         second.close()
+
+
+class Meanwhile:
+    """Does something in another thread while a daemon counts blocks, and gives it a moment to come in between."""
+
+    def __init__(self, daemon: Daemon, do: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._thread = threading.Thread(target=do)
+        self._table = daemon.policy.tables.domain_blocks
+        self._entries = self._table.entries
+        monkeypatch.setattr(self._table, "entries", self._slowly)
+
+    def _slowly(self) -> Iterator[Any]:
+        found = list(self._entries())
+        if not self._thread.ident:
+            self._thread.start()
+            self._thread.join(0.3)
+        return iter(found)
+
+    def done(self) -> None:
+        self._thread.join(5.0)
+        assert self._thread.ident
+        assert not self._thread.is_alive()
+
+
+def test_off_is_not_undone_by_a_block_that_comes_at_the_same_time(
+    pins: Pins, cgroup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Daemon(pins, cgroup)) as daemon:
+        off = Meanwhile(daemon, pins.switch_off, monkeypatch)
+        daemon.policy.blocks.block(WEB4, **OWNER)
+        off.done()
+        assert daemon.policy.tables.is_off
+        daemon.policy.blocks.block(WEB6, **OWNER)
+        assert daemon.policy.tables.is_off
+    pins.make()  # as it was
+
+
+def test_blocks_of_domains_by_two_at_once_are_all_counted(
+    pins: Pins, cgroup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Daemon(pins, cgroup)) as daemon, closing(pins.open()) as bpf:
+        others = Blocks(Tables(bpf, pins.directory), Guards(Host))
+        other = Meanwhile(daemon, lambda: others.block_domain("other.example", **OWNER), monkeypatch)
+        daemon.policy.blocks.block(WEB4, **OWNER)
+        other.done()
+        assert 1 == daemon.policy.tables.switch().domain_blocks
+
+
+def test_off_does_not_wait_for_one_that_hangs(pins: Pins, cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raqib.netpolicy.turn.PATIENCE_S", 0.1)
+    with closing(Daemon(pins, cgroup)) as daemon:
+        with turn(pins.directory):
+            pins.switch_off()
+        assert daemon.policy.tables.is_off
+    pins.make()
 
 
 def test_another_cgroup_is_taken(lab: Lab, pins: Pins, cgroup: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -40,6 +42,22 @@ def test_what_was_asked_for_comes_first_then_the_chain(cache: NameCache) -> None
     tell(cache, "www.a.org. 300 CNAME b.com.", "b.com. 300 CNAME c.net.", "c.net. 300 A 192.0.2.1")
     assert ("www.a.org", "b.com", "c.net") == cache.names("192.0.2.1", HOST)
     assert () == cache.names("192.0.2.2", HOST)
+
+
+def test_addresses_below_domains(cache: NameCache, clock: Clock) -> None:
+    tell(cache, "www.a.org. 300 CNAME b.com.", "b.com. 300 A 192.0.2.1", "b.com. 300 A 192.0.2.2")
+    tell(cache, "b.com. 300 A 192.0.2.1", net_ns=BOX)
+    tell(cache, "nota.org. 300 A 192.0.2.3")
+    tell(cache, "a.org. 60 A 192.0.2.4")
+    found = cache.addresses_below({"a.org", "b.com", "www.a.org", "org.a"})
+    assert [("192.0.2.1", "b.com"), ("192.0.2.1", "www.a.org")] == sorted(found)[1:3]
+    assert {"192.0.2.1": 3, "192.0.2.2": 3, "192.0.2.4": 1} == Counter(address for address, _ in found)
+    clock.now_ns += 100 * NS
+    assert {"192.0.2.1", "192.0.2.2"} == {address for address, _ in cache.addresses_below({"a.org"})}
+    assert {"192.0.2.1", "192.0.2.2"} == {
+        address for address, _ in cache.addresses_below({"a.org", *(f"{number}.org" for number in range(100))})
+    }
+    assert () == cache.addresses_below(set())
 
 
 def test_the_latest_answer_comes_first(cache: NameCache) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from raqib.errors import RefusedError
 from raqib.netpolicy.guards import Guards, cut_off, overlap
-from raqib.netpolicy.host import Host, address_bytes, address_text, read_host
+from raqib.netpolicy.host import Host, HostWatch, address_bytes, address_text, read_host
 from raqib.netpolicy.spec import CidrRule, Mode, PolicySpec, Verdict, prefix_of
 
 HOST = Host(
@@ -45,6 +45,17 @@ def test_refused(network: str) -> None:
 @pytest.mark.parametrize("network", ["192.0.2.1", "10.0.0.3", "2001:db8::36", "198.51.0.0/16", "2001:db8:1::/48"])
 def test_allowed(network: str) -> None:
     assert prefix_of(network) == Guards(lambda: HOST).network(network)
+
+
+@pytest.mark.parametrize("network", ["::fffe:0:0/95", "::fffc:0:0/94", "::8000:0:0/81"])
+def test_networks_of_ipv6_that_hold_all_of_ipv4(network: str) -> None:
+    with pytest.raises(RefusedError, match="all of IPv4"):
+        Guards(lambda: Host()).network(network)
+
+
+@pytest.mark.parametrize("network", ["::fffc:0:0/95", "::1:0:0:0/81", "::ffff:192.0.2.0/120"])
+def test_their_neighbours(network: str) -> None:
+    assert prefix_of(network) == Guards(lambda: Host()).network(network)
 
 
 def test_protected_networks() -> None:
@@ -87,6 +98,20 @@ def test_this_host_as_proc_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {"10.0.0.2", "::1", "2001:db8::2"} == {address_text(one) for one in host.own}
     assert {"10.0.0.1", "2001:db8::1"} == {address_text(one) for one in host.gateways}
     assert {"127.0.0.53", "fe80::1", "192.0.2.53"} == {address_text(one) for one in host.resolvers}
+
+
+def test_resolvers_stay_while_their_file_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolv = tmp_path / "resolv.conf"
+    monkeypatch.setattr("raqib.netpolicy.host.RESOLVER_FILES", (resolv,))
+    watch = HostWatch(("192.0.2.53",))
+    looked = []
+    for text in ("nameserver 10.0.0.53", "", None, "nameserver 10.0.0.54"):
+        resolv.unlink(missing_ok=True)
+        if text is not None:
+            resolv.write_text(text)
+        looked.append({address_text(one) for one in watch.look(tmp_path).resolvers})
+    first, last = {"10.0.0.53", "192.0.2.53"}, {"10.0.0.54", "192.0.2.53"}
+    assert [first, first, first, last] == looked
 
 
 def test_addresses() -> None:
