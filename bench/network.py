@@ -2,7 +2,8 @@
 
 Without raqib, with it, with it and a policy of 100,000 networks, and with nftables and the same set instead. They are
 measured in turn, so that what else the machine does hits all; both ends of the connection are in the cgroup, so that
-each packet is looked at twice, as nftables does. Prints one line of JSON: medians, and their ratios to the one without;
+each packet is looked at twice, as nftables does. Whoever sends the 64 bytes and whoever answers share a processor.
+Prints one line of JSON: medians, and their ratios to the one without;
 `processor_ratio` compares the processor's time for a mebibyte or a round trip, which other work disturbs less.
 """
 

@@ -104,7 +104,7 @@ def file_info(seen: FileObservation) -> FileInfo:
     """Describe the file of an observation."""
     path = text(seen.path)
     directory, _, base = path.rpartition("/")
-    info = FileInfo(
+    return FileInfo(
         file=path,
         path=path,
         path_b64=exact(seen.path),
@@ -118,10 +118,14 @@ def file_info(seen: FileObservation) -> FileInfo:
         aliases=[text(alias) for alias in seen.aliases],
         as_given=seen.as_given,
         deleted=seen.deleted,
+        **_done(seen.actions.value),
     )
-    for name, action in ACTION_NAMES.items():
-        setattr(info, name, action in seen.actions)
-    return info
+
+
+@lru_cache(maxsize=1024)
+def _done(actions: int) -> dict[str, bool]:
+    """Return whether each of the actions is in a set, by its name."""
+    return {name: bool(actions & action.value) for name, action in ACTION_NAMES.items()}
 
 
 def _metadata(seen: FileObservation) -> FileMetadata:
