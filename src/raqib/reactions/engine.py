@@ -47,7 +47,6 @@ class Engine:
         job = Execute("function process() { throw new Error('x') }", "", "", "", "{}", self._heap_bytes, 0)
         messages = iter((job, Go()))
         isolate.wait(lambda: next(messages))
-        isolate.run(job)
         isolate.close()
         isolate = self.isolate()
         isolate.check(Check("}"))
@@ -64,8 +63,10 @@ class Waited:
 
     job: ToWorker | None = None
     go: ToWorker | None = None
-    failed: Ended | None = None
-    """How putting the event in place ended, if it failed."""
+    started_ns: int = 0
+    """When the word to begin came."""
+    ended: Ended | None = None
+    """How the reaction ended; None if there was none for this isolate."""
 
 
 class Isolate:
@@ -90,7 +91,7 @@ class Isolate:
         self._runtime.close()
 
     def wait(self, receive: Receive) -> Waited:
-        """Take a job, put its event in place, and wait for the word to begin, all on the engine's own thread.
+        """Take a job, put its event in place, wait for the word to begin, and run it to its end, microtasks included.
 
         The engine's event loop turns without pause, at the cost of a whole processor, whenever that thread has nothing
         to do: so an isolate that waits must wait inside a call. A job that is not one for this isolate (a Check,
@@ -100,51 +101,60 @@ class Isolate:
         waited = self._waited = Waited()
         try:
             self._runtime.eval(f"{self._entry}.wait()")
+            if waited.go is not None:
+                self._runtime.eval(f"{self._entry}.settle()")
         except _FAILURES as error:
-            waited.failed = _failed(error, 0)
-            waited.go = receive()
+            if waited.go is None:
+                waited.go = receive()
+            waited.ended = self._located(_failed(error, waited.started_ns, lasts_own=True), waited.job)
+        else:
+            waited.ended = None if waited.go is None else Ended("ok", started_ns=waited.started_ns)
         finally:
             self._waited = None
         return waited
 
+    def _located(self, ended: Ended, job: ToWorker | None) -> Ended:
+        """Say where a syntax error is: for the engine it was where the code was handed over."""
+        if ended.line or not ended.error.startswith("SyntaxError") or not isinstance(job, Execute):
+            return ended
+        try:
+            # Compiled, not run.
+            self._runtime.eval(f"throw 0;\n{job.code}")
+        except jsrun.JavaScriptError as error:
+            line, column = _position(error.frames, lasts_own=False)
+            if error.name == "SyntaxError" and line > 1:
+                return Ended(ended.outcome, ended.error, line - 1, column, ended.started_ns)
+        except _FAILURES:
+            pass
+        return ended
+
     def _handle(self, name: str, payload: str) -> str:
         waited = self._waited
-        if waited is None:
+        if waited is None or waited.go is not None:
             return self._host(name, payload)
         if name == "go":
             waited.go = self._receive()
-            return ""
+            waited.started_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            return "go" if isinstance(waited.go, Go) else ""
         job = waited.job = self._receive()
         if not isinstance(job, Execute) or job.heap_bytes != self.heap_bytes:
             return ""
-        # The event is JSON already.
-        return f"[{json.dumps(job.kind)},{json.dumps(job.name)},{json.dumps(job.uuid)},{job.data}]"
-
-    def run(self, job: Execute) -> Ended:
-        """Run a prepared reaction to its end, pending microtasks included."""
-        return self._run(
-            job.code,
-            f"{self._entry}.run(typeof process === 'undefined' ? undefined : process)",
-            f"{self._entry}.settle()",
-        )
+        # Its value is the function that is called; the event is JSON already.
+        code = f"{job.code}\n;typeof process === 'undefined' ? undefined : process\n//# sourceURL={_SOURCE_NAME}"
+        return f"[{json.dumps(code)},{json.dumps(job.kind)},{json.dumps(job.name)},{json.dumps(job.uuid)},{job.data}]"
 
     def check(self, job: Check) -> Ended:
         """Run a reaction's top level with inert helpers and look for its `process`."""
         self._runtime.eval(f"{self._entry}.beginInert()")
-        return self._run(
-            job.code,
-            "if (typeof process !== 'function')"
-            " throw new TypeError('expected a function process(data) at the top level')",
-        )
-
-    def _run(self, code: str, *follow_up: str) -> Ended:
         started_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         lasts_own = False
         try:
-            self._runtime.eval(f"{code}\n//# sourceURL={_SOURCE_NAME}")
+            self._runtime.eval(f"{job.code}\n//# sourceURL={_SOURCE_NAME}")
             lasts_own = True
-            for step in follow_up:
-                self._runtime.eval(step)
+            self._runtime.eval(
+                "if (typeof process !== 'function')"
+                " throw new TypeError('expected a function process(data) at the top level')"
+            )
         except _FAILURES as error:
             return _failed(error, started_ns, lasts_own)
         return Ended("ok", started_ns=started_ns)
@@ -173,6 +183,6 @@ def _position(frames: Sequence[Mapping[str, Any]], lasts_own: bool) -> tuple[int
         line, column = frame.get("line_number") or 0, frame.get("column_number") or 0
         if lasts_own and frame is frames[-1] and not frame.get("function_name"):
             continue
-        if frame.get("file_name") in ("<eval>", _SOURCE_NAME) and 0 < line <= _PRELUDE_LINE:
+        if frame.get("file_name") in (None, "<eval>", _SOURCE_NAME) and 0 < line <= _PRELUDE_LINE:
             return line, column
     return 0, 0

@@ -8,6 +8,7 @@
   const { defineProperty, setPrototypeOf } = Object;
   const { apply } = Reflect;
   const NativeError = global.Error;
+  const evaluate = eval;
   const text = String;
   const join = Array.prototype.join;
   const includes = Array.prototype.includes;
@@ -148,12 +149,16 @@
         for (const [name] of stubs.slice(0, 1)) global[name]();
         inert = false;
       },
-      // Waits for a reaction's event, and once that is in place for the word to begin.
+      // Waits for a reaction and its event, and once that is in place for the word to begin; then runs it. All that is
+      // one call from outside, because each is a way between threads and back. Not a function of this scope: the code's
+      // own scope is the global one.
       wait() {
         const job = host(operation, "job", "");
         if (!job) return;
-        this.begin(...parse(job));
-        host(operation, "go", "");
+        const [code, ...rest] = parse(job);
+        this.begin(...rest);
+        if (host(operation, "go", "") !== "go") return;
+        this.run(evaluate(code));
       },
       beginInert() {
         inert = true;

@@ -66,9 +66,9 @@ class Worker:
                         isolate = engine.isolate(job.heap_bytes)
                         self._channel.put_back(job)
                         waited = isolate.wait(self._channel.receive)
-                    if not isinstance(waited.go, Go):
+                    if not isinstance(waited.go, Go) or waited.ended is None:
                         return
-                    ended = waited.failed or isolate.run(job)
+                    ended = waited.ended
                 case Check() as job:
                     ended = isolate.check(job)
                 case _:

@@ -47,7 +47,8 @@ def run(host: Host) -> Callable[..., Ended]:
         host.calls.clear()
         job = Execute(code, "the kind", "the name", "the uuid", data, 64 << 20, 256 << 20)
         messages = iter((job, Go()))
-        ended = isolate.wait(lambda: next(messages)).failed or isolate.run(job)
+        ended = isolate.wait(lambda: next(messages)).ended
+        assert ended is not None
         isolate.close()
         return ended
 
