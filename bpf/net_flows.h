@@ -290,21 +290,10 @@ static __always_inline __u64 totals_add(struct flow_totals *totals, struct __sk_
 	return __sync_fetch_and_add(&totals->packets_in, packets);
 }
 
-static __always_inline void move_total(__u64 *from, __u64 *to)
-{
-	__u64 moved = *from ? __sync_lock_test_and_set(from, 0) : 0;
-
-	if (moved)
-		__sync_fetch_and_add(to, moved);
-}
-
 /* What was counted at the socket goes to the flow. */
 static __always_inline void socket_fold(struct net_socket *socket, struct flow *flow)
 {
-	move_total(&socket->totals.packets_in, &flow->totals.packets_in);
-	move_total(&socket->totals.packets_out, &flow->totals.packets_out);
-	move_total(&socket->totals.bytes_in, &flow->totals.bytes_in);
-	move_total(&socket->totals.bytes_out, &flow->totals.bytes_out);
+	totals_move(&socket->totals, &flow->totals);
 }
 
 /*

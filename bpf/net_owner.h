@@ -51,6 +51,22 @@ static __always_inline bool is_still(const struct net_socket *socket, __u64 cook
 	return *(volatile const __u64 *)&socket->cookie == cookie;
 }
 
+static __always_inline void move_total(__u64 *from, __u64 *to)
+{
+	__u64 moved = *from ? __sync_lock_test_and_set(from, 0) : 0;
+
+	if (moved)
+		__sync_fetch_and_add(to, moved);
+}
+
+static __always_inline void totals_move(struct flow_totals *from, struct flow_totals *to)
+{
+	move_total(&from->packets_in, &to->packets_in);
+	move_total(&from->packets_out, &to->packets_out);
+	move_total(&from->bytes_in, &to->bytes_in);
+	move_total(&from->bytes_out, &to->bytes_out);
+}
+
 /* Replace an entry as a whole, so that nobody reads half of a key: with another owner, or with what
  * the kernel's own structure tells, if they are given. Null only if the map refuses. */
 static __noinline struct net_socket *socket_put(__u64 cookie, const struct process_key *owner,
@@ -58,7 +74,7 @@ static __noinline struct net_socket *socket_put(__u64 cookie, const struct proce
 {
 	struct net_socket *known = bpf_map_lookup_elem(&net_sockets, &cookie);
 	struct sock *sk = (struct sock *)address;
-	struct net_socket socket = {};
+	struct net_socket socket = {}, *fresh;
 
 	if (known)
 		socket = *known;
@@ -66,6 +82,7 @@ static __noinline struct net_socket *socket_put(__u64 cookie, const struct proce
 		__builtin_memset(&socket, 0, sizeof(socket));
 	socket.cookie = cookie;
 	socket.quiet = 0;
+	__builtin_memset(&socket.totals, 0, sizeof(socket.totals));
 	if (owner)
 		socket.owner = *owner;
 	if (address) {
@@ -76,7 +93,11 @@ static __noinline struct net_socket *socket_put(__u64 cookie, const struct proce
 	}
 	if (bpf_map_update_elem(&net_sockets, &cookie, &socket, BPF_ANY))
 		NET_COUNT(lost_sockets);
-	return bpf_map_lookup_elem(&net_sockets, &cookie);
+	fresh = bpf_map_lookup_elem(&net_sockets, &cookie);
+	/* Packets went on being counted at the entry before this one. */
+	if (fresh && known && fresh != known && is_still(known, cookie))
+		totals_move(&known->totals, &fresh->totals);
+	return fresh;
 }
 
 /* Only by way of a map a pointer becomes an address that can be read from. */

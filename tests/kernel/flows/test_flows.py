@@ -304,6 +304,37 @@ def test_packets_and_bytes(flowing: Flowing) -> None:
     assert one.first_ns <= other.first_ns
 
 
+def test_all_is_counted_while_sockets_change_hands(flowing: Flowing) -> None:
+    """Data arrives at the very moment at which a process takes a connection from its listener."""
+    server = flowing.python("""
+        server = create_server(("127.0.0.1", 0), backlog=1)
+        print(server.getsockname()[1], flush=True)
+        for _ in range(250):
+            peer, _ = server.accept()
+            while peer.recv(1 << 16):
+                pass
+            peer.close()
+    """)
+    client = flowing.python(
+        """
+        for _ in range(250):
+            with create_connection(("127.0.0.1", int(sys.argv[1]))) as made:
+                for _ in range(20):
+                    made.send(bytes(3000))
+                made.shutdown(SHUT_WR)
+                made.recv(1)
+        """,
+        number(server),
+    )
+    flowing.end(client)
+    flowing.end(server)
+    sent = {one.local.port: one.traffic for one in flowing.known(client.pid)}
+    got = {one.remote.port: one.traffic for one in flowing.known(server.pid)}
+    assert 250 == len(sent.keys() & got.keys())
+    missing = {port: sent[port].packets_out - got[port].packets_in for port in sent if port in got}
+    assert {} == {port: count for port, count in missing.items() if count > 0}
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_packets_and_bytes_while_it_goes_on(flowing: Flowing, protocol: str) -> None:
     """What is counted at the socket is counted, too; another owner does not change it."""
