@@ -290,12 +290,6 @@ static __always_inline __u64 totals_add(struct flow_totals *totals, struct __sk_
 	return __sync_fetch_and_add(&totals->packets_in, packets);
 }
 
-/* What was counted at the socket goes to the flow. */
-static __always_inline void socket_fold(struct net_socket *socket, struct flow *flow)
-{
-	totals_move(&socket->totals, &flow->totals);
-}
-
 /*
  * Whether a packet can be no news of the flow that the socket had last; then it is only counted, at
  * the socket. Now and then the flow is looked up all the same: a map forgets what is not looked up.
@@ -336,7 +330,7 @@ static __always_inline void socket_keep(struct net_socket *socket, const struct 
 		if (!same)
 			before = bpf_map_lookup_elem(&flows, &socket->last);
 		if (before)
-			socket_fold(socket, before);
+			totals_move(&socket->totals, &before->totals);
 	}
 	if (!same && !(flow->actions & FLOW_ENDED) &&
 	    (packet->protocol != PROTO_TCP || !socket->last.protocol))
@@ -417,7 +411,7 @@ static __always_inline void flow_of_socket(struct net_socket *socket, __u64 cook
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		return;
-	socket_fold(socket, flow);
+	totals_move(&socket->totals, &flow->totals);
 	/* Who does not say farewell has given up, unless he was turned away. */
 	if (actions == FLOW_ENDED)
 		actions |= flow->reset_in ? FLOW_TERMINATED : FLOW_TERMINATOR;

@@ -198,8 +198,9 @@ class _Call:
 
     def _write(self, decision: Decision, reason: str, value: Value) -> None:
         context, detection = self._context, self._context.detection
-        context.undone.count += decision in ("refused", "error")
-        brief = context.undone.many and decision in ("refused", "error")
+        undone = decision in ("refused", "error")
+        context.undone.count += undone
+        brief = undone and context.undone.many
         context.services.ledger.append(
             Entry(
                 uuid=detection.event.uuid,

@@ -36,6 +36,8 @@ class ProcessStat(NamedTuple):
     state: str
     ppid: int
     flags: int
+    cpu_ticks: int
+    """Of all threads, in user space and in the kernel."""
     start_ticks: int
     """Of CLOCK_BOOTTIME."""
 
@@ -57,7 +59,9 @@ def _read_stat(path: str) -> ProcessStat | None:
         return None
     # The name is in parentheses and may itself contain blanks and parentheses.
     fields = text[text.rindex(b")") + 2 :].split()
-    return ProcessStat(fields[0].decode(), int(fields[1]), int(fields[6]), int(fields[19]))
+    return ProcessStat(
+        fields[0].decode(), int(fields[1]), int(fields[6]), int(fields[11]) + int(fields[12]), int(fields[19])
+    )
 
 
 def is_same(key: ProcessKey, found: ProcessStat) -> bool:
@@ -85,12 +89,12 @@ def refusal(context: ActionContext, pid: int, found: ProcessStat) -> Refused | N
         return Refused(f"pid {pid} is a worker of raqib")
     if (pid, found.start_ticks) in _ancestors(services.daemon_pid):
         return Refused(f"pid {pid} is an ancestor of raqib")
-    program = protected_program(pid, services.settings.protected_programs)
+    program = protected_program(pid, services.settings.protected_programs, found)
     return Refused(f"pid {pid} runs the protected program {program}") if program else None
 
 
-def protected_program(pid: int, programs: Iterable[str]) -> str | None:
-    """Return the protected program that a process runs, or None.
+def protected_program(pid: int, programs: Iterable[str], found: ProcessStat | None = None) -> str | None:
+    """Return the protected program that a process runs, or None. `found` is its state, if that was just read.
 
     A program is protected as the file that is at its path in this mount namespace, if root owns it and nobody else can
     write it: a container's program of the same path is another file. One that was replaced by an update while
@@ -99,7 +103,7 @@ def protected_program(pid: int, programs: Iterable[str]) -> str | None:
 
     Nothing is asked of a file system that the process chose before this is known.
     """
-    exe = f"{living_part(pid)}/exe"
+    exe = f"{living_part(pid, found)}/exe"
     try:
         link = os.readlink(exe)  # noqa: PTH115 -- a kill waits for this: no path objects
     except OSError:
@@ -123,13 +127,14 @@ def protected_program(pid: int, programs: Iterable[str]) -> str | None:
     return program if (status.st_dev, status.st_ino) == (running.st_dev, running.st_ino) else None
 
 
-def living_part(pid: int) -> str:
+def living_part(pid: int, found: ProcessStat | None = None) -> str:
     """Return the directory in procfs that tells of a process; if its first thread has ended, of another of its threads.
 
-    The directory of a first thread that has ended knows neither program nor files.
+    The directory of a first thread that has ended knows neither program nor files. `found` is the first thread's state,
+    if that was just read.
     """
     place = f"/proc/{pid}"
-    first = read_stat(pid)
+    first = found or read_stat(pid)
     if first is None or first.state not in _ENDED:
         return place
     with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from raqib.agent.config import Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
+from raqib.printers.varlog import older_file
 from raqib.reactions import ReactionsConfig
 from raqib.recipes.compile import CompiledSet
 from raqib.sensors.files import Hint, Policy
@@ -45,7 +46,7 @@ def reactions_config(config: Config) -> ReactionsConfig:
 def _own_logs(config: Config) -> tuple[Path, ...]:
     """Return the files that raqib logs to: the event log, also the older ones, and its own."""
     printers, events = config.printers, config.printers.varlog_path.absolute()
-    older = [events.with_name(f"{events.name}.{number}") for number in range(1, printers.varlog_keep + 1)]
+    older = [older_file(events, number) for number in range(1, printers.varlog_keep + 1)]
     return (events, *older, *([config.log_file.absolute()] if config.log_file is not None else []))
 
 

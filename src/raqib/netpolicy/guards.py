@@ -11,7 +11,7 @@ from raqib.netpolicy.spec import PolicySpec, Prefix, Verdict, domain_of, prefix_
 WIDEST = {4: 16, 16: 48}
 """The shortest prefix that may be blocked, by the bytes of an address."""
 _LOOPBACK = (prefix_of("127.0.0.0/8"), prefix_of("::1/128"))
-_MAPPED = bytes(10) + b"\xff\xff" + bytes(4)
+_MAPPED = Prefix(bytes(4), 0).mapped[0]
 """Where IPv4 begins in IPv6."""
 _NO_HOST = (prefix_of("0.0.0.0/8"), prefix_of("::/128"))
 

@@ -18,6 +18,11 @@ _log = structlog.get_logger(__name__)
 DEFAULT_PATH = Path("/var/log/raqib/events.jsonl")
 
 
+def older_file(path: Path, number: int) -> Path:
+    """Return where an older file of an event log is; 1 is the newest."""
+    return path.with_name(f"{path.name}.{number}")
+
+
 class VarlogPrinter:
     """Appends every event to a file at once, without a buffer of its own: a crash of the daemon loses nothing.
 
@@ -115,11 +120,8 @@ class VarlogPrinter:
 
     def _rotate(self) -> None:
         for number in range(self._keep, 0, -1):
-            older = self._numbered(number)
-            newer = self._numbered(number - 1) if number > 1 else self._path
+            older = older_file(self._path, number)
+            newer = older_file(self._path, number - 1) if number > 1 else self._path
             with contextlib.suppress(FileNotFoundError):
                 newer.rename(older)
         self._open()
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}")

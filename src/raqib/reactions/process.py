@@ -9,10 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Protocol
 
-from raqib.actions.victims import has_exited
+from raqib.actions.victims import TICK_NS, has_exited, read_stat
 from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
 
 WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
@@ -21,7 +20,6 @@ WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
 MAX_UNREAD = 32 << 20
 """How much may wait for a worker to read it, in bytes; more is not sent."""
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _KEPT_OUTPUT = 2048
 _LONGEST_VIOLATION = 500
 
@@ -58,12 +56,8 @@ def start_process(connection: socket.socket, directory: int, stderr: int) -> sub
 
 def cpu_s(pid: int) -> float:
     """Return how much processor time all threads of a process have used; 0 if there is none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    user, system = text[text.rindex(b")") + 2 :].split()[11:13]
-    return (int(user) + int(system)) / _TICKS_PER_S
+    found = read_stat(pid)
+    return found.cpu_ticks * TICK_NS / 1e9 if found is not None else 0.0
 
 
 class WorkerProcess(asyncio.Protocol):

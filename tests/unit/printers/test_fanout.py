@@ -153,14 +153,20 @@ def test_a_full_queue_drops_and_keeps_an_eighth_for_what_is_important(make_event
     assert [b"first"] + [b"low"] * 20 + [b"critical"] * 3 == good.lines
 
 
+def printing_forever(stuck: Memory, event: Event, max_waiting_bytes: int) -> Printers:
+    """Printers that have begun with a first event, which does not end."""
+    printers = Printers([stuck], max_waiting_bytes=max_waiting_bytes)
+    printers.start()
+    printers.submit(event, b"first")
+    stuck.entered.wait()
+    return printers
+
+
 def test_a_printer_of_json_alone_keeps_no_events(make_event: MakeEvent) -> None:
     """So twice as many may wait."""
     stuck = Memory("stuck", local=False, gate_open=False)
     stuck.reads_events = False
-    printers = Printers([stuck], max_waiting_bytes=16_000)
-    printers.start()
-    printers.submit(make_event(), b"first")
-    stuck.entered.wait()
+    printers = printing_forever(stuck, make_event(), 16_000)
     for number in range(20):
         printers.submit(make_event(number), b"x" * 1000)
     assert Counts(written=0, failed=0, dropped=7, waiting=13) == printers.counts["stuck"]
@@ -170,10 +176,7 @@ def test_a_printer_of_json_alone_keeps_no_events(make_event: MakeEvent) -> None:
 
 def test_what_waits_is_bounded_in_bytes_too(make_event: MakeEvent) -> None:
     stuck = Memory("stuck", local=False, gate_open=False)
-    printers = Printers([stuck], max_waiting_bytes=16_000)
-    printers.start()
-    printers.submit(make_event(), b"first")
-    stuck.entered.wait()
+    printers = printing_forever(stuck, make_event(), 16_000)
     for number in range(10):
         printers.submit(make_event(number), b"x" * 1000)
     assert Counts(written=0, failed=0, dropped=4, waiting=6) == printers.counts["stuck"]
