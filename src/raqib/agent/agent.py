@@ -96,7 +96,7 @@ class Agent:
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._outcomes = Outcomes()
+        self._outcomes = Outcomes(self._print)
         self._oversight = Oversight(config, self._print)
         self._log = structlog.get_logger()
 
@@ -284,6 +284,7 @@ class Agent:
             self._outcomes.expect(detection.event, len(recipe.reactions))
             release = self._reactions.prepare(detection)
         handed = self._printers.submit(detection.event, detection.data_json, add_base=True)
+        self._outcomes.submitted(detection.event.uuid)
         task = asyncio.get_running_loop().create_task(
             self._react(detection, matched_ns, self._printers.printed(handed), release)
         )
@@ -301,9 +302,7 @@ class Agent:
 
     def _finished(self, finished: Finished) -> None:
         self._oversight.statistics.finished(finished)
-        outcome = self._outcomes.add(finished)
-        if outcome is not None:
-            self._print(outcome)
+        self._outcomes.add(finished)
         self._on_finished_hook(finished)
 
     def _print(self, event: Event) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -13,35 +15,60 @@ from raqib.reactions import Finished
 _MOST = 10_000
 
 
-class Outcomes:
-    """Collects what reactions of one event report."""
+@dataclass(slots=True)
+class _Open:
+    """An event whose outcome is not told yet."""
 
-    def __init__(self) -> None:
-        self._open: dict[str, tuple[Event, int, list[Finished]]] = {}
-        """The events without all that is not told again."""
+    event: Event
+    """Without all that is not told again."""
+    expected: int
+    done: list[Finished] = field(default_factory=list)
+    printable: bool = False
+    """Whether the event itself is in the line of every printer."""
+
+
+class Outcomes:
+    """Collects what reactions of one event report, and publishes it: after the event itself, whatever came first."""
+
+    def __init__(self, publish: Callable[[Event], None]) -> None:
+        """`publish` hands an event to the printers, each of which keeps the order."""
+        self._publish = publish
+        self._open: dict[str, _Open] = {}
 
     def expect(self, event: Event, reactions: int) -> None:
-        """Wait for so many reactions of an event."""
+        """Wait for so many reactions of an event, and for `submitted`."""
         while len(self._open) >= _MOST:
             self._open.pop(next(iter(self._open)))
         told = Event(event.uuid, event.timestamp, event.event_type, event.metadata, process=event.process)
-        self._open[event.uuid] = (told, reactions, [])
+        self._open[event.uuid] = _Open(told, reactions)
 
-    def add(self, finished: Finished) -> Event | None:
-        """Return the outcome event if this was the last reaction of its event."""
+    def submitted(self, uuid: str) -> None:
+        """Hear that the event is in the line of every printer; reactions may be over already."""
+        entry = self._open.get(uuid)
+        if entry is not None:
+            entry.printable = True
+            self._conclude(entry)
+
+    def add(self, finished: Finished) -> None:
+        """Take in a reaction that is over."""
         entry = self._open.get(finished.uuid)
-        if entry is None:
-            return None
-        event, expected, done = entry
-        done.append(finished)
-        if len(done) < expected:
-            return None
-        del self._open[finished.uuid]
-        return Event(
-            uuid=event.uuid,
-            timestamp=rfc3339(time.time_ns()),
-            event_type="outcome",
-            metadata=msgspec.structs.replace(event.metadata, format="outcome"),
-            process=event.process,
-            fields={"reactions": msgspec.Raw(msgspec.json.encode(sorted(done, key=lambda one: one.reaction)))},
+        if entry is not None:
+            entry.done.append(finished)
+            self._conclude(entry)
+
+    def _conclude(self, entry: _Open) -> None:
+        if not entry.printable or len(entry.done) < entry.expected:
+            return
+        event = entry.event
+        del self._open[event.uuid]
+        reactions = sorted(entry.done, key=lambda one: one.reaction)
+        self._publish(
+            Event(
+                uuid=event.uuid,
+                timestamp=rfc3339(time.time_ns()),
+                event_type="outcome",
+                metadata=msgspec.structs.replace(event.metadata, format="outcome"),
+                process=event.process,
+                fields={"reactions": msgspec.Raw(msgspec.json.encode(reactions))},
+            )
         )

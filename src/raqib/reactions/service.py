@@ -153,14 +153,14 @@ class Reactions:
         heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
         held: list[Execution] = []
         shells: list[Execution] = []
+        refused: list[Execution] = []
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
             timeout_s = config.timeout(recipe.limits.timeout_s, shell=shell)
             execution = Execution(context, timeout_s, heap_bytes)
             if shell and not (config.shell or dry_run):
-                problem = "shell reactions are switched off (reactions.shell)"
-                self._finish(execution, "refused", f"{execution.place()}: {problem}")
+                refused.append(execution)
                 continue
             self._idle.clear()
             if shell:
@@ -171,6 +171,9 @@ class Reactions:
         self._dispatch()
 
         def release() -> None:
+            for execution in refused:
+                problem = "shell reactions are switched off (reactions.shell)"
+                self._finish(execution, "refused", f"{execution.place()}: {problem}")
             for execution in held:
                 execution.released = True
                 if execution.worker is not None and self._running.get(execution.worker) is execution:
