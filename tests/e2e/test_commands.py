@@ -20,10 +20,10 @@ def test_demo_shows_the_whole_story() -> None:
     assert 0 == shown.returncode, shown.stderr
     for part in (
         "demo_miner execution",
-        "reaction   warn: miner /tmp/raqib-demo-",
-        "victim     killed by signal 9",
+        "reaction warn: miner /tmp/raqib-demo-",
+        "victim   killed by signal 9",
         '"killed":0}',
-        '"action": "KillCurrent"',
+        "line 1: KillCurrent {",
         "miners killed so far: 1",
         "kernel event → matched +",
         "all of it happened",

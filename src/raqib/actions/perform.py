@@ -15,6 +15,7 @@ from raqib.actions.arguments import decode_arguments, describe_arguments, size_a
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
+from raqib.actions.target import describe_target
 from raqib.model.clock import boottime_ns
 
 MAX_REASON = 512
@@ -37,6 +38,8 @@ class ActionRecord(msgspec.Struct, frozen=True):
     reason: str
     ended_ns: int
     """CLOCK_BOOTTIME."""
+    target: str = ""
+    """What it was done to, in a few words."""
 
     @property
     def succeeded(self) -> bool:
@@ -194,7 +197,11 @@ class _Call:
         self._details.update(result.details)
         if not (self._helper.query and decision != "refused"):
             self._write(decision, reason, value)
-        return ActionRecord(self._helper.name, decision, value, reason, boottime_ns())
+        return ActionRecord(self._helper.name, decision, value, reason, boottime_ns(), self._target())
+
+    def _target(self) -> str:
+        given = zip(self._helper.accepted(len(self._arguments)), self._arguments, strict=True)
+        return describe_target({**{one.name: value for one, value in given if not one.content}, **self._details})
 
     def _write(self, decision: Decision, reason: str, value: Value) -> None:
         context, detection = self._context, self._context.detection

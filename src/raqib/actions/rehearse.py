@@ -6,12 +6,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from raqib.actions.arguments import decode_arguments
+from raqib.actions.arguments import decode_arguments, describe_arguments
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Failed, Helper
 from raqib.actions.ledger import Decision
 from raqib.actions.perform import ActionRecord, Door
 from raqib.actions.store import Store
+from raqib.actions.target import describe_target
 from raqib.model.clock import boottime_ns
 
 _KILLED: dict[str, int] = {"KillTree": 1}
@@ -63,11 +64,19 @@ class RehearsalDoor(Door):
         elif isinstance(arguments, Failed):
             record = _record(helper, "error", None, arguments.reason)
         else:
-            record = _record(helper, "would", _KILLED.get(helper.name, 0), "")
+            target = describe_target({**describe_arguments(helper, arguments), **_victim(helper, context)})
+            record = _record(helper, "would", _KILLED.get(helper.name, 0), "", target)
         given = () if isinstance(arguments, Failed) else arguments
         self._on_call(RehearsedCall(context.detection.event.uuid, context.reaction, helper.name, given, record))
         return record
 
 
-def _record(helper: Helper, decision: Decision, value: Any, reason: str) -> ActionRecord:
-    return ActionRecord(helper.name, decision, value, reason, boottime_ns())
+def _record(helper: Helper, decision: Decision, value: Any, reason: str, target: str = "") -> ActionRecord:
+    return ActionRecord(helper.name, decision, value, reason, boottime_ns(), target)
+
+
+def _victim(helper: Helper, context: ActionContext) -> dict[str, int]:
+    """Return whom a kill without arguments is about."""
+    detection = context.detection
+    victim = {"KillCurrent": detection.process, "KillParent": detection.parent}.get(helper.name)
+    return {} if victim is None else {"pid": victim.pid}

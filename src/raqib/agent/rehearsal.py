@@ -30,7 +30,7 @@ class Reacted(msgspec.Struct, frozen=True):
     outcome: str
     error: str
     calls: tuple[dict[str, Any], ...]
-    """Each with `name`, `arguments`, `decision`, `value` and `reason`."""
+    """Each with `name`, `arguments`, `decision`, `value`, `reason` and `target`."""
 
 
 class Rehearsal:
@@ -103,6 +103,7 @@ def _plain(call: RehearsedCall) -> dict[str, Any]:
         "decision": record.decision,
         "value": record.value,
         "reason": record.reason,
+        "target": record.target,
     }
 
 

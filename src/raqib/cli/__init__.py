@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from raqib.errors import RaqibError
@@ -11,6 +12,10 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run `raqib`; exit with 0, 1 (error), 2 (usage) or 3 (not permitted here)."""
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the locale does not have is shown as an escape; it is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Imported here, so that an error of an import is told like any other.
     from raqib.cli.commands import app
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import msgspec
 import typer
 
 from raqib.actions.ledger import Entry
+from raqib.actions.target import describe_target
 from raqib.agent.config import Config
 from raqib.agent.library import Library
 from raqib.agent.recall import find_events, ledger_entries, logs_of, observation_of, read_event
@@ -22,6 +24,7 @@ from raqib.matcher.lineage import KnownLineage
 from raqib.model.event import Event
 from raqib.printers.escape import visible
 from raqib.printers.pretty import Pretty
+from raqib.printers.told import Told
 from raqib.recipes.diagnostic import Loaded, nearest
 from raqib.recipes.spec import RecipeSpec
 
@@ -90,12 +93,13 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
         answer: dict[str, Any] = {"uuid": uuid, "recipe": name, "stages": stages, "events": events, "ledger": entries}
         print(msgspec.json.encode(answer).decode())
         return
+    pretty = Pretty.for_file(sys.stdout)
     if event is not None:
-        print(Pretty.for_terminal().render(event), end="")
+        print(pretty.render(event), end="")
     else:
         print(f"{visible(name)}: the event itself is not in {files[-1]}")
     _print_why(event, recipe, stages)
-    _print_done(events, entries)
+    _print_done(pretty, events, entries)
 
 
 def _print_why(event: Event | None, recipe: RecipeSpec | None, stages: list[Finding]) -> None:
@@ -113,18 +117,18 @@ def _print_stages(stages: list[Finding]) -> None:
         print(f"  {line}")
 
 
-def _print_done(events: list[Event], entries: list[Entry]) -> None:
+def _print_done(pretty: Pretty, events: list[Event], entries: list[Entry]) -> None:
     if not entries:
         reacted = any(one.event_type == "outcome" for one in events)
         print("done: see the outcome event; the ledger has nothing of it" if reacted else "done: nothing")
         return
     print("done:")
     for entry in entries:
-        arguments = msgspec.json.encode(entry.arguments).decode() if entry.arguments else ""
-        result = "" if entry.result is None else f" → {msgspec.json.encode(entry.result).decode()}"
-        reason = f" ({entry.reason})" if entry.reason else ""
-        told = f"{entry.action} {arguments}{result}{reason}"
-        print(f"  {entry.decision:<8} {visible(told, 4000)}  [ledger {entry.seq}, {entry.duration_us / 1000:.2f} ms]")
+        if entry.action == "execution" and entry.decision == "done":
+            continue
+        note = f"[ledger {entry.seq}, {entry.duration_us / 1000:.2f} ms]"
+        target = describe_target(entry.arguments)
+        print(pretty.action(Told(entry.decision, entry.action, target, entry.reason, entry.result, note=note)), end="")
 
 
 def _stages(recipe: RecipeSpec, recorded: Recorded) -> list[Finding]:

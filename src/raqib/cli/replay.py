@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from raqib.agent.library import Library
 from raqib.agent.recording import read_recording
-from raqib.agent.rehearsal import Reacted, show_call
+from raqib.agent.rehearsal import Reacted
 from raqib.agent.replay import Replay
 from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import count
 from raqib.model.detection import Detection
 from raqib.printers.escape import json_line, visible
 from raqib.printers.pretty import Pretty
+from raqib.printers.told import Told
 from raqib.reactions import LogLine
 
 
@@ -67,7 +68,7 @@ class _Show:
     """Prints each detection when its reactions have ended."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self._pretty = None if as_json else Pretty.for_terminal()
+        self._pretty = None if as_json else Pretty.for_file(sys.stdout)
         self._lines: list[LogLine] = []
 
     def log(self, line: LogLine) -> None:
@@ -85,13 +86,11 @@ class _Show:
             return
         print(self._pretty.render(detection.event), end="")
         for line in lines:
-            print(f"  log      {line.level}: {visible(line.text, 4000)}")
+            print(self._pretty.detail("log", f"{line.level}: {line.text}"), end="")
         for one in reacted:
-            for call in one.calls:
-                value = msgspec.json.encode(call["value"]).decode()
-                reason = f" ({call['reason']})" if call["reason"] else ""
-                told = f"{show_call(call['name'], call['arguments'])} → {value}{reason}"
-                print(f"  {call['decision']:<8} {visible(told, 4000)}")
-            if one.outcome != "ok":
-                print(f"  {one.outcome:<8} {visible(one.error, 4000)}")
+            print(self._pretty.reaction(one.outcome, one.error, [_told(call) for call in one.calls]), end="")
         sys.stdout.flush()
+
+
+def _told(call: Mapping[str, Any]) -> Told:
+    return Told(call["decision"], call["name"], call["target"], call["reason"], call["value"])

@@ -38,7 +38,8 @@ class StdoutPrinter:
         if raw:
             self._pretty = None
         elif pretty is None and self._fd >= 0 and os.isatty(self._fd):
-            self._pretty = Pretty.for_terminal()
+            with open(self._fd, "w", closefd=False) as terminal:
+                self._pretty = Pretty.for_file(terminal)
         else:
             self._pretty = pretty
         # Elsewhere EAGAIN may come for ever: poll(2) has no say about regular files.
@@ -66,8 +67,10 @@ class StdoutPrinter:
         """
         if self._fd < 0:
             raise OSError(errno.EBADF, "standard output was closed when raqib started")
-        text = self._pretty.render(event).encode() if self._pretty and event else json_line(line) + b"\n"
-        rest = memoryview(text)
+        if self._pretty and event:
+            rest = memoryview(self._pretty.render(event).encode(self._pretty.encoding))
+        else:
+            rest = memoryview(json_line(line) + b"\n")
         while rest:
             rest = rest[self._write_now(rest) or self._write_when_ready(rest) :]
 

@@ -55,20 +55,23 @@ def test_one_glance_tells_it_all() -> None:
         loss=Loss(lost=3),
     )
     expected = """\
-2026-01-02 03:04:05.678Z  HIGH      shadow_read file_access Password hashes were read [T1003.008]
-  process  /usr/bin/cat /etc/shadow 'a b'   pid 300  uid 1000  container web
+2026-01-02 03:04:05.678Z  HIGH      shadow_read file_access Password hashes were read [T1003.008]  b302099a8057
+  process  /usr/bin/cat /etc/shadow 'a b'  pid 300
+  who      init(1)
+           └ sshd(200)
+             └ cat(300)
+  where    container web  uid 1000
   file     /etc/shadow  open read  (deleted)
-  flow     TCP  ? → example.org 192.0.2.1:443
-  chain    init(1) → sshd(200) → cat(300)
-  verdict  a backup
+  peer     TCP  ? → example.org 192.0.2.1:443
   note     arguments were cut
+  verdict  a backup
   loss     3 accesses were not recorded
 """
     assert expected == Pretty().render(event)
 
 
 def test_an_event_without_anything_is_one_line(make_event: MakeEvent) -> None:
-    assert "2026-01-02 03:04:05.678Z  LOW       example execution\n" == Pretty().render(make_event())
+    assert "2026-01-02 03:04:05.678Z  LOW       example execution  000000000000\n" == Pretty().render(make_event())
 
 
 def test_a_disguised_program_shows_its_disguise(make_event: MakeEvent) -> None:
@@ -78,13 +81,21 @@ def test_a_disguised_program_shows_its_disguise(make_event: MakeEvent) -> None:
 
 def test_a_login_shell_is_no_disguise(make_event: MakeEvent) -> None:
     text = Pretty().render(make_event(process=ProcessInfo(exe="/bin/bash", args=["-bash"], pid=5)))
-    assert "  process  /bin/bash   pid 5\n" in text
+    assert "  process  /bin/bash  pid 5\n" in text
 
 
-def test_a_long_chain_keeps_its_ends(make_event: MakeEvent) -> None:
+def test_a_long_ancestry_keeps_its_ends(make_event: MakeEvent) -> None:
     ancestry = [ProcessInfo(comm="p", pid=pid) for pid in range(1, 21)]
     text = Pretty().render(make_event(background=Background(ancestry=ancestry)))
-    assert "  chain    p(1) → p(2) → …(13) → p(16) → p(17) → p(18) → p(19) → p(20)\n" in text
+    expected = """\
+  who      p(1)
+           └ … 15 more
+             └ p(17)
+               └ p(18)
+                 └ p(19)
+                   └ p(20)
+"""
+    assert expected in text
 
 
 def test_an_ipv6_address_with_port_is_bracketed(make_event: MakeEvent) -> None:
@@ -137,4 +148,4 @@ def test_nothing_in_an_event_can_steer_the_terminal(make_event: MakeEvent, data:
     event.metadata.attack = Attack(technique=hostile())
     lines = Pretty().render(event).removesuffix("\n").split("\n")
     assert all(line.isprintable() for line in lines)
-    assert len(lines) <= 10
+    assert len(lines) <= 11
