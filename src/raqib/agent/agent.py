@@ -17,6 +17,7 @@ import structlog
 from raqib.agent.cadence import Cadence
 from raqib.agent.config import Config
 from raqib.agent.environment import Environments
+from raqib.agent.hangup import Hangup
 from raqib.agent.intake import RECORDS_AT_ONCE, take_in
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
@@ -137,6 +138,7 @@ class Agent:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)
+            stack.enter_context(Hangup(self.stop))
             self._printers = Printers(self._printer_list, max_waiting_bytes=self._config.printers.max_waiting_bytes)
             self._printers.start()
             stack.callback(self._printers.close)

@@ -19,6 +19,7 @@ from raqib.actions.operator import Answer, Operator
 from raqib.agent.config import Config
 from raqib.agent.control import Command, ControlServer
 from raqib.agent.journal import send
+from raqib.agent.log import is_for_people
 from raqib.agent.statistics import Statistics
 from raqib.context.event import uuid7
 from raqib.model.clock import rfc3339
@@ -79,12 +80,18 @@ class Oversight:
             telling.cancel()
             await server.close()
 
-    def tell_head(self) -> None:
-        """Write the ledger's head to the log and to the journal: a cut end is found by it."""
-        if self._reactions is None:
+    def tell_head(self, *, last: bool = True) -> None:
+        """Write the ledger's head to the log and to the journal: a cut end is found by it.
+
+        People at a terminal are told the `last` one only. An empty ledger has none.
+        """
+        if self._reactions is None or not self._reactions.ledger_head.seq:
             return
         head = self._reactions.ledger_head
-        self._log.info("ledger head", seq=head.seq, hash=head.hash, head=str(head))
+        if not is_for_people():
+            self._log.info("ledger head", seq=head.seq, hash=head.hash, head=str(head))
+        elif last:
+            self._log.info(f"ledger head {head}")
         send(f"ledger head {head}", RAQIB_LEDGER_SEQ=head.seq, RAQIB_LEDGER_HASH=head.hash)
 
     def breaker_opened(self, opened: BreakerOpened) -> None:
@@ -138,7 +145,7 @@ class Oversight:
 
     async def _tell_heads(self) -> None:
         while True:
-            self.tell_head()
+            self.tell_head(last=False)
             await asyncio.sleep(HEAD_INTERVAL_S)
 
     def _commands(self, operator: Operator) -> Mapping[str, Command]:

@@ -14,7 +14,7 @@ from raqib import __version__
 from raqib.agent import Agent, Config, load_config
 from raqib.agent.config import PrinterName
 from raqib.agent.library import Library
-from raqib.agent.log import configure
+from raqib.agent.log import configure, tell
 from raqib.agent.privileges import require_root
 from raqib.cli import blocks as blocks_commands
 from raqib.cli import check as check_command
@@ -117,7 +117,7 @@ async def _run(settings: Config, library: Library, loaded: Loaded, duration: flo
 
     def ready() -> None:
         disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
-        print(f"ready: {running} recipes{disarmed}", file=sys.stderr, flush=True)
+        tell(f"ready: {running} recipes{disarmed}")
 
     agent = Agent(settings, loaded.recipes, library=library, on_ready=ready)
     await agent.run(duration)

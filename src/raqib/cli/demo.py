@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -12,16 +13,15 @@ import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
 from importlib.resources import files
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any
 
 from raqib.agent import Agent, Config
 from raqib.agent.agent import Times
+from raqib.agent.log import configure
 from raqib.agent.recipes import with_checked_reactions
 from raqib.errors import RaqibError
 from raqib.model.detection import Detection
 from raqib.printers import StdoutPrinter
-from raqib.printers.escape import visible
 from raqib.printers.pretty import Pretty
 from raqib.reactions import Finished, LogLine
 from raqib.recipes.load import load_text
@@ -51,6 +51,8 @@ class _Story:
 
 def demo() -> int:
     """Run the demonstration and clean up; return 0 only if every part of it happened."""
+    # What the ledger's head was is of no use when the ledger is gone.
+    configure(None, least=logging.WARNING)
     directory = Path(tempfile.mkdtemp(prefix="raqib-demo-")).resolve()
     try:
         return asyncio.run(_demo(directory))
@@ -76,7 +78,7 @@ async def _demo(directory: Path) -> int:
     agent = Agent(
         Config(data_dir=data_dir),
         _recipes(directory, evidence),
-        printers=[StdoutPrinter(pretty=Pretty.for_terminal())],
+        printers=[StdoutPrinter(pretty=Pretty.for_file(sys.stdout))],
         on_log=story.lines.append,
         on_detection=story.detected,
         on_finished=story.reacted,
@@ -118,7 +120,7 @@ async def _run_victim(program: Path) -> int | None:
 
 def _tell(story: _Story, status: int | None, evidence: Path, ledger: Path) -> int:
     """Print what happened; return 0 if all of it did."""
-    console = Console(highlight=False, soft_wrap=True)
+    pretty = Pretty.for_file(sys.stdout)
     found = evidence.read_text().strip() if evidence.exists() else ""
     entries = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
     kill = next((entry for entry in entries if entry["action"] == "KillCurrent"), None)
@@ -130,20 +132,23 @@ def _tell(story: _Story, status: int | None, evidence: Path, ledger: Path) -> in
         "counter": any("miners killed so far: 1" in line.text for line in story.lines),
         "ledger": kill is not None and kill["decision"] == "done",
     }
-    for line in story.lines:
-        console.print(f"reaction   {line.level}: {visible(line.text)}", markup=False)
     ended = f"killed by signal {-status}" if status is not None and status < 0 else f"exit status {status}"
-    console.print(f"victim     {ended}")
-    console.print(f"evidence   {visible(found) or 'none'}", markup=False)
-    console.print(f"ledger     {visible(json.dumps(kill)) if kill else 'no kill'}", markup=False)
+    told = [("reaction", f"{line.level}: {line.text}") for line in story.lines]
+    told += [("victim", ended), ("evidence", found or "none"), ("ledger", _entry(kill) if kill else "no kill")]
     if story.times and story.finished:
-        console.print(f"times      {_times(story.times, story.finished)}")
+        told.append(("times", _times(story.times, story.finished)))
+    print("".join(pretty.detail(label, text) for label, text in told), end="")
     missing = [name for name, happened in proofs.items() if not happened]
     if missing:
         print(f"raqib: the demonstration failed: expected {', '.join(missing)}, which did not happen", file=sys.stderr)
         return 1
-    console.print("all of it happened; everything is removed again")
+    print("all of it happened; everything is removed again")
     return 0
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    facts = (entry["action"], json.dumps(entry["arguments"]), entry["decision"], f"in {entry['duration_us']} µs")
+    return f"line {entry['seq']}: {' '.join(facts)}, after the line of hash {entry['prev'][:12]}…"
 
 
 def _times(times: Times, finished: Finished) -> str:

@@ -157,12 +157,37 @@ def test_the_head_is_told_again_and_again(
 
     async def scenario(watching: Oversight, running: Running) -> None:
         async with asyncio.timeout(10):
+            await asyncio.to_thread(ask, tmp_path, "disarm")
             await told.wait()
 
     with capture_logs() as said:
         watched(tmp_path, published, scenario)
-    assert f"ledger head 0:{'0' * 64}" == journal[0]
-    assert 3 <= sum(line["event"] == "ledger head" for line in said)
+    seqs = [int(line.removeprefix("ledger head ").partition(":")[0]) for line in journal]
+    assert 0 < seqs[0] <= seqs[-1]
+    assert len(journal) == sum(line["event"] == "ledger head" for line in said)
+
+
+@pytest.mark.parametrize("log_for_people", [True, False])
+def test_people_are_told_the_last_head_only(
+    tmp_path: Path, published: list[Event], monkeypatch: pytest.MonkeyPatch, log_for_people: bool
+) -> None:
+    """The journal is told each; an empty ledger has no head."""
+    journal: list[str] = []
+    monkeypatch.setattr(oversight, "send", lambda message, **fields: bool(journal.append(message)))
+    monkeypatch.setattr(oversight, "is_for_people", lambda: log_for_people)
+
+    async def scenario(watching: Oversight, running: Running) -> None:
+        watching.tell_head()
+        watching.tell_head(last=False)
+        await asyncio.to_thread(ask, tmp_path, "disarm")
+        watching.tell_head(last=False)
+        watching.tell_head()
+
+    with capture_logs() as said:
+        watched(tmp_path, published, scenario)
+    heads = [line for line in said if line["event"].startswith("ledger head")]
+    assert 2 == len(journal) == len(set(journal)) + 1
+    assert [journal[0]] == [line["event"] for line in heads] if log_for_people else 2 == len(heads)
 
 
 def test_a_breaker_is_an_event_of_its_own(tmp_path: Path, published: list[Event]) -> None:
