@@ -16,12 +16,12 @@ import pyte
 import pytest
 
 PATIENCE_S = 60.0
-_ABOUT_TERMINALS = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE")
+ABOUT_TERMINALS = ("TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_COMPATIBLE")
 
 
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment with nothing about terminals but what is given."""
-    return {name: value for name, value in os.environ.items() if name not in _ABOUT_TERMINALS} | variables
+    return {name: value for name, value in os.environ.items() if name not in ABOUT_TERMINALS} | variables
 
 
 class Terminal:

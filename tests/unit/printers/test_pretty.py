@@ -149,3 +149,11 @@ def test_nothing_in_an_event_can_steer_the_terminal(make_event: MakeEvent, data:
     lines = Pretty().render(event).removesuffix("\n").split("\n")
     assert all(line.isprintable() for line in lines)
     assert len(lines) <= 11
+    broken = Pretty(columns=lambda: 40).render(event).split("\n")
+    assert all(line.isprintable() for line in broken)
+    # Labels begin in the third column: none can be forged by text that is broken in the right place.
+    event.metadata.name = event.metadata.description = event.timestamp = ""
+    event.metadata.importance, event.metadata.attack, event.fields = "low", None, None
+    _headline, *rest = Pretty(columns=lambda: 40).render(event).removesuffix("\n").split("\n")
+    labels = {"process", "who", "where", "file", "peer", "rule", "names", "note", "verdict", ""}
+    assert labels >= {line[:10].strip() for line in rest}
