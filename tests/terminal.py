@@ -9,7 +9,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyte
@@ -67,13 +67,17 @@ class Terminal:
         """What is on the screen, without the blanks at the end of lines and screen."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
-    def wait_for(self, text: str, *, count: int = 1) -> str:
+    def wait_for(self, text: str, *, count: int = 1, patience_s: float = PATIENCE_S) -> str:
         """Return what is on the screen as soon as the text is, so many times; fails if it does not come."""
-        deadline = time.monotonic() + PATIENCE_S
-        while self.shown.count(text) < count:
-            if not self._read(deadline):
-                pytest.fail(f"expected {text!r} on the screen, found:\n{self.shown}")
+        self.wait_until(lambda: self.shown.count(text) >= count, repr(text), patience_s)
         return self.shown
+
+    def wait_until(self, holds: Callable[[], bool], what: str = "more", patience_s: float = PATIENCE_S) -> None:
+        """Read until the condition holds; fails if it does not in time."""
+        deadline = time.monotonic() + patience_s
+        while not holds():
+            if not self._read(deadline):
+                pytest.fail(f"expected {what} on the screen, found:\n{self.shown}")
 
     def wait(self) -> int:
         """Read to the end; return the exit status."""

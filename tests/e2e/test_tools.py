@@ -121,7 +121,7 @@ def test_what_was_recorded_is_replayed_elsewhere(victim: Path, tmp_path: Path, p
     options = ("replay", recording, "--no-builtin", "--recipes", recipes)
     shown = raqib(*options, without_privileges=True)
     assert 0 == shown.returncode, shown.stderr
-    for part in (f"log      info: {victim}", "would    KillCurrent() → 0", 'would    DataIncr("n") → 2'):
+    for part in (f"log      info: {victim}", f"would    KillCurrent pid {pids[0]}", "would    DataIncr n → 2"):
         assert part in shown.stdout
     assert "2 observations, 2 detections, 4 helper calls, none of them done" in shown.stdout
     *found, last = (json.loads(line) for line in raqib(*options, "--json").stdout.splitlines())
@@ -205,8 +205,8 @@ def test_an_event_is_explained_with_what_was_done(run_agent: RunAgent, victim: P
     for part in (
         f"{{base: 'victim', dir: '{tmp_path}'}} holds for",
         "times_per_exe: at most 5",
-        "done     KillCurrent",
-        'DataIncr {"key":"n"} → 1',
+        f"done     KillCurrent pid {started.pid}  [ledger 1, ",
+        "done     DataIncr n → 1  [ledger 2, ",
     ):
         assert part in shown.stdout
     answer = json.loads(raqib("explain", event["uuid"], *options, "--json").stdout)
