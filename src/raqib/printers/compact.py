@@ -136,9 +136,11 @@ def _shrunk(head: bytes, account: Account) -> bytes:
     if chain is not None:
         # Half of the room for each, unless one of them needs less.
         share = max(room // 2, room - own_bytes) - len(b',"background":{"ancestry":}')
-        around = {"ancestry": shrink(msgspec.json.decode(chain), share, ("background", "ancestry"), account), **around}
-        room -= len(printed(around))
-    whole = {**rest, **shrink(_plain(own), room, (), account), "background": around, "cut": account.cuts()}
+        ancestry = shrink(msgspec.json.decode(chain), share, ("background", "ancestry"), account)
+        around = {"ancestry": ancestry, **around}
+        room -= len(printed(ancestry)) + len(b',"background":{"ancestry":}')
+    own = shrink(_plain(own), room, (), account) if own else {}
+    whole = {**rest, **own, "background": around, "cut": account.cuts()}
     return printed({name: whole[name] for name in order if name in whole})
 
 
