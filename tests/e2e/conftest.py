@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from raqib.model.compact import USUAL_BYTES
 from tests.cgroups import new_cgroup
 
 RAQIB = Path(sys.executable).with_name("raqib")
@@ -28,7 +29,7 @@ Event = dict[str, Any]
 
 
 class AgentProcess:
-    """A running `raqib run`; every event that it prints is checked against the schema."""
+    """A running `raqib run`; every event that it prints is checked against the schema, and its size."""
 
     def __init__(self, directory: Path, number: int, cgroup: Path, arguments: list[str]) -> None:
         self.directory = directory
@@ -48,6 +49,10 @@ class AgentProcess:
         self.events: list[Event] = []
         self.validates = True
         """Whether events are checked against the schema, which takes longer than making them."""
+        self.full = False
+        """Whether it was told to print all of an event."""
+        self.most_bytes = USUAL_BYTES
+        """What an event may take; for hostile ones, set it higher."""
         self._buffer = b""
 
     def wait_ready(self) -> None:
@@ -99,6 +104,10 @@ class AgentProcess:
             event = json.loads(line)
             if self.validates:
                 Draft202012Validator(SCHEMA).validate(event)
+            if not self.full:
+                assert len(line) <= self.most_bytes, (len(line), line[:1000])
+                assert "cut" in event
+                assert "base" not in event
             self.events.append(event)
 
     def of(self, name: str, event_type: str | None = None) -> list[Event]:

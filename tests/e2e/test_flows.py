@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from raqib.model.flow_line import flow_of_line
 from tests.cgroups import enter
 from tests.e2e.conftest import AgentProcess, Event, recipe
 
@@ -124,10 +125,8 @@ def test_who_connects_is_killed(run_agent: RunAgent, start: Start) -> None:
         event["flow"]["remote"]["address"],
         event["flow"]["remote"]["port"],
     )
-    [protocol] = event["background"]["flows"]["protocols"]
-    [pair] = protocol["pairs"]
-    assert ["127.0.0.1", port] == [pair["nodes"]["remote"]["address"], pair["port_matrix"][0]["dst_port"]]
-    assert event["base"]["background"] == event["background"]
+    [told] = event["background"]["flow_list"]
+    assert f"-> 127.0.0.1:{port}" in told
     assert 1 == event["background"]["ancestry"][0]["pid"]
     said = [json.loads(one) for one in agent.logged().splitlines()]
     texts = [one["event"] for one in said if one.get("recipe") == "calls_home"]
@@ -155,8 +154,8 @@ def test_the_name_that_was_resolved(run_agent: RunAgent, start: Start, tmp_path:
     [event] = agent.of("names")
     remote = event["flow"]["remote"]
     assert ("127.0.0.5", 4444, "c2x.evil.example") == (remote["address"], remote["port"], remote["name"])
-    nodes = [pair["nodes"]["remote"] for one in event["background"]["flows"]["protocols"] for pair in one["pairs"]]
-    assert ["c2x.evil.example"] == [name for node in nodes for name in node["names"]]
+    [told] = [one for one in event["background"]["flow_list"] if "(" in one]
+    assert "-> 127.0.0.5:4444 (c2x.evil.example)" in told
 
 
 def test_a_detection_of_a_file_has_the_flows_of_the_process(run_agent: RunAgent, start: Start, tmp_path: Path) -> None:
@@ -171,11 +170,12 @@ def test_a_detection_of_a_file_has_the_flows_of_the_process(run_agent: RunAgent,
     agent.read(lambda events: len(agent.of("reads")) == 1)
     [event] = agent.of("reads")
     assert "file_access" == event["event_type"]
-    [flow] = event["background"]["flow_list"]
-    assert [port, "ongoing" if flow["flags"]["ongoing"] else "started"] == [
-        flow["remote"]["port"],
-        flow["phase"]["status"],
-    ]
+    flow = flow_of_line(*event["background"]["flow_list"])
+    assert flow is not None
+    assert flow.remote is not None
+    assert flow.phase is not None
+    assert flow.phase.status in ("started", "ongoing")
+    assert port == flow.remote.port
 
 
 def test_a_connection_that_was_there_before(run_agent: RunAgent, start: Start) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
@@ -16,21 +16,24 @@ WAIT_S = 1.0
 """How long a kill waits for the process to be gone."""
 
 
-def _kill_current(context: ActionContext, arguments: Arguments) -> Checked:
-    if not context.detection.ancestry:
-        return Failed("the event has no process")
-    return _check(context, context.detection.process.key)
+Target = Callable[[ActionContext, Arguments], ProcessKey | Failed | Refused]
+"""Which process a helper means, as far as the event tells; start 0: any of that pid that started before the event."""
 
 
-def _kill_parent(context: ActionContext, arguments: Arguments) -> Checked:
+def current(context: ActionContext, arguments: Arguments) -> ProcessKey | Failed | Refused:
+    """Return the process of the event."""
+    return context.detection.process.key if context.detection.ancestry else Failed("the event has no process")
+
+
+def _parent(context: ActionContext, arguments: Arguments) -> ProcessKey | Failed | Refused:
     if not context.detection.ancestry:
         return Failed("the event has no process")
     parent = context.detection.parent
     key = parent.key if parent is not None else context.detection.process.parent
-    return _check(context, key) if key.pid > 0 else Failed("the parent is not known")
+    return key if key.pid > 0 else Failed("the parent is not known")
 
 
-def _kill_process(context: ActionContext, arguments: Arguments) -> Checked:
+def _given(context: ActionContext, arguments: Arguments) -> ProcessKey | Failed | Refused:
     pid: int = arguments[0]
     if not 1 <= pid <= 2**31 - 1:
         return Failed(f"expected a pid of 1 or more, got {pid}")
@@ -40,8 +43,17 @@ def _kill_process(context: ActionContext, arguments: Arguments) -> Checked:
     for process in reversed(context.detection.ancestry):
         for key in (process.key, process.parent):
             if key.pid == pid:
-                return _check(context, key)
-    return _check(context, ProcessKey(pid, 0))
+                return key
+    return ProcessKey(pid, 0)
+
+
+TARGETS: Mapping[str, Target] = {
+    "KillCurrent": current,
+    "KillParent": _parent,
+    "KillProcess": _given,
+    "KillTree": current,
+}
+"""By the helper's name."""
 
 
 def hold(context: ActionContext, key: ProcessKey) -> int | Done | Refused | Failed:
@@ -59,6 +71,14 @@ def hold(context: ActionContext, key: ProcessKey) -> int | Done | Refused | Fail
         os.close(pidfd)
         return verdict
     return pidfd
+
+
+def _kill_what(target: Target) -> Callable[[ActionContext, Arguments], Checked]:
+    def check(context: ActionContext, arguments: Arguments) -> Checked:
+        key = target(context, arguments)
+        return _check(context, key) if isinstance(key, ProcessKey) else key
+
+    return check
 
 
 def _check(context: ActionContext, key: ProcessKey) -> Checked:
@@ -121,8 +141,8 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-HELPERS = (
-    Helper("KillCurrent", check=_kill_current, budget="kills", without_ledger=True),
-    Helper("KillParent", check=_kill_parent, budget="kills", without_ledger=True),
-    Helper("KillProcess", (Argument("pid", "integer"),), check=_kill_process, budget="kills", without_ledger=True),
-)
+def _helper(name: str, *arguments: Argument) -> Helper:
+    return Helper(name, arguments, check=_kill_what(TARGETS[name]), budget="kills", without_ledger=True)
+
+
+HELPERS = (_helper("KillCurrent"), _helper("KillParent"), _helper("KillProcess", Argument("pid", "integer")))

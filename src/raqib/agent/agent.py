@@ -139,7 +139,10 @@ class Agent:
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)
             stack.enter_context(Hangup(self.stop))
-            self._printers = Printers(self._printer_list, max_waiting_bytes=self._config.printers.max_waiting_bytes)
+            settings = self._config.printers
+            self._printers = Printers(
+                self._printer_list, max_waiting_bytes=settings.max_waiting_bytes, full=settings.full
+            )
             self._printers.start()
             stack.callback(self._printers.close)
             stack.callback(self._oversight.tell_head)

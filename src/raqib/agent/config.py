@@ -49,6 +49,8 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     enabled: tuple[PrinterName, ...] = ("stdout",)
     raw: bool = False
     """JSON lines on stdout even if it is a terminal."""
+    full: bool = False
+    """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
     max_waiting_bytes: _Count = 64 << 20
     """Memory of the events that wait for one printer; what comes on top is dropped for that printer, and counted."""
     varlog_path: Path = Path("/var/log/raqib/events.jsonl")

@@ -11,6 +11,7 @@ import msgspec
 
 from raqib.agent.config import Config
 from raqib.agent.rehearsal import Reacted, Rehearsal, show_call
+from raqib.agent.settings import rehearsal_with
 from raqib.context.event import detect
 from raqib.matcher.explain import explain
 from raqib.matcher.finding import Finding
@@ -48,7 +49,7 @@ async def _run(recipes: Sequence[RecipeSpec], config: Config) -> list[TrialRepor
     pairs = [(recipe, test) for recipe in recipes for test in recipe.tests]
     if not any(test.calls is not None for _, test in pairs):
         return [await _run_one(recipe, test, None) for recipe, test in pairs]
-    async with Rehearsal(config) as rehearsal:
+    async with rehearsal_with(config) as rehearsal:
         return [await _run_one(recipe, test, rehearsal) for recipe, test in pairs]
 
 

@@ -1,4 +1,4 @@
-"""Runs the reactions of sample events and recordings in real workers, without doing anything."""
+"""Runs the reactions of recordings, samples and printed events in real workers, without doing anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 
 from raqib.actions.rehearse import RehearsalDoor, RehearsedCall
-from raqib.agent.config import Config
-from raqib.agent.settings import reactions_config
+from raqib.agent.rehearsed_network import rehearsed_network
 from raqib.model.detection import Detection
-from raqib.reactions import Finished, LogLine, Reactions
+from raqib.reactions import Finished, HelperCall, LogLine, Reactions, ReactionsConfig
 
 _LONGEST_ARGUMENT = 80
 
@@ -36,10 +35,21 @@ class Reacted(msgspec.Struct, frozen=True):
 class Rehearsal:
     """Workers for reactions that change nothing; an asynchronous context manager. Needs no privileges."""
 
-    def __init__(self, config: Config, on_log: Callable[[LogLine], None] = lambda line: None) -> None:
-        """Take the limits of the configuration; `on_log` gets what reactions log."""
-        self._config = config
+    def __init__(
+        self,
+        settings: ReactionsConfig,
+        *,
+        protected_cidrs: Sequence[str] = (),
+        on_log: Callable[[LogLine], None] = lambda line: None,
+        on_call: Callable[[HelperCall], None] | None = None,
+        on_finished: Callable[[Finished], None] = lambda finished: None,
+    ) -> None:
+        """Take the limits of the settings; `on_log` gets what reactions log, `on_call` each helper call at once."""
+        self._settings = settings
+        self._protected_cidrs = protected_cidrs
         self._on_log = on_log
+        self._on_call = on_call
+        self._on_finished = on_finished
         self._calls: dict[tuple[str, int], list[RehearsedCall]] = defaultdict(list)
         self._waiting: dict[str, asyncio.Queue[Finished]] = {}
 
@@ -47,12 +57,14 @@ class Rehearsal:
         """Start the workers. Raises NotPermittedError if none comes up."""
         async with AsyncExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="raqib-rehearsal-")))
-            settings = msgspec.structs.replace(
-                reactions_config(self._config), data_dir=directory / "data", dry_run=True, workers=1
-            )
-            self._door = RehearsalDoor(self._called)
+            settings = msgspec.structs.replace(self._settings, data_dir=directory / "data", dry_run=True, workers=1)
+            self._door = RehearsalDoor(self._called, lambda: rehearsed_network(self._protected_cidrs))
             self._reactions = Reactions(
-                settings, on_log=self._on_log, on_finished=self._finished, make_door=lambda: self._door
+                settings,
+                on_log=self._on_log,
+                on_finished=self._finished,
+                on_call=self._on_call,
+                make_door=lambda: self._door,
             )
             await self._reactions.start()
             stack.push_async_callback(self._reactions.close)
@@ -65,8 +77,13 @@ class Rehearsal:
         """End the workers and remove what they left."""
         await self._stack.aclose()
 
+    async def warm_workers(self) -> tuple[int, ...]:
+        """Wait until all workers are warm; return their process ids."""
+        await self._reactions.wait_ready(2)
+        return self._reactions.worker_pids
+
     def forget_data(self) -> None:
-        """Let the following reactions find an empty data store."""
+        """Let the following reactions find an empty data store, and no blocks."""
         self._door.forget_data()
 
     async def react(self, detection: Detection) -> list[Reacted]:
@@ -77,6 +94,8 @@ class Rehearsal:
         self._reactions.submit(detection)
         finished = [await queue.get() for _ in range(count)]
         del self._waiting[uuid]
+        for one in finished:
+            self._door.forget_execution(uuid, one.reaction)
         return [
             Reacted(
                 reaction=one.reaction,
@@ -91,6 +110,7 @@ class Rehearsal:
         self._calls[call.uuid, call.reaction].append(call)
 
     def _finished(self, finished: Finished) -> None:
+        self._on_finished(finished)
         if finished.uuid in self._waiting:
             self._waiting[finished.uuid].put_nowait(finished)
 

@@ -14,6 +14,7 @@ from raqib.agent.config import Config
 from raqib.agent.recording import Recorded
 from raqib.agent.rehearsal import Reacted, Rehearsal
 from raqib.agent.remembered import Remembered
+from raqib.agent.settings import rehearsal_with
 from raqib.context.event import detect
 from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.lineage import KnownLineage
@@ -74,7 +75,7 @@ class Replay:
         async with AsyncExitStack() as stack:
             rehearsal = None
             if any(_reacts(recipe) for recipe in self._compiled.recipes):
-                rehearsal = await stack.enter_async_context(Rehearsal(self._config, self._on_log))
+                rehearsal = await stack.enter_async_context(rehearsal_with(self._config, on_log=self._on_log))
             began: tuple[int, float] | None = None
             loop = asyncio.get_running_loop()
             for seen, ancestors in recording:

@@ -12,9 +12,13 @@ import typer
 from raqib.actions.ledger import Entry
 from raqib.actions.target import describe_target
 from raqib.agent.config import Config
+from raqib.agent.event_log import AFTERWARDS, find_events, ledger_entries, logs_of
 from raqib.agent.library import Library
-from raqib.agent.recall import find_events, ledger_entries, logs_of, observation_of, read_event
+from raqib.agent.printed import Document, Printed
+from raqib.agent.printed_process import observation_of
 from raqib.agent.recording import Recorded
+from raqib.agent.sample_event import sample_of
+from raqib.cli.event_option import EventOption, Log, note_cut, read_event
 from raqib.cli.recipe_options import AsJson, ConfigFile, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import stage_lines
 from raqib.errors import RaqibError, UsageError
@@ -28,8 +32,6 @@ from raqib.printers.told import Told
 from raqib.recipes.diagnostic import Loaded, nearest
 from raqib.recipes.spec import RecipeSpec
 
-_AFTERWARDS = ("outcome", "attenuation")
-
 
 def register(root: typer.Typer) -> None:
     """Add the command."""
@@ -37,12 +39,12 @@ def register(root: typer.Typer) -> None:
 
 
 def explain(
-    uuid: Annotated[str | None, typer.Argument(help="Of an event in the event log.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="With --event: the recipe's name.")] = None,
-    event: Annotated[
-        Path | None, typer.Option(help="An event as raqib prints it, or a sample as in the tests of recipes.")
+    uuid: Annotated[
+        str | None, typer.Argument(help="Of an event in the event log; its first characters will do, 8 at least.")
     ] = None,
-    log: Annotated[Path | None, typer.Option(help="Events as JSON lines; default: the varlog printer's file.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="With --event: the recipe's name.")] = None,
+    event: EventOption | None = None,
+    log: Log = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the ledger is.")] = None,
     recipes: Recipes = None,
     no_builtin: NoBuiltin = False,
@@ -54,13 +56,24 @@ def explain(
     if uuid is not None and recipe is None and event is None:
         _explain_uuid(settings, uuid, log, data_dir or settings.data_dir, as_json=as_json)
     elif uuid is None and recipe is not None and event is not None:
-        _explain_event(_recipe(Library(settings.recipes).load(), recipe), event, as_json=as_json)
+        chosen = _recipe(Library(settings.recipes).load(), recipe)
+        files = _files(settings, log)
+        document = read_event(event, files)
+        _explain_event(chosen, document, files[-1], as_json=as_json)
     else:
         raise UsageError("expected either a UUID, or --recipe NAME with --event FILE")
 
 
-def _explain_event(recipe: RecipeSpec, file: Path, *, as_json: bool) -> None:
-    stages = _stages(recipe, read_event(file, recipe))
+def _files(settings: Config, log: Path | None) -> list[Path]:
+    printers = settings.printers
+    return [log] if log is not None else logs_of(printers.varlog_path, printers.varlog_keep)
+
+
+def _explain_event(recipe: RecipeSpec, document: Document, log: Path, *, as_json: bool) -> None:
+    printed = document.printed
+    stages = _stages(recipe, sample_of(document, recipe) if printed is None else observation_of(printed.event))
+    if printed is not None:
+        note_cut(printed, log, _may_differ(recipe, printed))
     against = next((stage.stage for stage in stages if stage.passed is False), None)
     if as_json:
         answer = {"recipe": recipe.name, "match": against is None, "because": against, "stages": stages}
@@ -74,11 +87,13 @@ def _explain_event(recipe: RecipeSpec, file: Path, *, as_json: bool) -> None:
 
 
 def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path, *, as_json: bool) -> None:
-    printers = settings.printers
-    files = [log] if log is not None else logs_of(printers.varlog_path, printers.varlog_keep)
-    events = find_events(files, uuid)
+    files = _files(settings, log)
+    found = find_events(files, uuid)
+    uuid = found[0].event.uuid if found else uuid.lower()
+    events = [one.event for one in found]
     entries = ledger_entries(data_dir / "ledger.jsonl", uuid)
-    event = next((one for one in events if one.event_type not in _AFTERWARDS), None)
+    printed = next((one for one in found if one.event.event_type not in AFTERWARDS), None)
+    event = printed.event if printed is not None else None
     if event is None and not entries:
         raise RaqibError(
             f"expected an event {uuid} in {files[-1]} or in the ledger in {data_dir}, found none; "
@@ -89,6 +104,8 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     stages: list[Finding] = []
     if event is not None and recipe is not None and (event.file is not None or event.flow is not None):
         stages = _stages(recipe, observation_of(event))
+        if printed is not None:
+            note_cut(printed, files[-1], _may_differ(recipe, printed))
     if as_json:
         answer: dict[str, Any] = {"uuid": uuid, "recipe": name, "stages": stages, "events": events, "ledger": entries}
         print(msgspec.json.encode(answer).decode())
@@ -100,6 +117,19 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
         print(f"{visible(name)}: the event itself is not in {files[-1]}")
     _print_why(event, recipe, stages)
     _print_done(pretty, events, entries)
+
+
+def _may_differ(recipe: RecipeSpec, printed: Printed) -> list[str]:
+    """Return the stages of which more might be known of the whole event."""
+    fields = [one.field for one in printed.cut or ()]
+    of_processes = any(one == "*" or one.startswith(("process", "background.ancestry")) for one in fields)
+    stages = {
+        "bases": any(one == "*" or one.startswith("file") for one in fields),
+        "flow": any(one == "*" or one.startswith("flow") for one in fields),
+        "arbitrary": of_processes and bool(recipe.groups),
+        "times": of_processes and bool(recipe.times),
+    }
+    return [stage for stage, differs in stages.items() if differs]
 
 
 def _print_why(event: Event | None, recipe: RecipeSpec | None, stages: list[Finding]) -> None:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from raqib.agent import load_config
+from raqib.agent.event_log import logs_of
+from raqib.agent.one_reaction import Trial, detection_of, try_reactions
+from raqib.agent.printed import Document, Printed
 from raqib.agent.recipes import load_path
-from raqib.agent.trial import Trial, detection_of, event_of, try_reaction
-from raqib.cli.options import AsJson
+from raqib.agent.sample_event import plain_recipe, sample_of
+from raqib.agent.settings import rehearsal_with
+from raqib.cli.event_option import EventOption, Log, note_cut, read_event
+from raqib.cli.options import AsJson, ConfigFile
+from raqib.context.event import detect
 from raqib.errors import RaqibError, UsageError
-from raqib.model.event import Event
+from raqib.model.detection import Detection
+from raqib.model.flow import FlowObservation
 from raqib.model.recipe import Reaction, RecipeInfo
 from raqib.printers.escape import visible
 from raqib.reactions import HelperCall, LogLine, check_reactions
+from raqib.recipes.spec import RecipeSpec
 
 app = typer.Typer(help="Try a reaction.", no_args_is_help=True)
 
@@ -35,42 +45,73 @@ def group() -> None:
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="A .js file, or a file of recipes together with --name.")],
-    event: Annotated[Path, typer.Option(help="A file with an event, as raqib prints it.")],
+    event: EventOption,
     name: Annotated[str | None, typer.Option(help="The recipe, if the file has recipes.")] = None,
     index: Annotated[int, typer.Option(min=0, help="Which of the recipe's reactions.")] = 0,
+    log: Log = None,
+    config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one reaction against one event, dry: its log, its helper calls, its time and memory.
 
-    Exit status 0 if it ended well, else 1. Processes that the event names and that are gone are "already gone".
+    Exit status 0 if it ended well, else 1. The processes that the event names count as alive until it kills them.
     """
-    happened, data = event_of(event)
-    recipe = _recipe(file, name, index, happened)
-    (problem,) = check_reactions(recipe.reactions)
+    settings = load_config(config)
+    printers = settings.printers
+    logs = [log] if log is not None else logs_of(printers.varlog_path, printers.varlog_keep)
+    detection = _detection(file, name, index, read_event(event, logs), logs[-1])
+    (problem,) = check_reactions(detection.recipe.reactions)
     if problem is not None:
         raise RaqibError(f"{file}: {problem}")
     show = _Show(as_json=as_json)
-    (trial,) = asyncio.run(try_reaction(detection_of(recipe, happened, data), show.log, show.call))
+    (trial,) = asyncio.run(try_reactions(detection, partial(rehearsal_with, settings), show.log, show.call))
     show.end(trial)
     raise typer.Exit(0 if trial.finished.outcome == "ok" else 1)
 
 
-def _recipe(file: Path, name: str | None, index: int, event: Event) -> RecipeInfo:
-    """Return a recipe with the one reaction that is meant."""
-    if file.suffix == ".js":
-        try:
-            code = file.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: expected a file of JavaScript: {error}") from error
-        return RecipeInfo(
-            kind=event.metadata.kind,
-            name=event.metadata.name,
-            mechanism=event.metadata.format,
-            importance="medium",
-            reactions=(Reaction("js", code),),
+def _detection(file: Path, name: str | None, index: int, document: Document, log: Path) -> Detection:
+    """Return a detection by a recipe with the one reaction that is meant."""
+    printed = document.printed
+    code = _code(file) if file.suffix == ".js" else None
+    spec = None if code is not None else _spec(file, name, index)
+    if printed is not None:
+        note_cut(printed, log, _may_differ(printed))
+        metadata = printed.event.metadata
+        info = (
+            spec.info
+            if spec is not None
+            else RecipeInfo(kind=metadata.kind, name=metadata.name, mechanism=metadata.format, importance="medium")
         )
+        return detection_of(_with_reaction(info, index, code), printed)
+    spec = spec or plain_recipe(document)
+    seen, ancestors = sample_of(document, spec)
+    accessed = [] if isinstance(seen, FlowObservation) else [(seen.path, seen.actions)]
+    return detect(_with_reaction(spec.info, index, code), seen, ancestors, accessed, "")
+
+
+def _with_reaction(info: RecipeInfo, index: int, code: str | None) -> RecipeInfo:
+    reaction = info.reactions[index] if code is None else Reaction("js", code)
+    return msgspec.structs.replace(info, mode="react", reactions=(reaction,))
+
+
+def _may_differ(printed: Printed) -> list[str]:
+    """Return what a reaction would find otherwise in the whole event."""
+    fields = [one.field.removesuffix(".*") for one in printed.cut or ()]
+    helpers = ["NetBlockIp()", "NetBlockDomain()"] if any("flow" in one for one in fields) else []
+    return [*(f"data.{one}" for one in fields), *helpers]
+
+
+def _code(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: expected a file of JavaScript: {error}") from error
+
+
+def _spec(file: Path, name: str | None, index: int) -> RecipeSpec:
+    """Return the recipe that is meant; it has the reaction that is."""
     loaded = load_path(file, allow_unsafe_owner=True)
-    by_name = {recipe.name: recipe.info for recipe in loaded.recipes if recipe.info.reactions}
+    by_name = {recipe.name: recipe for recipe in loaded.recipes if recipe.info.reactions}
     if name is None and len(by_name) == 1:
         (name,) = by_name
     if name not in by_name:
@@ -79,12 +120,13 @@ def _recipe(file: Path, name: str | None, index: int, event: Event) -> RecipeInf
             f"{file}: expected --name with one of the recipes that have reactions ({', '.join(by_name) or 'none'}), "
             f"found {name!r}{told}"
         )
-    info = by_name[name]
+    spec = by_name[name]
+    info = spec.info
     if index >= len(info.reactions):
         raise UsageError(f"--index: expected less than {len(info.reactions)}, the number of reactions, found {index}")
     if info.reactions[index].format != "js":
         raise UsageError(f"--index: expected a reaction in JavaScript, found {info.reactions[index].format}")
-    return msgspec.structs.replace(info, mode="react", reactions=(info.reactions[index],))
+    return spec
 
 
 class _Show:

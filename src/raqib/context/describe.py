@@ -37,6 +37,13 @@ def exact(raw: bytes) -> str | None:
     return None
 
 
+def exact_list(raws: Sequence[bytes]) -> list[str] | None:
+    """Return all of them in base64 if the text of one is not the whole truth."""
+    if not any(map(exact, raws)):
+        return None
+    return [base64.b64encode(raw).decode("ascii") for raw in raws]
+
+
 @cache
 def _boot() -> uuid.UUID:
     return uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -47,7 +54,6 @@ def process_info(process: Process) -> ProcessInfo:
     """Describe a process. The answer is shared: it must not be changed."""
     image, before = process.image, process.previous
     line = b" ".join(image.args)
-    args_b64 = [exact(arg) for arg in image.args]
     status = process.exit_status
     return ProcessInfo(
         uuid=str(uuid.uuid5(_boot(), f"{process.key.pid}:{process.key.start_ns}")),
@@ -65,14 +71,17 @@ def process_info(process: Process) -> ProcessInfo:
         exe=text(image.exe) if image.exe else None,
         exe_b64=exact(image.exe),
         args=[text(arg) for arg in image.args],
-        args_b64=[value or base64.b64encode(arg).decode() for value, arg in zip(args_b64, image.args, strict=True)]
-        if any(args_b64)
-        else None,
+        args_b64=exact_list(image.args),
         envs=[text(entry) for entry in process.envs],
+        envs_b64=exact_list(process.envs),
         loader=text(image.loader) or None,
+        loader_b64=exact(image.loader),
         prev_exe=text(before.exe) if before else None,
+        prev_exe_b64=exact(before.exe) if before else None,
         prev_args=[text(arg) for arg in before.args] if before else [],
+        prev_args_b64=exact_list(before.args) if before else None,
         prev_loader=(text(before.loader) or None) if before else None,
+        prev_loader_b64=exact(before.loader) if before else None,
         namespaces=_namespaces(process),
     )
 
@@ -116,6 +125,7 @@ def file_info(seen: FileObservation) -> FileInfo:
         permissions=stat.filemode(seen.mode) if seen.mode else None,
         metadata=_metadata(seen) if seen.mode else None,
         aliases=[text(alias) for alias in seen.aliases],
+        aliases_b64=exact_list(seen.aliases),
         as_given=seen.as_given,
         deleted=seen.deleted,
         **_done(seen.actions.value),
@@ -153,7 +163,12 @@ def _owner(uid: int, gid: int) -> Owner:
 def file_list(accessed: Iterable[tuple[bytes, FileAction]]) -> list[ListedFile]:
     """Describe the files that a process did something to."""
     return [
-        ListedFile(path=text(path), base=text(os.path.basename(path)), actions=action_names(actions))  # noqa: PTH119
+        ListedFile(
+            path=text(path),
+            base=text(os.path.basename(path)),  # noqa: PTH119
+            actions=action_names(actions),
+            path_b64=exact(path),
+        )
         for path, actions in accessed
     ]
 

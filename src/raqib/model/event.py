@@ -95,10 +95,15 @@ class ProcessInfo(_Part):
     args: list[str] | UnsetType = UNSET
     args_b64: list[str] | None = None
     envs: list[str] = []
+    envs_b64: list[str] | None = None
     loader: str | None = None
+    loader_b64: str | None = None
     prev_exe: str | None = None
+    prev_exe_b64: str | None = None
     prev_args: list[str] = []
+    prev_args_b64: list[str] | None = None
     prev_loader: str | None = None
+    prev_loader_b64: str | None = None
     namespaces: NamespaceIds | None = None
     container: dict[str, str] | None = None
 
@@ -152,6 +157,7 @@ class FileInfo(_Part):
     metadata: FileMetadata | None = None
     aliases: list[str] = []
     """Further names of the same file: as used, within its own filesystem."""
+    aliases_b64: list[str] | None = None
     as_given: bool = False
     """True if `path` is what the program named, not what was reached."""
     deleted: bool = False
@@ -163,6 +169,7 @@ class ListedFile(_Part):
     path: str
     base: str
     actions: tuple[str, ...]
+    path_b64: str | None = None
     mode: str | None = None
     owner: Owner | None = None
     metadata: FileMetadata | None = None

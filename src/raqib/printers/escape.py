@@ -15,10 +15,6 @@ _NOT_FOR_TERMINALS = re.compile(
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\"}
 
 
-def _escape_bytes(found: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(found[0].decode())
-
-
 def json_line(line: bytes) -> bytes:
     r"""Return the same JSON with what a terminal might obey as ``\uXXXX``.
 
@@ -27,7 +23,12 @@ def json_line(line: bytes) -> bytes:
     """
     if line.isascii() and b"\x7f" not in line:
         return line
-    return _NOT_FOR_TERMINALS.sub(_escape_bytes, line)
+    found = _NOT_FOR_TERMINALS.search(line)
+    # Each kind at once: an attacker may have chosen a hundred thousand of them.
+    while found is not None:
+        line = line.replace(found[0], b"\\u%04x" % ord(found[0].decode()))
+        found = _NOT_FOR_TERMINALS.search(line, found.start())
+    return line
 
 
 def _escape_character(character: str) -> str:

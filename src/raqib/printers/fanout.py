@@ -58,10 +58,18 @@ class Printers:
     """All printers that are enabled. One that fails or is slow affects neither the others nor the caller."""
 
     def __init__(
-        self, printers: Sequence[Printer], *, queue_size: int = 4096, max_waiting_bytes: int = MAX_WAITING_BYTES
+        self,
+        printers: Sequence[Printer],
+        *,
+        queue_size: int = 4096,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+        full: bool = False,
     ) -> None:
-        """`queue_size` is the number of events that may wait for one printer, `max_waiting_bytes` their memory."""
-        self._workers = [Worker(printer, queue_size, max_waiting_bytes) for printer in printers]
+        """`queue_size` is the number of events that may wait for one printer, `max_waiting_bytes` their memory.
+
+        `full`: all printers that take JSON get the whole form of events, with the alias `base`.
+        """
+        self._workers = [Worker(printer, queue_size, max_waiting_bytes, full=full) for printer in printers]
 
     def start(self) -> None:
         """Start a thread for each printer."""
@@ -71,7 +79,7 @@ class Printers:
     def submit(self, event: Event, line: bytes, *, add_base: bool = False) -> Handed:
         """Hand an event, and its JSON without a newline, to every printer. Never waits.
 
-        `add_base`: printers get the JSON with the alias `base`, which it does not have yet.
+        `add_base`: it has no alias `base` yet, and is to get one where everything is asked for.
         """
         waited_for = [worker for worker in self._workers if worker.printer.local and not worker.late]
         handed = Handed(len(waited_for))

@@ -21,6 +21,10 @@ class Printer(Protocol):
         """Whether reactions wait, for a short time, until it has written."""
 
     @property
+    def compact(self) -> bool:
+        """Whether it gets the compact form of events as JSON, unless everything is asked for; else the whole one."""
+
+    @property
     def reads_events(self) -> bool:
         """Whether it needs the event beside its JSON; both are kept while it waits."""
 

@@ -28,6 +28,7 @@ class StdoutPrinter:
 
     name = "stdout"
     local = True
+    compact = True
 
     def __init__(self, *, raw: bool = False, fd: int = 1, pretty: Pretty | None = None) -> None:
         """Write JSON lines if `raw`, else what `pretty` renders; by default that is only used on a terminal."""

@@ -32,6 +32,7 @@ class VarlogPrinter:
 
     name = "varlog"
     local = True
+    compact = False
     reads_events = False
 
     def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = 64 << 20, keep: int = 8) -> None:

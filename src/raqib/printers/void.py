@@ -10,6 +10,7 @@ class VoidPrinter:
 
     name = "void"
     local = False
+    compact = False
     reads_events = False
 
     def print(self, event: Event | None, line: bytes) -> None:

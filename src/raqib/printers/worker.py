@@ -12,6 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from raqib.model.event import Event, with_base
+from raqib.printers.compact import compact
 from raqib.printers.printer import Counts, Printer
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ class Item(NamedTuple):
     """An event on its way."""
 
     event: Event | None
-    """If the printer reads it."""
+    """If the printer reads it, or its compact form."""
     line: bytes
     """Its JSON, without a newline."""
     add_base: bool
@@ -50,8 +51,13 @@ class Worker:
     An eighth of both is kept for events of high importance and above.
     """
 
-    def __init__(self, printer: Printer, queue_size: int, max_bytes: int = MAX_WAITING_BYTES) -> None:
+    def __init__(
+        self, printer: Printer, queue_size: int, max_bytes: int = MAX_WAITING_BYTES, *, full: bool = False
+    ) -> None:
+        """`full`: every printer that takes JSON gets all of it."""
         self.printer = printer
+        self._full = full
+        self._compact = printer.compact and not full and not printer.reads_events
         self._size = queue_size
         self._max_bytes = max_bytes
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
@@ -76,7 +82,8 @@ class Worker:
         `line` is its JSON, without a newline; `written` is called, from the printer's thread, once the printer has
         written the event or failed to.
         """
-        item = Item(event if self.printer.reads_events else None, line, add_base, written)
+        kept = event if self.printer.reads_events or self._compact else None
+        item = Item(kept, line, add_base and self._full, written)
         important = event.metadata.importance in ("high", "critical")
         if self._closing or not self._has_room(item.size, important=important):
             self._dropped += 1
@@ -126,7 +133,7 @@ class Worker:
         while not self._abandoned and (item := self._queue.get()) is not None:
             self._busy_since = time.monotonic()
             try:
-                self.printer.print(item.event, with_base(item.line) if item.add_base else item.line)
+                self._print(item)
             except Exception as error:
                 self._failed += 1
                 self._say_failing(error)
@@ -141,6 +148,14 @@ class Worker:
             del item
         if not self._abandoned:
             self._close_printer()
+
+    def _print(self, item: Item) -> None:
+        if self.printer.reads_events:
+            self.printer.print(item.event, item.line)
+        elif self._compact and item.event is not None:
+            self.printer.print(None, compact(item.event))
+        else:
+            self.printer.print(None, with_base(item.line) if item.add_base else item.line)
 
     def _drop_waiting(self) -> None:
         with contextlib.suppress(Empty):

@@ -50,9 +50,9 @@ def test_detections_and_what_reactions_would_have_done() -> None:
         ' if (KillCurrent() === 0) KillParent(); DataIncr("n"); }'
     )
     found, lines, summary = replayed(
-        f"reactions: [{{format: js, code: '{code}'}}]", opened(1), opened(2, b"/etc/passwd"), opened(2), opened(2)
+        f"reactions: [{{format: js, code: '{code}'}}]", opened(11), opened(12, b"/etc/passwd"), opened(12), opened(12)
     )
-    assert [1, 2] == [detection.process.pid for detection, _ in found]
+    assert [11, 12] == [detection.process.pid for detection, _ in found]
     calls = [
         [(call["name"], call["decision"], call["value"]) for one in reacted for call in one.calls]
         for _, reacted in found

@@ -20,6 +20,7 @@ class Memory:
     def __init__(self, name: str = "memory", *, local: bool = True, gate_open: bool = True) -> None:
         self.name = name
         self.local = local
+        self.compact = False
         self.reads_events = True
         self.lines: list[bytes] = []
         self.entered = threading.Event()
@@ -192,15 +193,24 @@ def test_what_waits_is_bounded_in_bytes_too(make_event: MakeEvent) -> None:
     assert [5, *[1000] * 6, 999, 100_000] == [len(line) for line in stuck.lines]
 
 
-def test_the_alias_is_added_for_printers_alone(make_event: MakeEvent) -> None:
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("wants_compact", [False, True])
+def test_each_printer_gets_its_form_and_all_of_it_if_that_is_asked_for(
+    make_event: MakeEvent, full: bool, wants_compact: bool
+) -> None:
     good = Memory("good")
-    printers = Printers([good])
+    good.compact, good.reads_events = wants_compact, False
+    printers = Printers([good], full=full)
     printers.start()
     event = make_event()
     asyncio.run(printers.printed(printers.submit(event, encode(event), add_base=True), timeout_s=10))
     printers.close()
     printed = json.loads(good.lines[0])
-    assert printed["base"]["uuid"] == printed["uuid"] == event.uuid
+    assert event.uuid == printed["uuid"]
+    assert full == ("base" in printed)
+    assert (wants_compact and not full) == ("cut" in printed)
+    if full:
+        assert event.uuid == printed["base"]["uuid"]
 
 
 def test_closing_breaks_off_a_printer_that_does_not_return(make_event: MakeEvent) -> None:

@@ -121,7 +121,7 @@ def test_a_terminal_gets_escaped_json_if_raw(make_event: MakeEvent) -> None:
 
 def test_a_full_pipe_keeps_every_line_whole(pipe: Pipe, make_event: MakeEvent) -> None:
     events = [make_event(number, note="x" * 300_000) for number in range(10)]
-    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)], full=True)
     printers.start()
     for event in events:
         printers.submit(event, encode(event))
@@ -134,7 +134,7 @@ def test_a_full_pipe_keeps_every_line_whole(pipe: Pipe, make_event: MakeEvent) -
 
 
 def test_a_full_pipe_that_nobody_reads_does_not_hold_back_the_end(pipe: Pipe, make_event: MakeEvent) -> None:
-    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)], full=True)
     printers.start()
     for number in range(10):
         printers.submit(make_event(number, note="x" * 300_000), b"x" * 300_000)
@@ -146,7 +146,7 @@ def test_a_full_pipe_that_nobody_reads_does_not_hold_back_the_end(pipe: Pipe, ma
 
 def test_a_pipe_without_reader_is_a_failure_each_time(pipe: Pipe, make_event: MakeEvent) -> None:
     pipe.close_reader()
-    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)], full=True)
     printers.start()
     for number in range(3):
         printers.submit(make_event(number), b"{}")
@@ -155,7 +155,7 @@ def test_a_pipe_without_reader_is_a_failure_each_time(pipe: Pipe, make_event: Ma
 
 
 def test_a_reader_that_leaves_in_the_middle_of_a_line_is_a_failure(pipe: Pipe, make_event: MakeEvent) -> None:
-    printers = Printers([StdoutPrinter(fd=pipe.writer)])
+    printers = Printers([StdoutPrinter(fd=pipe.writer)], full=True)
     printers.start()
     printers.submit(make_event(), b"x" * 2_000_000)
     assert b"x" == os.read(pipe.reader, 1)
