@@ -3,7 +3,9 @@ PYTHON := .venv/bin/python
 UV := .tools/bin/uv
 COMPILE := $(UV) pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url -q
 C_SOURCES = $(wildcard bpf/*.c bpf/*.h)
-SHELL_SCRIPTS := scripts/run scripts/setup scripts/test .ci/run tests/vm/run
+SHELL_SCRIPTS := scripts/run scripts/setup scripts/test scripts/long .ci/run tests/vm/run
+LONG_PARTS := $(addprefix long-,quiet kills properties soak fuzz-kernel fuzz-dns fuzz-recipes fuzz-recording \
+	fuzz-protocol vm emergency)
 PYTHON_SOURCES = src tests hatch_build.py $(wildcard bench)
 
 help: ## this list
@@ -18,6 +20,15 @@ demo: ## set up, then show a detection and its reaction
 
 test: ## set up, then lint, types and all tests
 	@scripts/test
+
+unit: setup ## the tests that need neither root nor a kernel with BTF
+	$(PYTHON) -m pytest -q tests/unit
+
+long: setup ## the long proofs, about three hours: quiet list, soak, fuzzing, other kernels; make long-PART for one
+	@scripts/long
+
+$(LONG_PARTS): setup
+	@scripts/long $(@:long-%=%)
 
 lint: setup ## style and types of Python, C and shell
 	$(PYTHON) -m ruff check $(PYTHON_SOURCES)
@@ -40,15 +51,13 @@ vm: setup-vm ## load, attach and see a program start on other kernels, in virtua
 vm-emergency: setup-vm ## take virtual machines down by PowerOff() and Panic()
 	@$(PYTHON) -m tests.vm.emergency
 
-fuzz-dns: setup ## ten minutes of broken DNS messages for the kernel's parser
-	$(PYTHON) -m tests.kernel.net.fuzzing 600
-
 wheel: setup ## dist/raqib-*.whl, objects for every processor included
 	$(PYTHON) -m build --wheel --no-isolation
 
 lock: setup ## resolve the dependencies anew: requirements/*.txt; UPGRADE=--upgrade takes newer releases
 	$(COMPILE) $(UPGRADE) --group dev -o requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --group build -c requirements/dev.txt --no-annotate -o requirements/run.txt
+	$(UV) pip compile requirements/fuzz.in $(UPGRADE) --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url -q -o requirements/fuzz.txt
 	$(UV) pip compile requirements/uv.in $(UPGRADE) --universal --generate-hashes --no-header --no-emit-index-url -q -o requirements/uv.txt
 
 clean: ## remove what was built; keeps the environment
@@ -62,4 +71,4 @@ setup-vm:
 	@scripts/setup vm
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench vm vm-emergency fuzz-dns wheel lock clean setup setup-vm
+.PHONY: help run demo test unit long $(LONG_PARTS) lint format bench vm vm-emergency wheel lock clean setup setup-vm

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,8 +22,14 @@ HERE = Path(__file__).parent
 PRIVILEGED = (HERE / "kernel", HERE / "e2e")
 CAP_SYS_ADMIN = 1 << 21
 
+APART: dict[str, str] = {}
+"""Files and folders whose tests run in one process, one after the other, and by what they share; every other file may
+run beside any other one, since tests judge only what their own programs did."""
+
+had_mount = is_bpf_filesystem(USUAL_PLACE)
+
 # How long an example takes depends on who else uses the machine.
-settings.register_profile("raqib", deadline=None)
+settings.register_profile("raqib", deadline=None, max_examples=100 * int(os.environ.get("RAQIB_EXAMPLES", "1")))
 settings.load_profile("raqib")
 
 
@@ -48,6 +55,8 @@ def why_not_here() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes long is begun first; what is short fills the time until the last of it has ended.
+    items.sort(key=lambda item: (not item.path.is_relative_to(HERE / "vm"), item.path.is_relative_to(HERE / "unit")))
     reason = why_not_here()
     if reason is None:
         return
@@ -65,13 +74,31 @@ def fail_if_required(report: pytest.TestReport | pytest.CollectReport, path: Pat
     report.longrepr = f"{report.nodeid}: expected to run since RAQIB_REQUIRE_KERNEL is set, but: {reason}"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_mount_is_left() -> Iterator[None]:
-    """A network policy mounts a BPF filesystem where there is none."""
-    before = is_bpf_filesystem(USUAL_PLACE)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Hand out tests by files, or by what shares something with others, in the order in which they were collected."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((name for start, name in APART.items() if file.startswith(start)), file)
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """A network policy mounts a BPF filesystem where there is none: it goes when all, also those beside, have ended."""
     yield
-    if not before and is_bpf_filesystem(USUAL_PLACE):
+    if not had_mount and not is_beside(session.config) and is_bpf_filesystem(USUAL_PLACE):
         subprocess.run(["umount", USUAL_PLACE], check=True)
+
+
+def is_beside(config: pytest.Config) -> bool:
+    """Tell whether this process runs a share of the tests for another one."""
+    return hasattr(config, "workerinput")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -150,6 +150,28 @@ def test_everything_can_be_recorded(tmp_path: Path, cgroup: Path) -> None:
     assert {"create", "open", "write", "rename"} <= done
 
 
+def test_what_still_waits_at_the_end_is_recorded(tmp_path: Path, cgroup: Path) -> None:
+    """There is room for a few records only, and nothing looks for the others meanwhile."""
+    recording, config, many = tmp_path / "recording.jsonl", tmp_path / "config.yaml", tmp_path / "many"
+    config.write_text("sensors: {ring_bytes: 4096, cadence_s: 3600}\n")
+    many.mkdir()
+    with subprocess.Popen(
+        [RAQIB, "record", "-o", recording, "--config", config, "--no-builtin", "--everything", "--cgroup", cgroup],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as recorder:
+        assert recorder.stderr is not None
+        assert "ready: recording everything\n" in iter(recorder.stderr.readline, "")
+        recorder.send_signal(signal.SIGSTOP)
+        for number in range(200):
+            (many / str(number)).write_text("x")
+        recorder.send_signal(signal.SIGINT)
+        recorder.send_signal(signal.SIGCONT)
+        recorder.communicate(timeout=PATIENCE_S)
+    seen = [line["seen"]["path"] for line in map(json.loads, recording.read_text().splitlines()[1:]) if "seen" in line]
+    assert {str(many / str(number)) for number in range(200)} <= set(seen)
+
+
 def test_flows_are_recorded_with_their_names_and_replayed(tmp_path: Path, cgroup: Path) -> None:
     recording, config, recipes = tmp_path / "recording.jsonl", tmp_path / "config.yaml", tmp_path / "recipes.yaml"
     config.write_text("network: {resolvers: [127.0.0.1]}\n")

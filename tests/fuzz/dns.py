@@ -1,7 +1,6 @@
 """Coverage-guided fuzzing of what a DNS answer goes through in user space.
 
-    pip install atheris
-    python -m tests.fuzz.dns -max_total_time=600 -max_len=4096 CORPUS…
+    make long-fuzz-dns, or, with atheris installed: python -m tests.fuzz.dns -max_total_time=600 -max_len=4096 CORPUS…
 
 Whatever the bytes are, they are an answer or none, the cache keeps its bounds, and no exception comes of it.
 """

@@ -1,7 +1,6 @@
 """Coverage-guided fuzzing of everything that a recipe file goes through before it is in force.
 
-    pip install atheris
-    python -m tests.fuzz.recipes -max_total_time=600 CORPUS…
+    make long-fuzz-recipes, or, with atheris installed: python -m tests.fuzz.recipes -max_total_time=600 CORPUS…
 
 Whatever the bytes are, there are diagnostics or recipes, and no exception. The built-in recipes are the first corpus.
 """

@@ -93,19 +93,24 @@ def problems(helper: str, console: str, data: Path) -> list[str]:
     return found
 
 
-def main() -> int:
-    """Try both; exit status 0 if both machines went down as they should."""
+def attempt(helper: str) -> tuple[list[str], str]:
+    """Let a machine take itself down; return what is not as it should be, and what its console said."""
     vng = Path(sys.executable).with_name("vng")
     if not vng.exists() or shutil.which("qemu-system-x86_64") is None:
         raise SystemExit("expected vng and qemu-system-x86_64, found at least one missing: scripts/setup vm")
+    with tempfile.TemporaryDirectory(prefix="raqib-vm-") as directory:
+        disk = Path(directory) / "disk.img"
+        make_disk(disk)
+        console = run(find_kernel(), vng, helper, disk)
+        read_disk(disk, Path(directory))
+        return problems(helper, console, Path(directory) / "data"), console
+
+
+def main() -> int:
+    """Try both; exit status 0 if both machines went down as they should."""
     failed = False
     for helper in SIGNS:
-        with tempfile.TemporaryDirectory(prefix="raqib-vm-") as directory:
-            disk = Path(directory) / "disk.img"
-            make_disk(disk)
-            console = run(find_kernel(), vng, helper, disk)
-            read_disk(disk, Path(directory))
-            found = problems(helper, console, Path(directory) / "data")
+        found, console = attempt(helper)
         if found:
             failed = True
             sys.stderr.write(f"{console}\n{helper}: {'; '.join(found)}\n")

@@ -117,6 +117,8 @@ class Recorder:
         now_ns = boottime_ns()
         while self._latest_ns < now_ns and self._failure is None and self._consume():
             pass
+        # What had no room in the ring buffer is waiting still.
+        self._sensor.sweep()
 
     def _consume(self) -> int:
         return take_in(self._sensor)

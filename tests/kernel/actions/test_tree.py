@@ -137,9 +137,10 @@ def test_switching_all_actions_off_sets_a_stopped_tree_free(
     monkeypatch.setattr(tree_module, "_bring_to_a_stand", stand_and_switch_off)
     record = act("KillTree")
     assert ("refused", "all actions were switched off meanwhile") == (record.decision, record.reason)
-    assert {"S"} == {state(pid) for pid in tree}
+    # On a busy machine one may still be on its way back to sleep.
+    assert {"S", "R"} >= {state(pid) for pid in tree}
     assert ("would", 7) == ((record := act("KillTree")).decision, record.value)
-    assert {"S"} == {state(pid) for pid in tree}
+    assert {"S", "R"} >= {state(pid) for pid in tree}
 
 
 def test_protected_program_in_the_tree_is_left_alone(act: Acting, configure: Change) -> None:

@@ -214,7 +214,11 @@ class Fuzzer:
 
     def _judge(self, bpf: object, program: str, message: bytes, *, egress: bool) -> bool:
         """Whether it passes."""
-        result, took_ns = bpf.judge_packet(program, frame(message, egress=egress))  # type: ignore[attr-defined]
+        packet = frame(message, egress=egress)
+        result, took_ns = bpf.judge_packet(program, packet)  # type: ignore[attr-defined]
+        if took_ns > SLOWEST_NS:
+            # The processor may have been somebody else's meanwhile: what is slow is slow each time.
+            took_ns = min(bpf.judge_packet(program, packet)[1] for _ in range(5))  # type: ignore[attr-defined]
         self.slowest_ns = max(self.slowest_ns, took_ns)
         return result not in DROPPED
 

@@ -1,4 +1,4 @@
-"""A short run of the fuzzer; `make fuzz-dns` is the long one."""
+"""A short run of the fuzzer; `make long-fuzz-kernel` is the long one."""
 
 from __future__ import annotations
 

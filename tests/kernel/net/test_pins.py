@@ -162,23 +162,30 @@ def test_off_is_off(lab: Lab, pins: Pins) -> None:
 
 def test_a_timer_ends_though_its_daemon_was_killed(lab: Lab, pins: Pins) -> None:
     script = f"""
-        import os, signal
+        import os, signal, sys
         from pathlib import Path
         from raqib.netpolicy.pins import Pins
         from tests.kernel.net.test_pins import Daemon, OWNER
         from raqib.model.clock import boottime_ns
         daemon = Daemon(Pins(Path({str(pins.root)!r})), Path({str(lab.cgroup)!r}))
-        end = boottime_ns() + 1_500_000_000
+        end = boottime_ns() + int(sys.argv[1])
         daemon.policy.blocks.block({WEB4!r}, **OWNER, until_ns=end)
         print(end, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
-    assert -signal.SIGKILL == done.returncode, done.stderr
-    end = int(done.stdout)
-    assert boottime_ns() < end, "the machine is too slow for this test"
-    reached = lab.client.ask("until_reached", address=WEB4)
-    assert 0 <= reached - end < 100_000_000
+    # On a busy machine it may take longer to get here than the block lasts, or to see that it is over.
+    late_ns: list[int] = []
+    for lasts_ns in (1_500_000_000, 4_000_000_000, 16_000_000_000):
+        command = [sys.executable, "-c", textwrap.dedent(script), str(lasts_ns)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert -signal.SIGKILL == done.returncode, done.stderr
+        end = int(done.stdout)
+        if boottime_ns() < end:
+            late_ns.append(lab.client.ask("until_reached", address=WEB4, deadline_s=30) - end)
+            assert 0 <= late_ns[-1]
+            if late_ns[-1] < 100_000_000:
+                return
+    pytest.fail(f"expected the block to end in time, found it so many ns late: {late_ns}")
 
 
 def test_a_host_without_a_bpf_filesystem_gets_one() -> None:

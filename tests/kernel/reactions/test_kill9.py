@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from raqib.actions.store import SHARED_NAMESPACE, Store
 from raqib.actions.verification import verify
 
 ROOT = Path(__file__).parents[3]
-KILLS = 50
+KILLS = int(os.environ.get("LONG_KILLS", "15"))
+"""`make long-kills` makes 50."""
 ENOUGH_S = 180.0
 """On a slow machine fewer kills are made, but never fewer than ten."""
 
