@@ -43,7 +43,12 @@ def load_text(text: bytes | str, source: str, *, builtin: bool = False, lists: L
     for index, node in enumerate(root.items):
         path = f"$[{index}]"
         broken = [_fault(fault, source, name_of(node)) for fault in by_index.get(index, ())]
-        spec, said = check_recipe(node, path, source, builtin, lists)
+        try:
+            spec, said = check_recipe(node, path, source, builtin, lists)
+        except Exception as error:
+            # A mistake of ours costs this recipe, as if the mistake were in it, and not the agent.
+            message = f"expected a recipe that can be checked, found a fault in raqib: {error!r:.200}; please report it"
+            spec, said = None, [Diagnostic("error", source, name_of(node), path, message, node.line)]
         diagnostics += broken + said
         if spec is None or broken:
             continue
