@@ -10,16 +10,17 @@ from typing import Literal, get_args
 
 import msgspec
 
-from raqib.recipes.diagnostic import Diagnostic, shown
+from raqib.recipes.diagnostic import Diagnostic, shown, source_of
 from raqib.recipes.document import Mapping, Node, parse
 from raqib.recipes.reader import At, Reader
+from raqib.recipes.source import BadSourceError, read_source
 
 Mode = Literal["bypass", "alert", "enforce", "both"]
 Verdict = Literal["allow", "deny"]
 
 KEY = "network_policy"
 MAX_RULES = 1_000_000
-_MAX_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 _MODES: tuple[Mode, ...] = get_args(Mode)
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _FIELDS = ("cidr_mode", "cidr_policy", "resolve_mode", "resolve_policy", "rules", "i_know")
@@ -188,14 +189,11 @@ def load_policy(path: Path, *, alone: bool = True) -> tuple[PolicySpec | None, l
 
     Without `alone`, it may say other things too: a configuration.
     """
-    source = str(path)
+    source = source_of(path)
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        return None, [Diagnostic("error", source, KEY, "", f"expected a file that can be read, found: {error}")]
-    if len(text) > _MAX_BYTES:
-        return None, [Diagnostic("error", source, KEY, "", f"expected at most {_MAX_BYTES >> 20} MiB, found more")]
+        text = read_source(path, MAX_BYTES)
+    except BadSourceError as error:
+        return None, [Diagnostic("error", source, KEY, "", str(error))]
     return policy_from(text, source, alone=alone)
 
 

@@ -88,6 +88,8 @@ def child_path(path: str, key: str) -> str:
 def parse(text: bytes | str) -> tuple[Node | None, list[Fault]]:
     """Return the document's tree (None if it is empty or unreadable) and what is wrong with it. Never raises."""
     if isinstance(text, bytes):
+        if text.startswith((b"\xff\xfe", b"\xfe\xff")) or text[1:2] == b"\0":
+            return None, [Fault("", "expected UTF-8, found UTF-16; save the file as UTF-8", 1)]
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -118,7 +118,7 @@ def test_a_configuration_says_other_things_too() -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     spec, diagnostics = load_policy(tmp_path / "none")
     assert spec is None
-    assert "expected a file that can be read" in str(diagnostics[0])
+    assert "expected a file, found none" in str(diagnostics[0])
 
 
 def test_a_mapped_network_is_ipv4() -> None:
