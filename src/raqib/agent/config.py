@@ -166,6 +166,16 @@ class ConfigFile(NamedTuple):
     root: At | None = None
     """Its tree, for lines of what is found to be wrong later."""
 
+    def expect(self) -> Config:
+        """Return the configuration.
+
+        Raises:
+            UsageError: there are errors in it; the message has a line for each.
+        """
+        if self.config is None:
+            raise UsageError("\n".join(str(one) for one in self.diagnostics if one.severity == "error"))
+        return self.config
+
 
 def load_config(path: Path | None) -> Config:
     """Return the configuration; None means the default file, if there is one.
@@ -173,10 +183,7 @@ def load_config(path: Path | None) -> Config:
     Raises:
         UsageError: there are errors in it; the message has a line for each.
     """
-    read = read_config(path)
-    if read.config is None:
-        raise UsageError("\n".join(str(one) for one in read.diagnostics if one.severity == "error"))
-    return read.config
+    return read_config(path).expect()
 
 
 def read_config(path: Path | None) -> ConfigFile:

@@ -154,10 +154,27 @@ def check_policy(node: Node, path: str, source: str) -> tuple[PolicySpec | None,
         reader.error(fields["rules"], f"expected at most {MAX_RULES} rules, found {len(entries)}")
     for entry in entries[:MAX_RULES]:
         _rule(reader, entry, cidrs, domains)
+    if not reader.failed:
+        some_name = any(rule.policy == "allow" for rule in domains.values())
+        # The addresses of an allowed name are allowed, too.
+        if not some_name and not any(rule.policy == "allow" for rule in cidrs.values()):
+            _denies_all(reader, fields, "cidr", spec.cidr_policy, spec.cidr_mode, spec.i_know)
+        if not some_name:
+            _denies_all(reader, fields, "resolve", spec.resolve_policy, spec.resolve_mode, spec.i_know)
     if reader.failed:
         return None, reader.diagnostics
     checked = msgspec.structs.replace(spec, cidrs=tuple(cidrs.values()), domains=tuple(domains.values()))
     return checked, reader.diagnostics
+
+
+def _denies_all(reader: Reader, fields: dict[str, At], kind: str, policy: Verdict, mode: Mode, meant: bool) -> None:
+    """Tell of a policy that lets nothing pass; it is an error unless it is meant, or only reports."""
+    if policy == "allow" or mode == "bypass":
+        return
+    say = reader.warning if meant or mode == "alert" else reader.error
+    what = "everything" if kind == "cidr" else "every name"
+    hint = "" if meant else ", or i_know: true if that is meant"
+    say(fields[f"{kind}_policy"], f"expected rules that allow something, found that {what} is denied; add some{hint}")
 
 
 def _rule(reader: Reader, at: At, cidrs: dict[Prefix, CidrRule], domains: dict[str, DomainRule]) -> None:

@@ -6,13 +6,16 @@ import difflib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from raqib.recipes.spec import RecipeSpec
 
 Severity = Literal["error", "warning"]
+
+CONFIGURATION: Final = "configuration"
+"""The source of what concerns the configuration, where its file is not known; its path is that of the setting."""
 
 
 class Diagnostic(msgspec.Struct, frozen=True):
