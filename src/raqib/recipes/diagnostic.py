@@ -32,9 +32,11 @@ class Diagnostic(msgspec.Struct, frozen=True):
     """Expected, found, what to do."""
     line: int = 0
     """Counted from 1; 0 is not known."""
+    column: int = 0
+    """The same; known only within code."""
 
     def __str__(self) -> str:
-        source = f"{self.source}:{self.line}" if self.line else self.source
+        source = ":".join(map(str, filter(None, (self.source, self.line, self.column))))
         return ": ".join(part for part in (source, self.recipe, self.path, self.message) if part)
 
 

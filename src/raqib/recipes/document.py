@@ -24,12 +24,13 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 
 @dataclass(slots=True)
 class Scalar:
-    """A string as written; `plain` says that it had no quotes and was no block."""
+    """A string as written; `plain` says that it had no quotes and was no block, `style` is YAML's mark for it."""
 
     value: str
     line: int
     plain: bool = True
     size: int = 1
+    style: str = ""
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ class _Builder:
             if self._documents > 1:
                 return self._give_up("expected one document, found a second one; put all recipes into one list", line)
         elif isinstance(event, yaml.ScalarEvent):
-            scalar = Scalar(event.value, line, plain=not event.style)
+            scalar = Scalar(event.value, line, plain=not event.style, style=event.style or "")
             self._add(scalar, event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(str(event.anchor), line)
