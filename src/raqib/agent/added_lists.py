@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from raqib.agent.recipes import lists_of
-from raqib.recipes.diagnostic import Diagnostic, Loaded, nearest, source_of
+from raqib.recipes.diagnostic import CONFIGURATION, Diagnostic, Loaded, nearest, source_of
 from raqib.recipes.lists import BadListError, ListCache
 from raqib.recipes.spec import DomainList, NetworkList, NetworkPart, RecipeSpec
 
@@ -30,7 +30,7 @@ class AddedLists:
         names = [one.name for one in loaded.recipes]
         for name in self._wanted.keys() - set(names):
             message = f"expected the name of a recipe, found none of that name{nearest(name, names)}"
-            diagnostics.append(Diagnostic("warning", "configuration", "", f"recipes.lists.{name}", message))
+            diagnostics.append(Diagnostic("error", CONFIGURATION, "", f"recipes.lists.{name}", message))
         return Loaded(tuple(recipes), (*loaded.diagnostics, *diagnostics))
 
     def _extended(self, recipe: RecipeSpec, diagnostics: list[Diagnostic]) -> RecipeSpec:
@@ -38,7 +38,7 @@ class AddedLists:
         at = f"recipes.lists.{recipe.name}"
         if part is None or recipe.breed not in ("remote_domains", "remote_cidrs"):
             message = f"expected a recipe of breed remote_domains or remote_cidrs, found {recipe.breed}"
-            diagnostics.append(Diagnostic("error", "configuration", recipe.name, at, message))
+            diagnostics.append(Diagnostic("error", CONFIGURATION, recipe.name, at, message))
             return recipe
         for path in self._wanted[recipe.name]:
             try:
@@ -47,7 +47,7 @@ class AddedLists:
                 kept = self._good.get((recipe.name, path))
                 stays = "; its last good version stays in force" if kept is not None else ""
                 diagnostics.append(
-                    Diagnostic("error", "configuration", recipe.name, at, f"{source_of(path)}: {error}{stays}")
+                    Diagnostic("error", CONFIGURATION, recipe.name, at, f"{source_of(path)}: {error}{stays}")
                 )
                 part = part if kept is None else added(part, kept)
         return replace(recipe, network=part)
@@ -62,7 +62,7 @@ class AddedLists:
             found, warnings = self._lists.networks(path)
         self._good[recipe.name, path] = found
         diagnostics += [
-            Diagnostic("warning", "configuration", recipe.name, at, f"{source_of(path)}: {warning}")
+            Diagnostic("warning", CONFIGURATION, recipe.name, at, f"{source_of(path)}: {warning}")
             for warning in warnings
         ]
         return added(part, found)

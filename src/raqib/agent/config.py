@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
-import yaml
+from msgspec.structs import replace
 
 from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
+from raqib.agent.config_reader import read_settings
+from raqib.agent.recipes import is_missing
 from raqib.errors import UsageError
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
+from raqib.netpolicy.spec import MAX_BYTES
+from raqib.recipes.diagnostic import Diagnostic, source_of
+from raqib.recipes.document import Mapping, parse
+from raqib.recipes.reader import At, is_empty
+from raqib.recipes.source import BadSourceError, read_source
 
 DEFAULT_PATH = Path("/etc/raqib/config.yaml")
 
@@ -153,47 +157,59 @@ class Config(_Section, frozen=True, kw_only=True):
     network: NetworkConfig = NetworkConfig()
 
 
+class ConfigFile(NamedTuple):
+    """A configuration as it was read."""
+
+    config: Config | None
+    """None if there is an error."""
+    diagnostics: list[Diagnostic]
+    source: str
+    """What messages call it."""
+    root: At | None = None
+    """Its tree, for lines of what is found to be wrong later."""
+
+    def expect(self) -> Config:
+        """Return the configuration.
+
+        Raises:
+            UsageError: there are errors in it; the message has a line for each.
+        """
+        if self.config is None:
+            raise UsageError("\n".join(str(one) for one in self.diagnostics if one.severity == "error"))
+        return self.config
+
+
 def load_config(path: Path | None) -> Config:
-    """Read the configuration; None means the default file, if there is one.
+    """Return the configuration; None means the default file, if there is one.
 
     Raises:
-        UsageError: the file cannot be read, is no YAML, or has an unknown key or a value of the wrong type.
+        UsageError: there are errors in it; the message has a line for each.
     """
+    return read_config(path).expect()
+
+
+def read_config(path: Path | None) -> ConfigFile:
+    """Read a configuration, or the default one, which need not be there. Never raises for what is in it."""
     chosen, path = path, path or DEFAULT_PATH
+    source = source_of(path)
     try:
-        if chosen is None and not path.exists():
-            return Config()
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: expected a YAML file: {error}") from error
-    if isinstance(document, dict) and NETWORK_POLICY in document:
-        document = _with_own_policy(document, path)
-    try:
-        return msgspec.convert({} if document is None else document, Config, strict=True, dec_hook=_path)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}{_hint(str(error))}") from error
-
-
-def _with_own_policy(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The policy is read again where its lines are known: here it only matters that it is in this file."""
-    network = document.get("network")
-    if isinstance(network, dict) and "policy" in network:
-        raise UsageError(f"{path}: expected either {NETWORK_POLICY} or network.policy, found both")
-    rest = {key: value for key, value in document.items() if key != NETWORK_POLICY}
-    return {**rest, "network": {**(network if isinstance(network, dict) else {}), "policy": str(path)}}
-
-
-def _path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
-        return Path(os.path.expanduser(value))  # noqa: PTH111  # a Path is only made here
-    raise ValueError(f"expected a path, got {value!r}")
-
-
-def _hint(message: str) -> str:
-    found = re.search(r"unknown field `(.+?)`", message)
-    if not found:
-        return ""
-    sections = (Config, RecipesConfig, PrintersConfig, ReactionsSection, SensorsConfig, NetworkConfig)
-    known = [name for section in sections for name in section.__struct_fields__]
-    near = difflib.get_close_matches(found.group(1), known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+        text = b"" if chosen is None and is_missing(path) else read_source(path, MAX_BYTES)
+    except BadSourceError as error:
+        return ConfigFile(None, [Diagnostic("error", source, "", "", str(error))], source)
+    node, faults = parse(text)
+    diagnostics = [Diagnostic("error", source, "", one.path, one.message, one.line) for one in faults]
+    if node is None or is_empty(node):
+        return ConfigFile(None if diagnostics else Config(), diagnostics, source)
+    root = At(node, "$")
+    config, said = read_settings(root, Config, source, beside=(NETWORK_POLICY,))
+    diagnostics += said
+    # The policy is read again where its lines are known: here it only matters that it is in this file.
+    if isinstance(node, Mapping) and NETWORK_POLICY in node.entries:
+        own = At(node.entries[NETWORK_POLICY], f"$.{NETWORK_POLICY}")
+        if config is not None and config.network.policy is not None:
+            message = f"expected either {NETWORK_POLICY} or network.policy, found both"
+            diagnostics.append(Diagnostic("error", source, "", own.path, message, node.key_lines[NETWORK_POLICY]))
+        elif config is not None:
+            config = replace(config, network=replace(config.network, policy=path))
+    failed = any(one.severity == "error" for one in diagnostics)
+    return ConfigFile(None if failed else config, diagnostics, source, root)

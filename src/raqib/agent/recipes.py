@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from raqib.model.recipe import Reaction
-from raqib.reactions import ReactionProblem, check_reactions
-from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
+from raqib.reactions import ReactionProblem, check_reactions, doubts_about
+from raqib.recipes.code_place import CodePlaces
+from raqib.recipes.diagnostic import Diagnostic, Loaded, Severity, source_of
 from raqib.recipes.lists import ListCache, Lists
-from raqib.recipes.load import SUFFIXES, combine, load_file
+from raqib.recipes.load import MAX_FILE_BYTES, SUFFIXES, combine, load_file
 from raqib.recipes.spec import RecipeSpec
 
 
@@ -85,10 +86,11 @@ def _unsafe(path: Path) -> str | None:
 
 
 class ReactionChecks:
-    """Remembers which reactions compile: each is tried once."""
+    """Remembers which reactions compile, and what else is to be said of them: each is tried once."""
 
     def __init__(self) -> None:
         self._known: dict[Reaction, ReactionProblem | None] = {}
+        self._warnings: dict[Reaction, tuple[ReactionProblem, ...]] = {}
 
     def learn(self, reactions: Iterable[Reaction]) -> None:
         """Check those that are new, and forget those that are gone. Raises NotPermittedError."""
@@ -97,20 +99,38 @@ class ReactionChecks:
         new = [reaction for reaction in wanted if reaction not in self._known]
         if new:
             self._known.update(zip(new, check_reactions(new), strict=True))
+        good = (reaction for reaction, problem in self._known.items() if problem is None)
+        self._warnings = {one: self._warnings[one] if one in self._warnings else doubts_about(one) for one in good}
 
     def filter(self, loaded: Loaded) -> Loaded:
         """Leave out the enabled recipes with a reaction that does not compile, and say why."""
         kept, diagnostics = [], []
+        places: dict[str, CodePlaces] = {}
         for recipe in loaded.recipes:
-            wrong = [
-                Diagnostic("error", recipe.info.source, recipe.name, f"reactions[{index}].code", str(problem))
-                for index, reaction in enumerate(recipe.info.reactions)
-                if recipe.enabled and (problem := self._known[reaction]) is not None
-            ]
-            diagnostics += wrong
+            wrong = False
+            source = recipe.info.source
+            for index, reaction in enumerate(recipe.info.reactions if recipe.enabled else ()):
+                problem = self._known[reaction]
+                wrong |= problem is not None
+                file = places.setdefault(source, CodePlaces(source, MAX_FILE_BYTES))
+                said = [problem] if problem is not None else self._warnings[reaction]
+                severity: Severity = "warning" if problem is None else "error"
+                diagnostics += [_diagnostic(severity, one, recipe, index, file) for one in said]
             if not wrong:
                 kept.append(recipe)
         return Loaded(tuple(kept), (*loaded.diagnostics, *diagnostics))
+
+
+def _diagnostic(
+    severity: Severity, problem: ReactionProblem, recipe: RecipeSpec, index: int, file: CodePlaces
+) -> Diagnostic:
+    """Return what is to be said of a reaction, with its place in the file as far as that is known."""
+    path, source, code = f"reactions[{index}].code", recipe.info.source, recipe.info.reactions[index].code
+    place = file.find(recipe.name, index, code, problem.line, problem.column) if problem.line else None
+    if place is None or not place.column:
+        at = "" if not problem.line else f"line {problem.line}, column {problem.column} of the code: "
+        return Diagnostic(severity, source, recipe.name, path, at + problem.message, place.line if place else 0)
+    return Diagnostic(severity, source, recipe.name, path, problem.message, place.line, place.column)
 
 
 def with_checked_reactions(recipes: Sequence[RecipeSpec]) -> tuple[list[RecipeSpec], list[Diagnostic]]:

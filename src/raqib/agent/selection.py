@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from raqib.model.recipe import IMPORTANCES, RecipeInfo
-from raqib.recipes.diagnostic import Diagnostic, nearest
+from raqib.recipes.diagnostic import CONFIGURATION, Diagnostic, nearest, shown
 from raqib.recipes.spec import RecipeSpec
 
 _VALUES: dict[str, Callable[[RecipeInfo], tuple[str | None, ...]]] = {
@@ -47,6 +47,7 @@ def switch(
     recipes: Sequence[RecipeSpec], enable: Iterable[str], disable: Iterable[str]
 ) -> tuple[list[RecipeSpec], list[Diagnostic]]:
     """Return the recipes as the configuration wants them, `disable` being stronger; and which entry means none."""
+    enable, disable = tuple(enable), tuple(disable)
     on = {entry: selector(entry) for entry in enable}
     off = {entry: selector(entry) for entry in disable}
     used: set[str] = set()
@@ -61,8 +62,13 @@ def switch(
         wanted, unwanted = meant(recipe, on), meant(recipe, off)
         enabled = (recipe.enabled or wanted) and not unwanted
         switched.append(recipe if enabled == recipe.enabled else msgspec.structs.replace(recipe, enabled=enabled))
-    unused = [entry for entry in (*on, *off) if entry not in used]
-    return switched, [Diagnostic("warning", "configuration", "", entry, _useless(entry)) for entry in unused]
+    unused = [
+        Diagnostic("error", CONFIGURATION, "", f"recipes.{key}[{index}]", _useless(entry))
+        for key, entries in (("enable", enable), ("disable", disable))
+        for index, entry in enumerate(entries)
+        if entry not in used
+    ]
+    return switched, unused
 
 
 def _useless(entry: str) -> str:
@@ -72,4 +78,4 @@ def _useless(entry: str) -> str:
         hint = nearest(key, _VALUES) or f"; before a colon stands one of {', '.join(_VALUES)}"
     elif key == "importance":
         hint = nearest(pattern, IMPORTANCES)
-    return f"expected an entry that means some recipe, found one that means none{hint}"
+    return f"expected an entry that means some recipe, found {shown(entry)}{hint}"

@@ -22,5 +22,6 @@ def main() -> None:
     try:
         app()
     except RaqibError as error:
-        print(f"raqib: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"raqib: {line}", file=sys.stderr)
         raise SystemExit(error.exit_status) from error

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from raqib.agent import load_config
+from raqib.agent.config import read_config
 from raqib.agent.recipes import load_path, with_checked_reactions, without_files
+from raqib.agent.start import look
 from raqib.cli.words import count
-from raqib.errors import UsageError
-from raqib.netpolicy.spec import load_policy
+from raqib.netpolicy.spec import KEY as POLICY
+from raqib.netpolicy.spec import MAX_BYTES, load_policy
 from raqib.recipes.check import REQUIRED_FIELDS
 from raqib.recipes.diagnostic import Diagnostic, Loaded
+from raqib.recipes.document import Mapping, parse
 from raqib.recipes.load import combine
+from raqib.recipes.source import BadSourceError, read_source
 
 
 def check(paths: list[Path], *, as_json: bool) -> int:
     """Print a line for each problem and a summary; return the exit status."""
     loaded: list[Loaded] = []
     diagnostics: list[Diagnostic] = []
-    configurations = 0
+    configurations = policies = 0
     for path in paths:
-        if _is_configuration(path):
-            configurations += 1
-            diagnostics += _check_configuration(path)
-        else:
-            # Who owns the files is a matter of the host that runs them, not of the one that checks them.
-            loaded.append(load_path(path, allow_unsafe_owner=True))
-            diagnostics += without_files(path)
+        match _kind(path):
+            case "configuration":
+                configurations += 1
+                diagnostics += _check_configuration(path)
+            case "policy":
+                policies += 1
+                diagnostics += load_policy(path)[1]
+            case _:
+                # Who owns the files is a matter of the host that runs them, not of the one that checks them.
+                loaded.append(load_path(path, allow_unsafe_owner=True))
+                diagnostics += without_files(path)
     together = combine(Loaded(), loaded)
     recipes, problems = with_checked_reactions(together.recipes)
     diagnostics = [*together.diagnostics, *problems, *diagnostics]
@@ -39,33 +47,27 @@ def check(paths: list[Path], *, as_json: bool) -> int:
     else:
         for one in diagnostics:
             print(f"{one.severity}: {one}")
-        print(
-            f"{count(len(recipes), 'recipe')} and {count(configurations, 'configuration')} checked: "
-            f"{count(errors, 'error')}, {count(len(diagnostics) - errors, 'warning')}"
-        )
+        checked = f"{count(len(recipes), 'recipe')} and {count(configurations, 'configuration')}"
+        checked += f" and {count(policies, 'policy file')}" if policies else ""
+        print(f"{checked} checked: {count(errors, 'error')}, {count(len(diagnostics) - errors, 'warning')}")
     return 1 if errors else 0
 
 
 def _check_configuration(path: Path) -> list[Diagnostic]:
-    """Return what is wrong with it, and with a network policy in it."""
-    try:
-        settings = load_config(path)
-    except UsageError as error:
-        return [Diagnostic("error", str(path), "", "", str(error).removeprefix(f"{path}: "))]
-    if settings.network.policy is None:
-        return []
-    return load_policy(settings.network.policy, alone=False)[1]
+    """Return all that `raqib run` would say at start: what is wrong with it, and with all that it names."""
+    file = read_config(path)
+    return file.diagnostics if file.config is None else list(look(file.config, file).diagnostics)
 
 
-def _is_configuration(path: Path) -> bool:
-    """A recipe file is a list, a configuration is a mapping: the first line that says something tells."""
+def _kind(path: Path) -> Literal["recipes", "configuration", "policy"]:
+    """A recipe file is a list, a configuration is a mapping, and one that has only a policy in it is a policy."""
     try:
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-    except OSError:
-        return False
-    for line in lines:
-        if line.strip() and not line.lstrip().startswith((b"#", b"---")):
-            # A recipe that stands alone is a mapping too, and no list, which is what to say of it.
-            key = line.partition(b":")[0].strip(b" \t'\"").decode("utf-8", "replace")
-            return not line.lstrip().startswith((b"-", b"[")) and key not in REQUIRED_FIELDS
-    return False
+        node, _ = parse(read_source(path, MAX_BYTES)) if path.is_file() else (None, [])
+    except (BadSourceError, OSError):
+        return "recipes"
+    if isinstance(node, Mapping):
+        if list(node.entries) == [POLICY]:
+            return "policy"
+        # A recipe that stands alone is a mapping too, and no list, which is what to say of it.
+        return "recipes" if node.entries.keys() & {*REQUIRED_FIELDS} else "configuration"
+    return "recipes"

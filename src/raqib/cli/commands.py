@@ -11,11 +11,13 @@ import msgspec
 import typer
 
 from raqib import __version__
-from raqib.agent import Agent, Config, load_config
-from raqib.agent.config import PrinterName
+from raqib.agent import Agent, Config
+from raqib.agent.config import PrinterName, read_config
 from raqib.agent.library import Library
 from raqib.agent.log import configure, tell
 from raqib.agent.privileges import require_root
+from raqib.agent.recipes import is_missing
+from raqib.agent.start import look
 from raqib.cli import blocks as blocks_commands
 from raqib.cli import check as check_command
 from raqib.cli import control as control_commands
@@ -29,6 +31,7 @@ from raqib.cli import record as record_command
 from raqib.cli import replay as replay_command
 from raqib.cli import store as store_commands
 from raqib.cli import test as test_command
+from raqib.errors import UsageError
 from raqib.recipes.diagnostic import Loaded
 
 app = typer.Typer(
@@ -80,8 +83,26 @@ def run(
 ) -> None:
     """Run the agent in the foreground, until SIGINT or SIGTERM."""
     require_root("raqib run")
-    settings = load_config(config)
+    for path in recipes or ():
+        if is_missing(path):
+            raise UsageError(f"--recipes: expected a directory or file of recipes, found nothing at {path}")
+    file = read_config(config)
+    settings = file.expect()
     chosen = settings.recipes
+    options = {
+        **{f"recipes.enable[{len(chosen.enable) + index}]": "--enable" for index in range(len(enable or ()))},
+        **{f"recipes.disable[{len(chosen.disable) + index}]": "--disable" for index in range(len(disable or ()))},
+        **{
+            setting: option
+            for setting, option, value in (
+                ("data_dir", "--data-dir", data_dir),
+                ("log_file", "--log-file", log_file),
+                ("network.cgroup", "--cgroup", cgroup),
+                ("network.policy", "--policy", policy),
+            )
+            if value is not None
+        },
+    }
     chosen = msgspec.structs.replace(
         chosen,
         directories=(*chosen.directories, *(recipes or ())),
@@ -104,12 +125,13 @@ def run(
             settings.network, cgroup=cgroup or settings.network.cgroup, policy=policy or settings.network.policy
         ),
     )
+    start = look(settings, file, options)
+    for one in start.diagnostics:
+        if one not in start.refused:
+            print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    start.expect()
     configure(settings.log_file)
-    library = Library(chosen, shell=settings.reactions.shell)
-    loaded = library.load()
-    for one in loaded.diagnostics:
-        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
-    asyncio.run(_run(settings, library, loaded, duration))
+    asyncio.run(_run(settings, start.library, start.loaded, duration))
 
 
 async def _run(settings: Config, library: Library, loaded: Loaded, duration: float | None) -> None:

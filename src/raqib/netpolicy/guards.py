@@ -106,6 +106,14 @@ def cut_off(policy: PolicySpec, host: Host) -> list[str]:
     ]
 
 
+def cut_off_message(lost: list[str]) -> str:
+    """Return what to say of a policy that would cut this host off from what `cut_off` returned."""
+    return (
+        "expected a policy that leaves this host its gateway and resolvers, found one that denies "
+        f"{', '.join(lost)}; add allow rules, or i_know: true if that is meant"
+    )
+
+
 def may_cut_off(policy: PolicySpec) -> bool:
     """Tell whether a policy drops packets because of their address, and does not say that it is meant."""
     if policy.i_know or policy.cidr_mode in ("bypass", "alert"):

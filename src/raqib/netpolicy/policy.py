@@ -14,7 +14,7 @@ from raqib.kernel.object import BpfObject
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import Block, Blocks, Resolved
 from raqib.netpolicy.drops import Drop, Source, decode_count, decode_drop
-from raqib.netpolicy.guards import Guards, cut_off, may_cut_off
+from raqib.netpolicy.guards import Guards, cut_off, cut_off_message, may_cut_off
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
 from raqib.netpolicy.spec import DomainRule, PolicySpec, Verdict
@@ -72,10 +72,7 @@ class NetworkPolicy:
         """
         host = self._host()
         if lost := cut_off(policy, host):
-            raise UsageError(
-                f"expected a policy that leaves this host its gateway and resolvers, found one that denies "
-                f"{', '.join(lost)}; add allow rules, or i_know: true if that is meant"
-            )
+            raise UsageError(cut_off_message(lost))
         if may_cut_off(policy) and not (host.gateways and host.resolvers):
             self._log.warning("network policy: this host has no gateway or no resolver that it could be cut off from")
         self._judged = host.gateways, host.resolvers

@@ -10,16 +10,17 @@ from typing import Literal, get_args
 
 import msgspec
 
-from raqib.recipes.diagnostic import Diagnostic, shown
+from raqib.recipes.diagnostic import Diagnostic, shown, source_of
 from raqib.recipes.document import Mapping, Node, parse
 from raqib.recipes.reader import At, Reader
+from raqib.recipes.source import BadSourceError, read_source
 
 Mode = Literal["bypass", "alert", "enforce", "both"]
 Verdict = Literal["allow", "deny"]
 
 KEY = "network_policy"
 MAX_RULES = 1_000_000
-_MAX_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 _MODES: tuple[Mode, ...] = get_args(Mode)
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _FIELDS = ("cidr_mode", "cidr_policy", "resolve_mode", "resolve_policy", "rules", "i_know")
@@ -153,10 +154,27 @@ def check_policy(node: Node, path: str, source: str) -> tuple[PolicySpec | None,
         reader.error(fields["rules"], f"expected at most {MAX_RULES} rules, found {len(entries)}")
     for entry in entries[:MAX_RULES]:
         _rule(reader, entry, cidrs, domains)
+    if not reader.failed:
+        some_name = any(rule.policy == "allow" for rule in domains.values())
+        # The addresses of an allowed name are allowed, too.
+        if not some_name and not any(rule.policy == "allow" for rule in cidrs.values()):
+            _denies_all(reader, fields, "cidr", spec.cidr_policy, spec.cidr_mode, spec.i_know)
+        if not some_name:
+            _denies_all(reader, fields, "resolve", spec.resolve_policy, spec.resolve_mode, spec.i_know)
     if reader.failed:
         return None, reader.diagnostics
     checked = msgspec.structs.replace(spec, cidrs=tuple(cidrs.values()), domains=tuple(domains.values()))
     return checked, reader.diagnostics
+
+
+def _denies_all(reader: Reader, fields: dict[str, At], kind: str, policy: Verdict, mode: Mode, meant: bool) -> None:
+    """Tell of a policy that lets nothing pass; it is an error unless it is meant, or only reports."""
+    if policy == "allow" or mode == "bypass":
+        return
+    say = reader.warning if meant or mode == "alert" else reader.error
+    what = "everything" if kind == "cidr" else "every name"
+    hint = "" if meant else ", or i_know: true if that is meant"
+    say(fields[f"{kind}_policy"], f"expected rules that allow something, found that {what} is denied; add some{hint}")
 
 
 def _rule(reader: Reader, at: At, cidrs: dict[Prefix, CidrRule], domains: dict[str, DomainRule]) -> None:
@@ -188,14 +206,11 @@ def load_policy(path: Path, *, alone: bool = True) -> tuple[PolicySpec | None, l
 
     Without `alone`, it may say other things too: a configuration.
     """
-    source = str(path)
+    source = source_of(path)
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        return None, [Diagnostic("error", source, KEY, "", f"expected a file that can be read, found: {error}")]
-    if len(text) > _MAX_BYTES:
-        return None, [Diagnostic("error", source, KEY, "", f"expected at most {_MAX_BYTES >> 20} MiB, found more")]
+        text = read_source(path, MAX_BYTES)
+    except BadSourceError as error:
+        return None, [Diagnostic("error", source, KEY, "", str(error))]
     return policy_from(text, source, alone=alone)
 
 

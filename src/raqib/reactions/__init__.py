@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions
+    from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions, doubts_about
     from raqib.reactions.config import Finished, HelperCall, LogLine, ReactionsConfig, Timings
     from raqib.reactions.service import Reactions
 
@@ -24,6 +24,7 @@ __all__ = [
     "Timings",
     "check_reaction",
     "check_reactions",
+    "doubts_about",
 ]
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "Timings": "config",
     "check_reaction": "check",
     "check_reactions": "check",
+    "doubts_about": "check",
 }
 
 

@@ -19,6 +19,7 @@ from raqib.errors import NotPermittedError
 from raqib.model.recipe import Reaction
 from raqib.reactions.broker import STUBS
 from raqib.reactions.config import WORKER_UID, ReactionsConfig
+from raqib.reactions.identifiers import async_process, unknown_names
 from raqib.reactions.process import start_process
 from raqib.reactions.protocol import Check, Ended, FrameReader, ProtocolError, Ready, ToDaemon, ToWorker, pack
 
@@ -72,6 +73,14 @@ def check_reactions(
                 checker = stack.enter_context(_Checker.started(heap_mib, worker_uid))
             known[reaction] = checker.check(reaction.code)
     return [known[reaction] for reaction in reactions]
+
+
+def doubts_about(reaction: Reaction) -> tuple[ReactionProblem, ...]:
+    """Return what looks wrong in a reaction that works so far: names that nothing defines, an async `process`."""
+    if reaction.format != "js":
+        return ()
+    found = [async_process(reaction.code), *unknown_names(reaction.code)]
+    return tuple(ReactionProblem(*one) for one in found if one is not None)
 
 
 def _check_shell(code: str) -> ReactionProblem | None:

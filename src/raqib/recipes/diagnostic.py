@@ -6,13 +6,16 @@ import difflib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from raqib.recipes.spec import RecipeSpec
 
 Severity = Literal["error", "warning"]
+
+CONFIGURATION: Final = "configuration"
+"""The source of what concerns the configuration, where its file is not known; its path is that of the setting."""
 
 
 class Diagnostic(msgspec.Struct, frozen=True):
@@ -29,9 +32,11 @@ class Diagnostic(msgspec.Struct, frozen=True):
     """Expected, found, what to do."""
     line: int = 0
     """Counted from 1; 0 is not known."""
+    column: int = 0
+    """The same; known only within code."""
 
     def __str__(self) -> str:
-        source = f"{self.source}:{self.line}" if self.line else self.source
+        source = ":".join(map(str, filter(None, (self.source, self.line, self.column))))
         return ": ".join(part for part in (source, self.recipe, self.path, self.message) if part)
 
 

@@ -24,12 +24,13 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 
 @dataclass(slots=True)
 class Scalar:
-    """A string as written; `plain` says that it had no quotes and was no block."""
+    """A string as written; `plain` says that it had no quotes and was no block, `style` is YAML's mark for it."""
 
     value: str
     line: int
     plain: bool = True
     size: int = 1
+    style: str = ""
 
 
 @dataclass(slots=True)
@@ -88,6 +89,8 @@ def child_path(path: str, key: str) -> str:
 def parse(text: bytes | str) -> tuple[Node | None, list[Fault]]:
     """Return the document's tree (None if it is empty or unreadable) and what is wrong with it. Never raises."""
     if isinstance(text, bytes):
+        if text.startswith((b"\xff\xfe", b"\xfe\xff")) or text[1:2] == b"\0":
+            return None, [Fault("", "expected UTF-8, found UTF-16; save the file as UTF-8", 1)]
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -138,7 +141,7 @@ class _Builder:
             if self._documents > 1:
                 return self._give_up("expected one document, found a second one; put all recipes into one list", line)
         elif isinstance(event, yaml.ScalarEvent):
-            scalar = Scalar(event.value, line, plain=not event.style)
+            scalar = Scalar(event.value, line, plain=not event.style, style=event.style or "")
             self._add(scalar, event.anchor)
         elif isinstance(event, yaml.AliasEvent):
             self._alias(str(event.anchor), line)

@@ -13,6 +13,7 @@ from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.document import Fault, Scalar, is_nothing, parse
 from raqib.recipes.document import Sequence as SequenceNode
 from raqib.recipes.lists import Lists
+from raqib.recipes.source import BadSourceError, read_source
 from raqib.recipes.spec import RecipeSpec
 
 __all__ = ["Diagnostic", "Loaded", "combine", "load_builtin", "load_directory", "load_file", "load_text"]
@@ -43,7 +44,12 @@ def load_text(text: bytes | str, source: str, *, builtin: bool = False, lists: L
     for index, node in enumerate(root.items):
         path = f"$[{index}]"
         broken = [_fault(fault, source, name_of(node)) for fault in by_index.get(index, ())]
-        spec, said = check_recipe(node, path, source, builtin, lists)
+        try:
+            spec, said = check_recipe(node, path, source, builtin, lists)
+        except Exception as error:
+            # A mistake of ours costs this recipe, as if the mistake were in it, and not the agent.
+            message = f"expected a recipe that can be checked, found a fault in raqib: {error!r:.200}; please report it"
+            spec, said = None, [Diagnostic("error", source, name_of(node), path, message, node.line)]
         diagnostics += broken + said
         if spec is None or broken:
             continue
@@ -63,14 +69,9 @@ def load_file(path: Path, *, builtin: bool = False, lists: Lists | None = None) 
     """Load one file."""
     source = source_of(path)
     try:
-        if not path.is_file():
-            return _unreadable(source, "expected a regular file" if path.exists() else "expected a file, found none")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            return _unreadable(source, f"expected at most {MAX_FILE_BYTES} bytes, found {size}")
-        text = path.read_bytes()
-    except (OSError, ValueError) as error:
-        return _unreadable(source, f"expected a readable file: {error}")
+        text = read_source(path, MAX_FILE_BYTES)
+    except BadSourceError as error:
+        return _unreadable(source, str(error))
     return load_text(text, source, builtin=builtin, lists=lists)
 
 

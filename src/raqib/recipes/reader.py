@@ -50,8 +50,8 @@ class Reader:
         """Note a warning."""
         self._note("warning", at, message)
 
-    def _note(self, severity: Literal["error", "warning"], at: At, message: str) -> None:
-        self.diagnostics.append(Diagnostic(severity, self.source, self.recipe, at.path, message, at.node.line))
+    def _note(self, severity: Literal["error", "warning"], at: At, message: str, line: int = 0) -> None:
+        self.diagnostics.append(Diagnostic(severity, self.source, self.recipe, at.path, message, line or at.node.line))
 
     def fields(self, at: At, known: Collection[str], slips: Mapping[str, str] | None = None) -> dict[str, At]:
         """Return the fields of a mapping that are known and not empty."""
@@ -64,18 +64,20 @@ class Reader:
             field = At(value, at.child(key))
             if key not in known:
                 hint = f"; {slips[key]}" if slips and key in slips else nearest(key, known)
-                self.error(field, f"expected a known field, found {shown(key)}{hint}")
+                self._note(
+                    "error", field, f"expected a known field, found {shown(key)}{hint}", node.key_lines.get(key, 0)
+                )
             elif not is_empty(value):
                 result[key] = field
         return result
 
-    def text(self, at: At | None) -> str | None:
+    def text(self, at: At | None, expected: str = "a string") -> str | None:
         """Return a string as written; None if there is none."""
         if at is None:
             return None
         if isinstance(at.node, Scalar):
             return at.node.value
-        self.error(at, f"expected a string, found {kind_of(at.node)}")
+        self.error(at, f"expected {expected}, found {kind_of(at.node)}")
         return None
 
     def entries(self, at: At | None, *, split: bool = False) -> list[At]:
@@ -121,7 +123,7 @@ class Reader:
 
     def boolean(self, at: At | None, default: bool) -> bool:
         """Return a truth value."""
-        text = self.text(at)
+        text = self.text(at, "true or false")
         if text is None or at is None:
             return default
         folded = text.strip().lower()
@@ -132,7 +134,7 @@ class Reader:
 
     def integer(self, at: At | None, low: int, high: int) -> int | None:
         """Return a whole number within bounds, which are both allowed."""
-        text = self.text(at)
+        text = self.text(at, "a number")
         if text is None or at is None:
             return None
         stripped = text.strip()

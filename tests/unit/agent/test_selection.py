@@ -56,9 +56,9 @@ def test_what_runs(enable: tuple[str, ...], disable: tuple[str, ...], expected: 
 
 @pytest.mark.parametrize(
     ("entry", "hint"),
-    [("knd:shells", "did you mean kind"), ("importance:hgh", "did you mean high"), ("nothing", "means none")],
+    [("knd:shells", "did you mean kind"), ("importance:hgh", "did you mean high"), ("nothing", "found 'nothing'")],
 )
 def test_an_entry_that_means_no_recipe_is_told(entry: str, hint: str) -> None:
     _, (problem,) = switch(recipes(), (), (entry,))
-    assert "warning" == problem.severity
+    assert "error" == problem.severity
     assert hint in str(problem)

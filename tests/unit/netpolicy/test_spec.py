@@ -107,8 +107,32 @@ def test_what_is_wrong(text: str, line: int, message: str) -> None:
         assert any(one.startswith(f"p.yaml:{line}: ") for one in found), found
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cidr_policy: deny", "error: found that everything is denied; add some, or i_know: true if that is meant"),
+        ("cidr_policy: deny\nrules: [{cidr: 10.0.0.0/8, policy: deny}]", "error: found that everything is denied"),
+        ("cidr_policy: deny\ni_know: true", "warning: found that everything is denied; add some"),
+        ("cidr_policy: deny\ncidr_mode: alert", "warning: found that everything is denied"),
+        ("cidr_policy: deny\ncidr_mode: bypass", ""),
+        ("cidr_policy: deny\nrules: [{cidr: 10.0.0.0/8, policy: allow}]", ""),
+        ("cidr_policy: deny\nrules: [{domain: a.example, policy: allow}]", ""),
+        ("resolve_policy: deny", ""),
+        ("resolve_policy: deny\nresolve_mode: both", "error: found that every name is denied"),
+        ("resolve_policy: deny\nresolve_mode: both\nrules: [{cidr: 10.0.0.0/8, policy: allow}]", "error: found that"),
+        ("resolve_policy: deny\nresolve_mode: both\nrules: [{domain: a.example, policy: allow}]", ""),
+    ],
+)
+def test_a_policy_that_lets_nothing_pass_is_told(text: str, said: str) -> None:
+    spec, diagnostics = policy_from("network_policy:\n  " + text.replace("\n", "\n  "), "p.yaml")
+    found = [f"{one.severity}: {one.message.partition(', ')[2]}" for one in diagnostics]
+    assert len(found) == bool(said)
+    assert not said or found[0].startswith(said)
+    assert (spec is None) is said.startswith("error")
+
+
 def test_a_configuration_says_other_things_too() -> None:
-    text = "data_dir: /x\nnetwork_policy: {cidr_policy: deny}"
+    text = "data_dir: /x\nnetwork_policy: {cidr_policy: deny, i_know: true}"
     assert policy_from(text, "p.yaml")[0] is None
     spec, _ = policy_from(text, "p.yaml", alone=False)
     assert spec is not None
@@ -118,7 +142,7 @@ def test_a_configuration_says_other_things_too() -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     spec, diagnostics = load_policy(tmp_path / "none")
     assert spec is None
-    assert "expected a file that can be read" in str(diagnostics[0])
+    assert "expected a file, found none" in str(diagnostics[0])
 
 
 def test_a_mapped_network_is_ipv4() -> None:

@@ -257,3 +257,9 @@ def test_check_runs_the_top_level_with_inert_helpers(host: Host, code: str, outc
     assert isolate.check(Check(code)).outcome == outcome
     assert host.calls == []
     isolate.close()
+
+
+def test_an_async_process_runs_while_there_are_microtasks_and_then_ends_in_silence(run: Run, host: Host) -> None:
+    body = "await 0; AskNumber(); await new Promise(() => {}); AskText()"
+    assert run(f"async {in_process(body)}").outcome == "ok"
+    assert ["AskNumber"] == [name for name, _ in host.calls]

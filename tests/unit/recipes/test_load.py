@@ -285,7 +285,7 @@ def test_deep_nesting_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (b"\xff\xfe", "r.yaml:1: expected UTF-8, found the byte 0xff"),
+        (b"\xff\xfe", "r.yaml:1: expected UTF-8, found UTF-16; save the file as UTF-8"),
         ("a: 1", "r.yaml:1: $: expected a list of recipes"),
         ("- a: [", "expected YAML"),
         ("- a\n---\n- b", "expected one document"),
@@ -379,7 +379,7 @@ def test_directory(tmp_path: Path) -> None:
     assert bases == {"one": b"a", "two": b"b"}
     said = messages(loaded)
     assert f"{tmp_path}/b.yaml: one: expected a name of its own, found one that {tmp_path}/a.yml has" in said[-1]
-    assert f"{tmp_path}/e.yaml: expected a regular file" == said[0]
+    assert f"{tmp_path}/e.yaml: expected a regular file, found a directory" == said[0]
     assert len(said) == 2
 
 
