@@ -14,10 +14,11 @@ import msgspec
 import structlog
 
 from raqib import __version__
+from raqib.actions.answer import Answer
 from raqib.actions.budgets import BreakerOpened
-from raqib.actions.operator import Answer, Operator
+from raqib.actions.operator import Operator
 from raqib.agent.config import Config
-from raqib.agent.control import Command, ControlServer
+from raqib.agent.control_server import Command, ControlServer
 from raqib.agent.journal import send
 from raqib.agent.statistics import Statistics
 from raqib.context.event import uuid7

@@ -13,10 +13,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 from importlib.resources import files
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from raqib.agent import Agent, Config
 from raqib.agent.agent import Times
+from raqib.agent.privileges import require_root
 from raqib.agent.recipes import with_checked_reactions
 from raqib.errors import RaqibError
 from raqib.model.detection import Detection
@@ -30,6 +32,17 @@ from raqib.recipes.spec import RecipeSpec
 _PATIENCE_S = 10.0
 _HARMLESS = Path("/bin/sh")
 _ARGUMENTS = ("-c", "read line", "xmrig", "-o", "stratum+tcp://pool.invalid:3333")
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("demo")(command)
+
+
+def command() -> None:
+    """Show the whole story: a program that looks like a miner is detected and killed by a reaction."""
+    require_root("raqib demo")
+    raise typer.Exit(demo())
 
 
 class _Story:

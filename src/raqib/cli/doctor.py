@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from raqib.kernel.probes import Answer, probe_all
 
 _MARKS = {"yes": "[green]yes[/]", "no": "[red]no[/]", "unknown": "[yellow]could not tell[/]"}
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("doctor")(command)
+
+
+def command(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Say what this kernel and these privileges allow, each missing thing with its remedy."""
+    raise typer.Exit(doctor(as_json=json))
 
 
 def doctor(*, as_json: bool) -> int:

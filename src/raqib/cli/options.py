@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from raqib.actions.operator import Answer, Operator, operating_on
-from raqib.agent import load_config
+from raqib.actions.answer import Answer
 from raqib.agent.control import NoAgentError, ask
 from raqib.errors import NotPermittedError, RaqibError
+
+if TYPE_CHECKING:
+    from raqib.actions.operator import Operator
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Default: that of the configuration, else /var/lib/raqib.")
@@ -23,7 +25,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for p
 
 def data_dir_of(data_dir: Path | None, config: Path | None) -> Path:
     """Return the data directory that is meant."""
-    return data_dir or load_config(config).data_dir
+    if data_dir is not None:
+        return data_dir
+    # Only those who have to read it wait for what reads it.
+    from raqib.agent.config import load_config
+
+    return load_config(config).data_dir
 
 
 def act(data_dir: Path, command: str, arguments: dict[str, Any], offline: Callable[[Operator], Answer]) -> Answer:
@@ -35,6 +42,8 @@ def act(data_dir: Path, command: str, arguments: dict[str, Any], offline: Callab
         return msgspec.convert(ask(data_dir, command, arguments), Answer)
     except NoAgentError:
         pass
+    from raqib.actions.operator import operating_on
+
     try:
         with operating_on(data_dir) as operator:
             return offline(operator)

@@ -1,0 +1,99 @@
+"""`raqib run`: the agent in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import msgspec
+import typer
+
+from raqib.agent.agent import Agent
+from raqib.agent.config import Config, PrinterName, load_config
+from raqib.agent.library import Library
+from raqib.agent.log import configure
+from raqib.agent.privileges import require_root
+from raqib.recipes.diagnostic import Loaded
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command()(run)
+
+
+def run(
+    config: Annotated[Path | None, typer.Option(help="Default: /etc/raqib/config.yaml, if there is one.")] = None,
+    recipes: Annotated[list[Path] | None, typer.Option(help="A directory or file of recipes; repeatable.")] = None,
+    no_builtin: Annotated[bool, typer.Option("--no-builtin", help="Without the built-in recipes.")] = False,
+    enable: Annotated[
+        list[str] | None, typer.Option(help="Enable recipes: a pattern of names, or kind:…, importance:…")
+    ] = None,
+    disable: Annotated[list[str] | None, typer.Option(help="Disable recipes, the same way, and stronger.")] = None,
+    printer: Annotated[list[str] | None, typer.Option(help="stdout, varlog or void; repeatable.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="JSON lines on stdout even if it is a terminal.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Reactions run, their actions are only ledgered.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Data store and ledger.")] = None,
+    log_file: Annotated[Path | None, typer.Option(help="Where raqib's own log goes; default: standard error.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    cgroup: Annotated[
+        Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="A network policy, in place of the configuration's.")] = None,
+    allow_unsafe_owner: Annotated[
+        bool,
+        typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: for trials only."),
+    ] = False,
+) -> None:
+    """Run the agent in the foreground, until SIGINT or SIGTERM."""
+    require_root("raqib run")
+    settings = load_config(config)
+    chosen = settings.recipes
+    chosen = msgspec.structs.replace(
+        chosen,
+        directories=(*chosen.directories, *(recipes or ())),
+        builtin=chosen.builtin and not no_builtin,
+        enable=(*chosen.enable, *(enable or ())),
+        disable=(*chosen.disable, *(disable or ())),
+        allow_unsafe_owner=chosen.allow_unsafe_owner or allow_unsafe_owner,
+    )
+    printers = msgspec.structs.replace(settings.printers, raw=settings.printers.raw or raw)
+    if printer:
+        printers = msgspec.structs.replace(printers, enabled=_printer_names(printer))
+    settings = msgspec.structs.replace(
+        settings,
+        recipes=chosen,
+        printers=printers,
+        reactions=msgspec.structs.replace(settings.reactions, dry_run=settings.reactions.dry_run or dry_run),
+        data_dir=data_dir or settings.data_dir,
+        log_file=log_file or settings.log_file,
+        network=msgspec.structs.replace(
+            settings.network, cgroup=cgroup or settings.network.cgroup, policy=policy or settings.network.policy
+        ),
+    )
+    configure(settings.log_file)
+    library = Library(chosen, shell=settings.reactions.shell)
+    loaded = library.load()
+    for one in loaded.diagnostics:
+        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    asyncio.run(_run(settings, library, loaded, duration))
+
+
+async def _run(settings: Config, library: Library, loaded: Loaded, duration: float | None) -> None:
+    running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
+
+    def ready() -> None:
+        disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
+        print(f"ready: {running} recipes{disarmed}", file=sys.stderr, flush=True)
+
+    agent = Agent(settings, loaded.recipes, library=library, on_ready=ready)
+    await agent.run(duration)
+
+
+def _printer_names(names: list[str]) -> tuple[str, ...]:
+    known = get_args(PrinterName)
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"expected one of {', '.join(known)}, found {name!r}", param_hint="--printer")
+    return tuple(names)
