@@ -36,7 +36,7 @@ COMMANDS = {
 EXAMPLES = {
     "run": (
         "raqib run --recipes /etc/raqib/recipes --dry-run",
-        "raqib run --no-builtin --recipes mine.yaml --duration 600 --raw",
+        "raqib run --no-builtin --recipes mine.yaml --duration 10m --raw",
     ),
     "demo": ("raqib demo",),
     "doctor": ("raqib doctor", "raqib doctor --json"),
@@ -56,15 +56,15 @@ EXAMPLES = {
         "raqib reaction run reaction.js --event event.json",
         "raqib reaction run mine.yaml --name mine --event event.json",
     ),
-    "record": ("raqib record -o /tmp/today.jsonl --duration 90",),
+    "record": ("raqib record -o /tmp/today.jsonl --duration 90s",),
     "replay": ("raqib replay /tmp/today.jsonl --recipes /etc/raqib/recipes",),
     "ledger": ("raqib ledger --since 2h --decision done", "raqib ledger --undoable"),
     "ledger verify": ("raqib ledger verify",),
     "undo": ("raqib undo 17",),
-    "blocks": ("raqib blocks", "raqib blocks add 192.0.2.1 --for 5400"),
+    "blocks": ("raqib blocks", "raqib blocks add 192.0.2.1 --for 1h30m"),
     "blocks list": ("raqib blocks list --json",),
     "blocks add": (
-        "raqib blocks add 192.0.2.0/24 --for 600 --reason 'scans us'",
+        "raqib blocks add 192.0.2.0/24 --for 10m --reason 'scans us'",
         "raqib blocks add bad.example",
     ),
     "blocks remove": ("raqib blocks remove 192.0.2.0/24",),
@@ -72,7 +72,7 @@ EXAMPLES = {
     "store": ("raqib store list crypto_miner_execution",),
     "store list": ("raqib store list crypto_miner_execution",),
     "store get": ("raqib store get crypto_miner_execution seen",),
-    "store set": ("raqib store set '*' maintenance yes --ttl 5400",),
+    "store set": ("raqib store set '*' maintenance yes --ttl 1h30m",),
     "store delete": ("raqib store delete '*' maintenance",),
 }
 """By the words of the command."""
