@@ -100,6 +100,19 @@ class _Said(threading.local):
 
 
 _said = _Said()
+_libc: Any = ffi.dlopen(None)
+
+
+@ffi.callback("libbpf_print_fn_t")
+def _keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
+    """Take what libbpf says; there is one function for all threads, and it lives as long as the process."""
+    if level == _WARN:
+        text = ffi.new("char[]", _WARNING_BYTES)
+        _libc.vsnprintf(text, _WARNING_BYTES, form, arguments)
+        said = bytes(ffi.buffer(text)).partition(b"\0")[0]
+        _said.warnings.append(_shorten(said.decode(errors="replace").strip()))
+        del _said.warnings[:-100]
+    return 0
 
 
 class Libbpf:
@@ -107,20 +120,7 @@ class Libbpf:
 
     def __init__(self) -> None:
         self.calls = _open(_SONAME)
-        libc: Any = ffi.dlopen(None)
-
-        @ffi.callback("libbpf_print_fn_t")
-        def keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
-            if level == _WARN:
-                text = ffi.new("char[]", _WARNING_BYTES)
-                libc.vsnprintf(text, _WARNING_BYTES, form, arguments)
-                said = bytes(ffi.buffer(text)).partition(b"\0")[0]
-                _said.warnings.append(_shorten(said.decode(errors="replace").strip()))
-                del _said.warnings[:-100]
-            return 0
-
-        self._keep_warning = keep_warning
-        self.calls.libbpf_set_print(keep_warning)
+        self.calls.libbpf_set_print(_keep_warning)
 
     def warnings(self) -> list[str]:
         """Return what libbpf has said in this thread since the last call."""
