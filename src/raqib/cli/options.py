@@ -12,6 +12,7 @@ import typer
 from raqib.actions.answer import Answer
 from raqib.agent.control import NoAgentError, ask
 from raqib.errors import NotPermittedError, RaqibError
+from raqib.model.quantity import parse_duration
 
 if TYPE_CHECKING:
     from raqib.actions.operator import Operator
@@ -21,6 +22,22 @@ DataDir = Annotated[
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Default: /etc/raqib/config.yaml, if there is one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]
+
+DURATION_METAVAR = "<duration>"
+
+
+def duration(text: str) -> float:
+    """Return seconds of a duration that somebody wrote: 90, 90s, 1h30m.
+
+    Raises typer.BadParameter if it is none, or is no time at all.
+    """
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if not seconds:
+        raise typer.BadParameter(f"expected a duration above zero, found {text!a}")
+    return seconds
 
 
 def data_dir_of(data_dir: Path | None, config: Path | None) -> Path:

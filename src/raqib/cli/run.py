@@ -15,6 +15,8 @@ from raqib.agent.config import Config, PrinterName, load_config
 from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
+from raqib.cli.options import DURATION_METAVAR
+from raqib.cli.options import duration as seconds_of
 from raqib.recipes.diagnostic import Loaded
 
 
@@ -36,7 +38,9 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Reactions run, their actions are only ledgered.")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Data store and ledger.")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Where raqib's own log goes; default: standard error.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(parser=seconds_of, metavar=DURATION_METAVAR, help="Stop after that: 90s, 1h30m.")
+    ] = None,
     cgroup: Annotated[
         Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
     ] = None,

@@ -101,3 +101,36 @@ def test_a_typo_is_answered_with_the_nearest_name(arguments: tuple[str, ...], ex
     status, _, errors = shown(*arguments)
     assert 2 == status
     assert expected in errors
+
+
+DURATIONS = (
+    ("run", "--duration"),
+    ("record", "-o", "x", "--duration"),
+    ("blocks", "add", "192.0.2.1", "--for"),
+    ("store", "set", "recipe", "key", "value", "--ttl"),
+)
+
+
+@pytest.mark.parametrize("arguments", DURATIONS, ids=[one[-1] + " of " + one[0] for one in DURATIONS])
+@pytest.mark.parametrize("wrong", ["10 minutes", "1x", "-5", "0", "nan", "1e9", ""])
+def test_a_wrong_duration_says_what_is_expected(arguments: tuple[str, ...], wrong: str) -> None:
+    status, _, errors = shown(*arguments, wrong)
+    assert 2 == status
+    assert "expected a duration" in errors or "requires an argument" in errors
+    assert arguments[-1] in errors
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("90", 90), ("0.5", 0.5), ("90s", 90), ("1h30m", 5400), ("10m", 600), ("250ms", 0.25)]
+)
+def test_durations_are_written_as_people_do(written: str, seconds: float) -> None:
+    for first, *rest in DURATIONS:
+        command, arguments, parent = (
+            load(first),
+            [*rest, written],
+            ROOT.make_context("raqib", ["--help"], resilient_parsing=True),
+        )
+        if hasattr(command, "commands"):
+            command, arguments = command.commands[rest[0]], arguments[1:]
+        parsed = command.make_context(first, arguments, parent=parent).params
+        assert seconds in parsed.values()
