@@ -275,7 +275,7 @@ def test_what_is_stored_at_all_is_listed(tmp_path: Path) -> None:
     assert ["*", "1"] == listed.splitlines()[1].split()
     assert listed.endswith("2 recipes; * is what all of them share\n")
     assert "\x1b" not in listed
-    assert {"*": 1, "evil\x1b[2J": 2} == raqib_json("store", "list", *here)
+    assert {"*": 1, "evil\x1b[2J": 2} == raqib_json("store", "list", "--json", *here)
 
 
 def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Path) -> None:
