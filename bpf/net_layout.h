@@ -366,6 +366,7 @@ struct flow_config {
 	__u32 agent;  /* pid of the daemon itself, which is not told of its own flows */
 	__u32 step;   /* of existing_sockets: 1 finds owners and listeners, 2 the flows */
 	__u32 zero;
+	__u64 cgroup; /* only sockets of this one and of those below it; 0: of all */
 };
 
 struct listener_key {

@@ -126,6 +126,7 @@ class Network:
         flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
+        flows.set_cgroup(cgroup)
         sensor.on("NET_RECORD_DNS", self._learn)
         flows.set_wanted(wanted)
         sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
