@@ -106,7 +106,7 @@ def test_status_counts_what_happened(run_agent: RunAgent, victim: Path) -> None:
     assert 0 < status["memory"]["workers_bytes"]
     assert status["workers"]["pids"]
     assert 0 <= status["printers"]["stdout"]["dropped"]
-    assert "detect to act: p50" in raqib("status", "--data-dir", agent.data_dir)
+    assert "           detect to act" in raqib("status", "--data-dir", agent.data_dir)
     assert 0 == agent.stop()
     assert "expected a running agent" in raqib("status", "--data-dir", agent.data_dir, status=1)
 

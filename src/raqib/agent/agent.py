@@ -166,7 +166,13 @@ class Agent:
             stack.callback(self._shadows.tell)
             if self._library is not None:
                 await stack.enter_async_context(self._reloading(self._library))
-            parts = Parts(lambda: len(self._compiled.recipes), self._sensor.counters, lambda: self._printers.counts)
+            parts = Parts(
+                recipes=lambda: len(self._compiled.recipes),
+                sensors=self._sensor.counters,
+                printers=lambda: self._printers.counts,
+                network=self._network.counters,
+                policy=self._network.policy,
+            )
             await stack.enter_async_context(self._oversight.watching(self._reactions, parts))
             self._on_ready()
             notify_systemd("READY=1")

@@ -199,6 +199,20 @@ class Network:
         """Return every remote node in the flows of a process until now, with its names."""
         return () if self._flows is None else self._flows.remotes(key)
 
+    def counters(self) -> dict[str, int] | None:
+        """Return what the kernel side counted; None if nothing of the network is seen."""
+        return None if self._sensor is None else self._sensor.counters()
+
+    def policy(self) -> dict[str, Any] | None:
+        """Return what is in force of the policy, and its file; None without one. In whichever thread: it may take long.
+
+        Raises RaqibError.
+        """
+        keeper = self._keeper
+        if keeper is None:
+            return None
+        return {"file": None if self._config.policy is None else str(self._config.policy), **keeper.policy.summary()}
+
     def close(self) -> None:
         """Detach everything."""
         self._stack.close()

@@ -41,6 +41,10 @@ class Parts(msgspec.Struct, frozen=True):
     """How many recipes run."""
     sensors: Callable[[], Mapping[str, int]]
     printers: Callable[[], Mapping[str, Any]]
+    network: Callable[[], Mapping[str, int] | None] = lambda: None
+    """The network's counters; None if nothing of the network is seen."""
+    policy: Callable[[], Mapping[str, Any] | None] = lambda: None
+    """What is in force of the network policy; None without one. It is asked in a thread."""
 
 
 class Oversight:
@@ -105,7 +109,7 @@ class Oversight:
         )
 
     def status(self) -> dict[str, Any]:
-        """Return how the agent is."""
+        """Return how the agent is, without the network policy."""
         if self._reactions is None or self._parts is None:
             return {"armed": self.armed}
         reactions, parts = self._reactions, self._parts
@@ -118,6 +122,7 @@ class Oversight:
             "dry_run": self._config.reactions.dry_run,
             "recipes": parts.recipes(),
             "sensors": dict(parts.sensors()),
+            "network": parts.network(),
             "printers": dict(parts.printers()),
             **self.statistics.summary(reactions.running, reactions.waiting),
             "workers": {
@@ -137,6 +142,11 @@ class Oversight:
             },
         }
 
+    async def _full_status(self) -> dict[str, Any]:
+        """Return all of the status: what takes long is asked for in a thread."""
+        policy = None if self._parts is None else await asyncio.to_thread(self._parts.policy)
+        return self.status() | {"policy": policy}
+
     async def _tell_heads(self) -> None:
         while True:
             self.tell_head()
@@ -144,7 +154,7 @@ class Oversight:
 
     def _commands(self, operator: Operator) -> Mapping[str, Command]:
         return {
-            "status": lambda arguments: self.status(),
+            "status": lambda arguments: self._full_status(),
             "disarm": lambda arguments: self._switched("off", operator.disarm()),
             "arm": lambda arguments: self._switched("on", operator.arm()),
             "undo": lambda arguments: _in_thread(operator.undo, arguments),

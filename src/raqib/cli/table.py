@@ -17,7 +17,7 @@ COMMANDS = {
     "run": Command("run", "Run the agent in the foreground, until SIGINT or SIGTERM."),
     "demo": Command("demo", "Show the whole story: a miner is seen, and killed by a reaction."),
     "doctor": Command("doctor", "Say what is allowed and set up here, and what is missing."),
-    "status": Command("control", "Say how the running agent is."),
+    "status": Command("status", "Say how the running agent is."),
     "disarm": Command("control", "Switch all actions off, at once and until `arm`."),
     "arm": Command("control", "Switch actions on again."),
     "check": Command("check", "Validate recipes and configuration."),

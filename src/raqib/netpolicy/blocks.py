@@ -225,6 +225,17 @@ class Blocks:
             found = [self._block(*entry) for table in self._both for entry in self._entries(table)]
         return tuple(sorted(found, key=lambda one: one.created_ns))
 
+    def counts(self) -> dict[str, int]:
+        """Return how many networks and domains are blocked, and how many of these blocks end by themselves.
+
+        There may be tens of thousands, so nobody is kept waiting meanwhile, and it is no matter for an event loop.
+        """
+        now = boottime_ns()
+        living = [[one for _, one in self._entries(table) if not has_ended(one, now)] for table in self._both]
+        networks, domains = map(len, living)
+        ending = sum(1 for blocks in living for one in blocks if one.end_ns)
+        return {"networks": networks, "domains": domains, "ending": ending}
+
     def find(self, target: str) -> Block | None:
         """Return the block in force of just this network or domain, in whichever form it is written."""
         try:
