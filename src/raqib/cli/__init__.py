@@ -15,7 +15,7 @@ def main() -> None:
     from raqib.cli.commands import app
 
     try:
-        app()
+        app(prog_name="raqib")
     except RaqibError as error:
         print(f"raqib: {error}", file=sys.stderr)
         raise SystemExit(error.exit_status) from error

@@ -136,7 +136,7 @@ def _is_network(target: str) -> bool:
 
 
 def _pins(config: Path | None, pin_dir: Path | None) -> Pins:
-    require_root("raqib blocks")
+    require_root("blocks")
     return Pins(pin_dir or load_config(config).network.pin_dir)
 
 

@@ -41,7 +41,7 @@ def register(root: typer.Typer) -> None:
 
 def command() -> None:
     """Show the whole story: a program that looks like a miner is detected and killed by a reaction."""
-    require_root("raqib demo")
+    require_root("demo")
     raise typer.Exit(demo())
 
 

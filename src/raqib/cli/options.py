@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from raqib.actions.operator import Operator
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Default: that of the configuration, else /var/lib/raqib.")
+    Path | None,
+    # Whether it can be read is found out by reading: what only root may do has an exit status of its own.
+    typer.Option("--data-dir", readable=False, help="Default: that of the configuration, else /var/lib/raqib."),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Default: /etc/raqib/config.yaml, if there is one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]

@@ -48,7 +48,7 @@ def record(
 
     The exit status is 1 if a recipe is broken: what that one needs may be missing.
     """
-    require_root("raqib record")
+    require_root("record")
     settings = settings_of(config, recipes, no_builtin, enable, disable)
     network = replace(settings.network, cgroup=cgroup or settings.network.cgroup)
     settings = replace(settings, network=network)

@@ -51,7 +51,7 @@ def run(
     ] = False,
 ) -> None:
     """Run the agent in the foreground, until SIGINT or SIGTERM."""
-    require_root("raqib run")
+    require_root("run")
     settings = load_config(config)
     chosen = settings.recipes
     chosen = msgspec.structs.replace(
