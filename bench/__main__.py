@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("overhead", "detect_to_kill", "reactions", "recipes", "peers", "network")
+BENCHMARKS = ("start", "overhead", "detect_to_kill", "reactions", "recipes", "peers", "network")
 
 
 def main() -> int:

@@ -81,8 +81,11 @@ struct net_rule {
 struct net_block {
 	__u64 end_ns; /* CLOCK_BOOTTIME; 0: until it is taken off */
 	__u64 created_ns;
+	__u64 created_epoch_ns; /* what the calendar said then */
 	__u32 id;
 	__u32 length;
+	__u32 renewals;
+	__u32 zero;
 	char owner[BLOCK_OWNER_BYTES];
 	char reason[BLOCK_REASON_BYTES];
 };
@@ -92,8 +95,9 @@ struct net_block {
 struct net_domain_block {
 	__u64 end_ns;
 	__u64 created_ns;
+	__u64 created_epoch_ns;
 	__u32 id;
-	__u32 zero;
+	__u32 renewals;
 	char owner[BLOCK_OWNER_BYTES];
 	char reason[BLOCK_REASON_BYTES];
 	char domain[DOMAIN_BYTES];
@@ -362,6 +366,7 @@ struct flow_config {
 	__u32 agent;  /* pid of the daemon itself, which is not told of its own flows */
 	__u32 step;   /* of existing_sockets: 1 finds owners and listeners, 2 the flows */
 	__u32 zero;
+	__u64 cgroup; /* only sockets of this one and of those below it; 0: of all */
 };
 
 struct listener_key {

@@ -135,6 +135,30 @@ static __always_inline bool is_inet(struct sock *sk)
 	return family == AF_INET || family == AF_INET6;
 }
 
+#define MOST_CGROUPS_ABOVE 32
+
+/* Whether a socket is within the cgroup that we are for: what no cgroup bounds has to ask. The
+ * socket's own counts, which is that of whoever made it, as it does for the hooks of a cgroup. */
+static __always_inline bool is_ours(struct sock *sk)
+{
+	struct cgroup_subsys_state *state;
+	struct cgroup *cgroup;
+	int i;
+
+	if (!is_inet(sk))
+		return false;
+	if (!flow_config.cgroup || !bpf_core_field_exists(sk->sk_cgrp_data))
+		return true;
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	for (i = 0; i < MOST_CGROUPS_ABOVE && cgroup; i++) {
+		if (BPF_CORE_READ(cgroup, kn, id) == flow_config.cgroup)
+			return true;
+		state = BPF_CORE_READ(cgroup, self.parent);
+		cgroup = state ? BPF_CORE_READ(state, cgroup) : NULL;
+	}
+	return false;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 {
@@ -176,7 +200,7 @@ static __always_inline void sock_used(struct sock *sk)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int length, int flags)
 {
-	if (is_inet(sk) && (length >= 0 || sk->sk_protocol == PROTO_TCP))
+	if ((length >= 0 || sk->sk_protocol == PROTO_TCP) && is_ours(sk))
 		sock_used(sk);
 	return 0;
 }
@@ -185,7 +209,7 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int length, int flags)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
 {
-	if (is_inet(sk))
+	if (is_ours(sk))
 		sock_used(sk);
 	return 0;
 }
@@ -262,7 +286,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	if (!socket)
 		return 0;
 	sk = socket->sk;
-	if (!sk || !is_inet(sk))
+	if (!sk || !is_ours(sk))
 		return 0;
 	cookie = bpf_get_socket_cookie(sk);
 	state = sk->__sk_common.skc_state;

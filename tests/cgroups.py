@@ -18,9 +18,9 @@ _numbers = itertools.count()
 
 
 @contextlib.contextmanager
-def new_cgroup(name: str) -> Iterator[Path]:
-    """Make a cgroup below the root, and remove it when its processes have ended."""
-    root = find_cgroup2()
+def new_cgroup(name: str, below: Path | None = None) -> Iterator[Path]:
+    """Make a cgroup below the root or another one, and remove it when its processes have ended."""
+    root = below or find_cgroup2()
     if root is None:
         pytest.skip("needs cgroup v2")
     made = root / f"raqib-{name}-{os.getpid()}-{next(_numbers)}"

@@ -106,7 +106,7 @@ def test_status_counts_what_happened(run_agent: RunAgent, victim: Path) -> None:
     assert 0 < status["memory"]["workers_bytes"]
     assert status["workers"]["pids"]
     assert 0 <= status["printers"]["stdout"]["dropped"]
-    assert "detect to act: p50" in raqib("status", "--data-dir", agent.data_dir)
+    assert "           detect to act" in raqib("status", "--data-dir", agent.data_dir)
     assert 0 == agent.stop()
     assert "expected a running agent" in raqib("status", "--data-dir", agent.data_dir, status=1)
 
@@ -260,6 +260,22 @@ def test_lists_are_shown_too(tmp_path: Path) -> None:
     here = ("--data-dir", tmp_path)
     assert {"last": "two", "seen": ["one", "two"]} == raqib_json("store", "list", "kills", *here)
     assert ["one", "two"] == raqib_json("store", "get", "kills", "seen", *here)
+
+
+def test_what_is_stored_at_all_is_listed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.db")
+    store.close()
+    here = ("--data-dir", tmp_path)
+    assert "no recipe has data yet\n" == raqib("store", "list", *here)
+    raqib("store", "set", "*", "maintenance", "yes", "--ttl", "1h30m", *here)
+    raqib("store", "set", "evil\x1b[2J", "a", "1", *here)
+    raqib("store", "set", "evil\x1b[2J", "b", "1", *here)
+    listed = raqib("store", "list", *here)
+    assert ["recipe", "keys"] == listed.splitlines()[0].split()
+    assert ["*", "1"] == listed.splitlines()[1].split()
+    assert listed.endswith("2 recipes; * is what all of them share\n")
+    assert "\x1b" not in listed
+    assert {"*": 1, "evil\x1b[2J": 2} == raqib_json("store", "list", "--json", *here)
 
 
 def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Path) -> None:

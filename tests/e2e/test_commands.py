@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.conftest import RAQIB, recipe
+from tests.e2e.conftest import RAQIB, AgentProcess, recipe
 
 NOBODY = 65534
 
@@ -41,6 +42,48 @@ def test_doctor_answers_with_three_kinds_of_answer() -> None:
     assert "yes" == features["tracepoint sys_exit"]
     assert set(features.values()) <= {"yes", "no", "unknown"}
     assert "the agent runs here" in raqib("doctor").stdout
+
+
+def verdicts(*arguments: str | Path) -> tuple[int, dict[str, tuple[str, str]]]:
+    shown = raqib("doctor", "--json", *arguments)
+    found = json.loads(shown.stdout)["features"]
+    return shown.returncode, {one["feature"]: (one["verdict"], one["detail"]) for one in found}
+
+
+def test_doctor_looks_at_a_running_agent(run_agent: Callable[..., AgentProcess]) -> None:
+    agent = run_agent("")
+    here = ("--data-dir", agent.data_dir)
+    status, found = verdicts(*here)
+    assert 0 == status
+    assert ("yes", f"pid {agent.process.pid}") == (
+        found["a running agent"][0],
+        found["a running agent"][1].split(", ")[1],
+    )
+    assert ["yes", "yes"] == [found[one][0] for one in ("its actions", "nothing is lost")]
+    assert found["the workers' sandbox"][0] in ("yes", "no")
+    assert 0 == raqib("disarm", *here).returncode
+    assert ("no", "switched off: raqib arm switches them on") == verdicts(*here)[1]["its actions"]
+    assert 0 == agent.stop()
+    assert "no" == verdicts(*here)[1]["a running agent"][0]
+
+
+def test_doctor_looks_at_configuration_and_recipes(tmp_path: Path) -> None:
+    config, good, others = tmp_path / "config.yaml", tmp_path / "good", tmp_path / "others"
+    good.mkdir()
+    (good / "one.yaml").write_text(recipe("good", patterns="[{base: x}]"))
+    others.mkdir()
+    others.chmod(0o777)
+    missing = tmp_path / "missing"
+    config.write_text(f"recipes: {{directories: [{good}, {others}, {missing}]}}\n")
+    status, found = verdicts("--config", config, "--data-dir", tmp_path)
+    assert (0, "yes") == (status, found["configuration"][0])
+    assert "yes" == found[f"recipes in {good}"][0]
+    assert ("no", True) == (found[f"recipes in {others}"][0], "chmod go-w" in found[f"recipes in {others}"][1])
+    assert ("no", True) == (found[f"recipes in {missing}"][0], "found nothing" in found[f"recipes in {missing}"][1])
+    config.write_text("printers: {enabled: [stdout], rwa: true}\n")
+    status, found = verdicts("--config", config, "--data-dir", tmp_path)
+    assert (3, "no") == (status, found["configuration"][0])
+    assert "did you mean raw" in found["configuration"][1]
 
 
 def test_check_names_what_is_wrong(tmp_path: Path) -> None:

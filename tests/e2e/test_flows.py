@@ -56,14 +56,16 @@ def start(cgroup: Path) -> Iterator[Start]:
     """Starts a Python program in the agents' cgroup."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start_one(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    def start_one(
+        code: str, *arguments: object, prefix: tuple[str, ...] = (), within: bool = True
+    ) -> subprocess.Popen[bytes]:
         program = "import sys\nfrom socket import *\n" + textwrap.dedent(code)
         started.append(
             subprocess.Popen(
                 [*prefix, sys.executable, "-ISc", program, *map(str, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                preexec_fn=lambda: enter(cgroup),
+                preexec_fn=(lambda: enter(cgroup)) if within else None,
             )
         )
         return started[-1]
@@ -204,6 +206,26 @@ def test_flows_as_events(run_agent: RunAgent, start: Start, tmp_path: Path) -> N
     assert ("created", "ended") == (begin["flow"]["phase"]["status"], end["flow"]["phase"]["status"])
     assert ("local", port) == (end["flow"]["phase"]["ended_by"], end["flow"]["service_port"])
     assert 3 <= end["flow"]["traffic"]["packets_out"]
+
+
+def test_a_cgroup_bounds_what_is_told(run_agent: RunAgent, start: Start, tmp_path: Path) -> None:
+    """Also of connections that were there before: of those of everybody else nothing is said."""
+    pids = {}
+    for within in (False, True):
+        server = start(SERVER, within=within)
+        client = start(CLIENT, int(line(server)), within=within)
+        assert "connected" == line(client)
+        pids[within] = {server.pid, client.pid}
+    config = tmp_path / "config.yaml"
+    config.write_text("network: {flow_events: true}\n")
+    agent = run_agent("", "--config", str(config))
+    agent.read(lambda events: client.pid in {one["process"]["pid"] for one in agent.of("flow", "flow")})
+    tell(client)
+    assert 0 == client.wait(20)
+    agent.read(
+        lambda events: "ended" in {one["flow"]["phase"]["status"] for one in agent.of("flow", "flow")},
+    )
+    assert {one["process"]["pid"] for one in agent.of("flow", "flow")} <= pids[True]
 
 
 def test_loaded_only_when_it_is_needed(run_agent: RunAgent, start: Start, cgroup: Path, tmp_path: Path) -> None:

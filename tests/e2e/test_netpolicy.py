@@ -132,6 +132,36 @@ def test_a_changed_file_is_in_force_and_a_bad_one_is_not(lab: Lab, run_agent: Ru
     assert wait(lambda: "hello" == lab.client.ask("tcp", address=WEB4))
 
 
+def test_status_tells_what_is_in_force(run_agent: Run, configured: Configured) -> None:
+    rules = "[{cidr: 198.51.100.128/25, policy: deny}, {domain: bad.test, policy: deny}]"
+    configured.write(f"cidr_mode: enforce\nrules: {rules}")
+    agent = started(run_agent, configured)
+    here = ("--data-dir", str(agent.data_dir))
+    for words in (("198.51.100.1", "--for", "1h"), ("198.51.100.2",), ("worse.test", "--for", "1h")):
+        assert 0 == configured.raqib("blocks", "add", *words).returncode
+    again = configured.raqib("blocks", "add", "198.51.100.1", "--for", "2h30m")
+    assert "was blocked already; it ends 20" in again.stdout
+    assert "renewed 1 time\n" in again.stdout
+    status = json.loads(configured.raqib("status", "--json", *here).stdout)
+    assert {
+        "file": str(configured.path),
+        "off": False,
+        "cidr_mode": "enforce",
+        "cidr_policy": "allow",
+        "cidr_rules": 1,
+        "resolve_mode": "bypass",
+        "resolve_policy": "allow",
+        "domain_rules": 1,
+        "blocks": {"networks": 2, "domains": 1, "ending": 2},
+    } == status["policy"]
+    assert status["network"]["lost_sockets"] >= 0
+    text = configured.raqib("status", *here).stdout
+    assert "blocks     2 networks, 1 domain, 2 of them end by themselves\n" in text
+    assert [1, 0, 0] == [one["renewals"] for one in configured.blocks()]
+    assert configured.blocks() == configured.blocks()
+    assert 0 == configured.raqib("blocks", "off").returncode
+
+
 def test_a_bad_file_is_told_before_anything_runs(run_agent: Run, configured: Configured, lab: Lab) -> None:
     configured.write("rules: [{cidr: nonsense, policy: deny}]")
     done = subprocess.run([RAQIB, "check", configured.path], capture_output=True, text=True, check=False)

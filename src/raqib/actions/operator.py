@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from raqib.actions.answer import Answer
 from raqib.actions.arguments import size_and_hash
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import ActionSettings, Services
@@ -24,14 +23,6 @@ from raqib.actions.table import HELPERS
 from raqib.errors import RaqibError
 
 LEDGER_NAME, STORE_NAME, MADE_NAME = "ledger.jsonl", "store.db", "directories.json"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What became of it."""
-
-    done: bool
-    result: Any = None
-    reason: str = ""
 
 
 class Operator:

@@ -76,6 +76,9 @@ _MIGRATIONS = (_SCHEMA, _LISTS)
 _GET = "SELECT value, expires, list FROM entries WHERE namespace = ? AND (expires IS NULL OR expires > ?) AND key = ?"
 _KEYS = "SELECT key FROM entries WHERE namespace = ? AND (expires IS NULL OR expires > ?) ORDER BY key"
 _COUNT = "SELECT count(*) FROM entries WHERE namespace = ? AND (expires IS NULL OR expires > ?)"
+_NAMESPACES = """
+SELECT namespace, count(*) FROM entries WHERE expires IS NULL OR expires > ? GROUP BY namespace ORDER BY namespace
+"""
 _HELD = """
 FROM entries LEFT JOIN items USING (namespace, key) WHERE namespace = ? AND (expires IS NULL OR expires > ?)
 """
@@ -234,6 +237,12 @@ class Store:
                     assert isinstance(of_list, list)  # noqa: S101 -- only a list has items
                     of_list.append(item)
         return held
+
+    def namespaces(self) -> dict[str, int]:
+        """Return the number of keys of each namespace that has any, in order of their names."""
+        with self._lock:
+            rows = self._db.execute(_NAMESPACES, (self._clock(),))
+            return {str(name): int(keys) for name, keys in rows}
 
     def size(self, namespace: str) -> int:
         """Return the number of keys."""

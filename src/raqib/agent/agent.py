@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import structlog
@@ -21,7 +22,7 @@ from raqib.agent.hangup import Hangup
 from raqib.agent.intake import RECORDS_AT_ONCE, take_in
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
-from raqib.agent.network import TOLD, Network, begins_or_ends
+from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
 from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
 from raqib.agent.oversight import Oversight, Parts
@@ -154,17 +155,8 @@ class Agent:
                 on_notify=lambda notice: self._print(notice_event(notice)),
                 network=lambda: self._network.access,
             )
-            await self._reactions.start()
-            stack.push_async_callback(self._reactions.close)
-            stack.push_async_callback(self._drain)
-            self._matcher = Matcher(self._compiled, window_s=self._config.recipes.times_window_s)
-            prepared = prepare(self._compiled)
-            self._sensor = FileSensor(self._observe, map_sizes(self._config.sensors))
-            stack.callback(self._sensor.close)
-            self._flow_matcher = FlowMatcher(self._compiled, window_s=self._config.recipes.times_window_s)
-            self._network = Network(self._config.network, self._sensor, observe=self._observe_flow, tell=self._print)
-            stack.callback(self._network.close)
-            self._use(prepared)
+            await self._load(stack)
+            self._use(self._prepared)
             self._sensor.set_policy(policy_of(self._compiled))
             self._sensor.start()
             self._network.start(self._wanted_flows)
@@ -179,13 +171,47 @@ class Agent:
             stack.callback(self._shadows.tell)
             if self._library is not None:
                 await stack.enter_async_context(self._reloading(self._library))
-            parts = Parts(lambda: len(self._compiled.recipes), self._sensor.counters, lambda: self._printers.counts)
+            parts = Parts(
+                recipes=lambda: len(self._compiled.recipes),
+                sensors=self._sensor.counters,
+                printers=lambda: self._printers.counts,
+                network=self._network.counters,
+                policy=self._network.policy,
+            )
             await stack.enter_async_context(self._oversight.watching(self._reactions, parts))
             self._on_ready()
             notify_systemd("READY=1")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), duration_s)
             notify_systemd("STOPPING=1")
+
+    async def _load(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start the workers and load what goes into the kernel, side by side: neither needs the other."""
+        window_s = self._config.recipes.times_window_s
+        self._flow_matcher = FlowMatcher(self._compiled, window_s=window_s)
+        wants_network = bool(self._wanted_flows) or self._config.network.has_policy
+        # Leaving it waits for what has begun.
+        with ThreadPoolExecutor(2) as threads:
+            files = threads.submit(FileSensor, self._observe, map_sizes(self._config.sensors))
+            network = threads.submit(load, self._config.network) if wants_network else None
+            try:
+                await self._reactions.start()
+                stack.push_async_callback(self._reactions.close)
+                stack.push_async_callback(self._drain)
+                self._matcher = Matcher(self._compiled, window_s=window_s)
+                self._prepared = prepare(self._compiled)
+                self._sensor = await asyncio.wrap_future(files)
+                stack.callback(self._sensor.close)
+            except BaseException:
+                if files.exception() is None:
+                    files.result().close()
+                if network is not None:
+                    unload(self._config.network, network)
+                raise
+            self._network = Network(
+                self._config.network, self._sensor, observe=self._observe_flow, tell=self._print, loaded=network
+            )
+            stack.callback(self._network.close)
 
     @property
     def _wanted_flows(self) -> FlowAction:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any
 
@@ -49,15 +50,18 @@ class Network:
         *,
         observe: Callable[[FlowObservation], None],
         tell: Callable[[Event], None],
+        loaded: Future[NetworkSensor] | None = None,
     ) -> None:
         """Prepare; nothing is loaded before `start`.
 
-        `files` knows the processes; `observe` gets flows, `tell` events of what a policy denies.
+        `files` knows the processes; `observe` gets flows, `tell` events of what a policy denies; `loaded` is what
+        `load` makes or has made in a thread, if somebody knew already that it would be wanted.
         """
         self._config = config
         self._files = files
         self._observe = observe
         self._tell = tell
+        self._loaded = loaded
         self._names = NameCache()
         self._host = HostWatch(config.resolvers)
         self._stack = ExitStack()
@@ -102,8 +106,9 @@ class Network:
         cgroup = self._config.cgroup or find_cgroup2()
         if cgroup is None:
             raise NotPermittedError("expected cgroup v2, found none; mount it: mount -t cgroup2 none /sys/fs/cgroup")
-        pins = Pins(self._config.pin_dir) if self._config.has_policy else None
-        sensor = load_sensor(network_map_sizes(self._config), pins)
+        pins = _pins(self._config)
+        loaded, self._loaded = self._loaded, None
+        sensor = load(self._config) if loaded is None else loaded.result()
         self._stack.callback(sensor.close)
         if pins is not None:
             self._keeper = PolicyKeeper(
@@ -121,6 +126,7 @@ class Network:
         flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
+        flows.set_cgroup(cgroup)
         sensor.on("NET_RECORD_DNS", self._learn)
         flows.set_wanted(wanted)
         sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
@@ -193,9 +199,26 @@ class Network:
         """Return every remote node in the flows of a process until now, with its names."""
         return () if self._flows is None else self._flows.remotes(key)
 
+    def counters(self) -> dict[str, int] | None:
+        """Return what the kernel side counted; None if nothing of the network is seen."""
+        return None if self._sensor is None else self._sensor.counters()
+
+    def policy(self) -> dict[str, Any] | None:
+        """Return what is in force of the policy, and its file; None without one. In whichever thread: it may take long.
+
+        Raises RaqibError.
+        """
+        keeper = self._keeper
+        if keeper is None:
+            return None
+        return {"file": None if self._config.policy is None else str(self._config.policy), **keeper.policy.summary()}
+
     def close(self) -> None:
         """Detach everything."""
         self._stack.close()
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            unload(self._config, loaded)
         self._sensor = self._flows = self._keeper = None
 
     def _names_of(self, address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
@@ -208,6 +231,23 @@ class Network:
         asker = ProcessKey(record.head.process.pid, record.head.process.start_ns)
         message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
         self._names.take(message, asker, self._flows.net_ns_of(record.cookie), record.head.timestamp_ns)
+
+
+def load(config: NetworkConfig) -> NetworkSensor:
+    """Load the programs, in whichever thread; see `load_sensor`."""
+    return load_sensor(network_map_sizes(config), _pins(config))
+
+
+def unload(config: NetworkConfig, loaded: Future[NetworkSensor]) -> None:
+    """Take away what `load` made, or began to make, and nobody has taken over."""
+    if loaded.exception() is None:
+        loaded.result().close()
+    if config.has_policy:
+        Pins(config.pin_dir).remove_unattached()
+
+
+def _pins(config: NetworkConfig) -> Pins | None:
+    return Pins(config.pin_dir) if config.has_policy else None
 
 
 def begins_or_ends(seen: FlowObservation) -> bool:

@@ -14,10 +14,11 @@ import msgspec
 import structlog
 
 from raqib import __version__
+from raqib.actions.answer import Answer
 from raqib.actions.budgets import BreakerOpened
-from raqib.actions.operator import Answer, Operator
+from raqib.actions.operator import Operator
 from raqib.agent.config import Config
-from raqib.agent.control import Command, ControlServer
+from raqib.agent.control_server import Command, ControlServer
 from raqib.agent.journal import send
 from raqib.agent.log import is_for_people
 from raqib.agent.statistics import Statistics
@@ -41,6 +42,10 @@ class Parts(msgspec.Struct, frozen=True):
     """How many recipes run."""
     sensors: Callable[[], Mapping[str, int]]
     printers: Callable[[], Mapping[str, Any]]
+    network: Callable[[], Mapping[str, int] | None] = lambda: None
+    """The network's counters; None if nothing of the network is seen."""
+    policy: Callable[[], Mapping[str, Any] | None] = lambda: None
+    """What is in force of the network policy; None without one. It is asked in a thread."""
 
 
 class Oversight:
@@ -111,7 +116,7 @@ class Oversight:
         )
 
     def status(self) -> dict[str, Any]:
-        """Return how the agent is."""
+        """Return how the agent is, without the network policy."""
         if self._reactions is None or self._parts is None:
             return {"armed": self.armed}
         reactions, parts = self._reactions, self._parts
@@ -124,6 +129,7 @@ class Oversight:
             "dry_run": self._config.reactions.dry_run,
             "recipes": parts.recipes(),
             "sensors": dict(parts.sensors()),
+            "network": parts.network(),
             "printers": dict(parts.printers()),
             **self.statistics.summary(reactions.running, reactions.waiting),
             "workers": {
@@ -143,6 +149,11 @@ class Oversight:
             },
         }
 
+    async def _full_status(self) -> dict[str, Any]:
+        """Return all of the status: what takes long is asked for in a thread."""
+        policy = None if self._parts is None else await asyncio.to_thread(self._parts.policy)
+        return self.status() | {"policy": policy}
+
     async def _tell_heads(self) -> None:
         while True:
             self.tell_head(last=False)
@@ -150,7 +161,7 @@ class Oversight:
 
     def _commands(self, operator: Operator) -> Mapping[str, Command]:
         return {
-            "status": lambda arguments: self.status(),
+            "status": lambda arguments: self._full_status(),
             "disarm": lambda arguments: self._switched("off", operator.disarm()),
             "arm": lambda arguments: self._switched("on", operator.arm()),
             "undo": lambda arguments: _in_thread(operator.undo, arguments),

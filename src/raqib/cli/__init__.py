@@ -20,7 +20,7 @@ def main() -> None:
     from raqib.cli.commands import app
 
     try:
-        app()
+        app(prog_name="raqib")
     except RaqibError as error:
         for line in str(error).splitlines():
             print(f"raqib: {line}", file=sys.stderr)

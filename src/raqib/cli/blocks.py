@@ -12,7 +12,7 @@ import typer
 
 from raqib.agent import load_config
 from raqib.agent.privileges import require_root
-from raqib.cli.recipe_options import AsJson, ConfigFile
+from raqib.cli.options import DURATION_METAVAR, AsJson, ConfigFile, duration
 from raqib.cli.words import columns, count
 from raqib.errors import UsageError
 from raqib.model.clock import boottime_ns
@@ -52,8 +52,9 @@ def list_(config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = F
     if as_json:
         print(msgspec.json.encode([_summary(one) for one in found]).decode())
         return
-    rows = [(one.target, one.owner, one.end or "", one.created, one.reason) for one in found]
-    for line in columns(("target", "owner", "ends", "created", "reason"), [list(map(visible, row)) for row in rows]):
+    title = ("target", "owner", "ends", "renewed", "created", "reason")
+    rows = [(one.target, one.owner, _when(one.end), _renewed(one), _when(one.created), one.reason) for one in found]
+    for line in columns(title, [list(map(visible, row)) for row in rows]):
         print(line)
     print(count(len(found), "block") + (", switched off" if off else ""))
 
@@ -61,7 +62,10 @@ def list_(config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = F
 @app.command()
 def add(
     target: Target,
-    seconds: Annotated[float | None, typer.Option("--for", min=0.001, help="It ends after so many seconds.")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--for", parser=duration, metavar=DURATION_METAVAR, help="It ends after that: 10m, 1h30m."),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
     config: ConfigFile = None,
     pin_dir: PinDir = None,
@@ -72,7 +76,10 @@ def add(
     with _opened(config, pin_dir) as (opened, _):
         block = opened.block if _is_network(target) else opened.block_domain
         new = block(target, owner=ADMINISTRATOR, reason=reason, until_ns=until_ns)
-    _say(target, "blocked" if new else "was blocked already", new, as_json)
+        now = opened.find(target)
+    end = f"; it ends {_when(now.end)}" if now is not None and now.end else ""
+    renewed = f", renewed {_renewed(now)}" if now is not None and now.renewals else ""
+    _say(target, ("blocked" if new else "was blocked already") + end + renewed, new, as_json)
     if not _is_network(target):
         typer.echo("what it was resolved to before is blocked by the agent, within a second, if one runs", err=True)
 
@@ -103,6 +110,15 @@ def _say(target: str, words: str, done: bool, as_json: bool) -> None:
         print(f"{visible(target)}: {words}")
 
 
+def _when(moment: str | None) -> str:
+    """Return a moment to the second: people plan by it."""
+    return "" if moment is None else f"{moment[:19]}Z"
+
+
+def _renewed(block: Block) -> str:
+    return "" if not block.renewals else count(block.renewals, "time")
+
+
 def _summary(block: Block) -> dict[str, Any]:
     return {
         "kind": block.kind,
@@ -111,6 +127,7 @@ def _summary(block: Block) -> dict[str, Any]:
         "reason": block.reason,
         "created": block.created,
         "end": block.end,
+        "renewals": block.renewals,
     }
 
 
@@ -119,7 +136,7 @@ def _is_network(target: str) -> bool:
 
 
 def _pins(config: Path | None, pin_dir: Path | None) -> Pins:
-    require_root("raqib blocks")
+    require_root("blocks")
     return Pins(pin_dir or load_config(config).network.pin_dir)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+import typer
 
 from raqib.agent.config import read_config
 from raqib.agent.recipes import load_path, with_checked_reactions, without_files
@@ -18,6 +19,19 @@ from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.document import Mapping, parse
 from raqib.recipes.load import combine
 from raqib.recipes.source import BadSourceError, read_source
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("check")(command)
+
+
+def command(
+    paths: Annotated[list[Path], typer.Argument(help="Recipe files, directories of them, configuration files.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Validate recipes and configuration; exit status 1 if anything is wrong."""
+    raise typer.Exit(check(paths, as_json=json))
 
 
 def check(paths: list[Path], *, as_json: bool) -> int:

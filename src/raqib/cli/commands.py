@@ -1,49 +1,78 @@
-"""The commands of `raqib`."""
+"""The commands of `raqib`: found by name, and imported only when they are called."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from pathlib import Path
-from typing import Annotated, get_args
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any
 
-import msgspec
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from raqib import __version__
-from raqib.agent import Agent, Config
-from raqib.agent.config import PrinterName, read_config
-from raqib.agent.library import Library
-from raqib.agent.log import configure, tell
-from raqib.agent.privileges import require_root
-from raqib.agent.recipes import is_missing
-from raqib.agent.start import look
-from raqib.cli import blocks as blocks_commands
-from raqib.cli import check as check_command
-from raqib.cli import control as control_commands
-from raqib.cli import demo as demo_command
-from raqib.cli import doctor as doctor_command
-from raqib.cli import explain as explain_command
-from raqib.cli import ledger as ledger_commands
-from raqib.cli import reaction as reaction_commands
-from raqib.cli import recipes as recipes_commands
-from raqib.cli import record as record_command
-from raqib.cli import replay as replay_command
-from raqib.cli import store as store_commands
-from raqib.cli import test as test_command
-from raqib.errors import UsageError
-from raqib.recipes.diagnostic import Loaded
+from raqib.cli.table import COMMANDS, EXAMPLES
+
+
+class _Commands(TyperGroup):
+    """Knows what there is from a table. Help of one command, and a call of it, import that one's module alone."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # `raqib help blocks add` is what people try first.
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            ctx.fail(f"expected a command, found {name!r}{hint}")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
-    help="Runtime security for Linux: eBPF sees, recipes decide, reactions act.",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    # Plain text fits every terminal and pipe, and a command is there in half the time.
+    rich_markup_mode=None,
 )
+
+
+def load(name: str) -> Any:
+    """Return a command of the table by its name, with its examples."""
+    home = typer.Typer(rich_markup_mode=None, add_completion=False)
+    import_module(f"raqib.cli.{COMMANDS[name].module}").register(home)
+    command = get_group(home).commands[name]
+    _complete(command, name)
+    return command
+
+
+def _complete(command: Any, path: str) -> None:
+    """Give a command, and those below it, the examples of the table."""
+    lines = EXAMPLES.get(path, ())
+    if lines:
+        title = "Example:" if len(lines) == 1 else "Examples:"
+        # After this mark the lines stay as they are.
+        command.epilog = "\n".join(("\b", title, *(f"  {one}" for one in lines)))
+    for name, below in getattr(command, "commands", {}).items():
+        _complete(below, f"{path} {name}")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from raqib import __version__
+
         typer.echo(f"raqib {__version__}")
         raise typer.Exit
 
@@ -55,136 +84,3 @@ def root(
     ] = False,
 ) -> None:
     """Runtime security for Linux: eBPF sees, recipes decide, reactions act."""
-
-
-@app.command()
-def run(
-    config: Annotated[Path | None, typer.Option(help="Default: /etc/raqib/config.yaml, if there is one.")] = None,
-    recipes: Annotated[list[Path] | None, typer.Option(help="A directory or file of recipes; repeatable.")] = None,
-    no_builtin: Annotated[bool, typer.Option("--no-builtin", help="Without the built-in recipes.")] = False,
-    enable: Annotated[
-        list[str] | None, typer.Option(help="Enable recipes: a pattern of names, or kind:…, importance:…")
-    ] = None,
-    disable: Annotated[list[str] | None, typer.Option(help="Disable recipes, the same way, and stronger.")] = None,
-    printer: Annotated[list[str] | None, typer.Option(help="stdout, varlog or void; repeatable.")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="JSON lines on stdout even if it is a terminal.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Reactions run, their actions are only ledgered.")] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Data store and ledger.")] = None,
-    log_file: Annotated[Path | None, typer.Option(help="Where raqib's own log goes; default: standard error.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
-    cgroup: Annotated[
-        Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
-    ] = None,
-    policy: Annotated[Path | None, typer.Option(help="A network policy, in place of the configuration's.")] = None,
-    allow_unsafe_owner: Annotated[
-        bool,
-        typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: for trials only."),
-    ] = False,
-) -> None:
-    """Run the agent in the foreground, until SIGINT or SIGTERM."""
-    require_root("raqib run")
-    for path in recipes or ():
-        if is_missing(path):
-            raise UsageError(f"--recipes: expected a directory or file of recipes, found nothing at {path}")
-    file = read_config(config)
-    settings = file.expect()
-    chosen = settings.recipes
-    options = {
-        **{f"recipes.enable[{len(chosen.enable) + index}]": "--enable" for index in range(len(enable or ()))},
-        **{f"recipes.disable[{len(chosen.disable) + index}]": "--disable" for index in range(len(disable or ()))},
-        **{
-            setting: option
-            for setting, option, value in (
-                ("data_dir", "--data-dir", data_dir),
-                ("log_file", "--log-file", log_file),
-                ("network.cgroup", "--cgroup", cgroup),
-                ("network.policy", "--policy", policy),
-            )
-            if value is not None
-        },
-    }
-    chosen = msgspec.structs.replace(
-        chosen,
-        directories=(*chosen.directories, *(recipes or ())),
-        builtin=chosen.builtin and not no_builtin,
-        enable=(*chosen.enable, *(enable or ())),
-        disable=(*chosen.disable, *(disable or ())),
-        allow_unsafe_owner=chosen.allow_unsafe_owner or allow_unsafe_owner,
-    )
-    printers = msgspec.structs.replace(settings.printers, raw=settings.printers.raw or raw)
-    if printer:
-        printers = msgspec.structs.replace(printers, enabled=_printer_names(printer))
-    settings = msgspec.structs.replace(
-        settings,
-        recipes=chosen,
-        printers=printers,
-        reactions=msgspec.structs.replace(settings.reactions, dry_run=settings.reactions.dry_run or dry_run),
-        data_dir=data_dir or settings.data_dir,
-        log_file=log_file or settings.log_file,
-        network=msgspec.structs.replace(
-            settings.network, cgroup=cgroup or settings.network.cgroup, policy=policy or settings.network.policy
-        ),
-    )
-    start = look(settings, file, options)
-    for one in start.diagnostics:
-        if one not in start.refused:
-            print(f"raqib: {one.severity}: {one}", file=sys.stderr)
-    start.expect()
-    configure(settings.log_file)
-    asyncio.run(_run(settings, start.library, start.loaded, duration))
-
-
-async def _run(settings: Config, library: Library, loaded: Loaded, duration: float | None) -> None:
-    running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
-
-    def ready() -> None:
-        disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
-        tell(f"ready: {running} recipes{disarmed}")
-
-    agent = Agent(settings, loaded.recipes, library=library, on_ready=ready)
-    await agent.run(duration)
-
-
-def _printer_names(names: list[str]) -> tuple[str, ...]:
-    known = get_args(PrinterName)
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"expected one of {', '.join(known)}, found {name!r}", param_hint="--printer")
-    return tuple(names)
-
-
-@app.command()
-def check(
-    paths: Annotated[list[Path], typer.Argument(help="Recipe files, directories of them, configuration files.")],
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Validate recipes and configuration; exit status 1 if anything is wrong."""
-    raise typer.Exit(check_command.check(paths, as_json=json))
-
-
-@app.command()
-def demo() -> None:
-    """Show the whole story: a program that looks like a miner is detected and killed by a reaction."""
-    require_root("raqib demo")
-    raise typer.Exit(demo_command.demo())
-
-
-@app.command()
-def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Say what this kernel and these privileges allow, each missing thing with its remedy."""
-    raise typer.Exit(doctor_command.doctor(as_json=json))
-
-
-for _module in (
-    blocks_commands,
-    control_commands,
-    explain_command,
-    ledger_commands,
-    reaction_commands,
-    recipes_commands,
-    record_command,
-    replay_command,
-    store_commands,
-    test_command,
-):
-    _module.register(app)

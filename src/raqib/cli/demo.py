@@ -15,9 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from raqib.agent import Agent, Config
 from raqib.agent.agent import Times
 from raqib.agent.log import configure
+from raqib.agent.privileges import require_root
 from raqib.agent.recipes import with_checked_reactions
 from raqib.errors import RaqibError
 from raqib.model.detection import Detection
@@ -30,6 +33,17 @@ from raqib.recipes.spec import RecipeSpec
 _PATIENCE_S = 10.0
 _HARMLESS = Path("/bin/sh")
 _ARGUMENTS = ("-c", "read line", "xmrig", "-o", "stratum+tcp://pool.invalid:3333")
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("demo")(command)
+
+
+def command() -> None:
+    """Show the whole story: a program that looks like a miner is detected and killed by a reaction."""
+    require_root("demo")
+    raise typer.Exit(demo())
 
 
 class _Story:

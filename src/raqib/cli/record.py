@@ -15,6 +15,8 @@ from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.agent.record import Recorder
+from raqib.cli.options import DURATION_METAVAR
+from raqib.cli.options import duration as seconds_of
 from raqib.cli.recipe_options import ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import count
 from raqib.recipes.compile import CompiledSet, compile_set
@@ -30,7 +32,9 @@ def record(
     everything: Annotated[
         bool, typer.Option("--everything", help="Not only what the enabled recipes may need: a lot.")
     ] = False,
-    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(parser=seconds_of, metavar=DURATION_METAVAR, help="Stop after that: 90s, 1h30m.")
+    ] = None,
     cgroup: Annotated[
         Path | None, typer.Option(help="Whose processes' network is seen; default: the root of cgroup v2.")
     ] = None,
@@ -44,7 +48,7 @@ def record(
 
     The exit status is 1 if a recipe is broken: what that one needs may be missing.
     """
-    require_root("raqib record")
+    require_root("record")
     settings = settings_of(config, recipes, no_builtin, enable, disable)
     network = replace(settings.network, cgroup=cgroup or settings.network.cgroup)
     settings = replace(settings, network=network)

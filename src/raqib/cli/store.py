@@ -10,10 +10,12 @@ import typer
 
 from raqib.actions.operator import STORE_NAME
 from raqib.actions.store import Store
-from raqib.cli.options import ConfigFile, DataDir, act, data_dir_of
+from raqib.cli.options import DURATION_METAVAR, AsJson, ConfigFile, DataDir, act, data_dir_of, duration
+from raqib.cli.words import columns, count
 from raqib.errors import NotPermittedError, RaqibError
+from raqib.printers.escape import visible
 
-app = typer.Typer(help="Look at the reactions' data, and set it. Output is JSON.", no_args_is_help=True)
+app = typer.Typer(help="Look at the reactions' data, and set it.", no_args_is_help=True)
 
 Recipe = Annotated[str, typer.Argument(help="The recipe's name: each has data of its own; * is what all share.")]
 Key = Annotated[str, typer.Argument()]
@@ -38,14 +40,28 @@ def get(recipe: Recipe, key: Key, data_dir: DataDir = None, config: ConfigFile =
 
 
 @app.command(name="list")
-def list_(recipe: Recipe, data_dir: DataDir = None, config: ConfigFile = None) -> None:
-    """Print all keys with their values."""
+def list_(
+    recipe: Annotated[str | None, typer.Argument(help="One recipe's keys with their values.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> None:
+    """Print which recipes have data and how many keys; of one recipe all keys with their values, as JSON."""
     store = _open(data_dir_of(data_dir, config))
     try:
-        content = store.items(recipe)
+        content = store.namespaces() if recipe is None else store.items(recipe)
     finally:
         store.close()
-    _print(content)
+    if recipe is not None or as_json:
+        _print(content)
+        return
+    rows = [(visible(name), str(keys)) for name, keys in content.items()]
+    if not rows:
+        typer.echo("no recipe has data yet")
+        return
+    for line in columns(("recipe", "keys"), rows):
+        typer.echo(line)
+    typer.echo(f"{count(len(rows), 'recipe')}; * is what all of them share")
 
 
 @app.command(name="set")
@@ -53,7 +69,10 @@ def set_(
     recipe: Recipe,
     key: Key,
     value: Annotated[str, typer.Argument()],
-    ttl: Annotated[float | None, typer.Option(help="Seconds until it goes by itself.")] = None,
+    ttl: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar=DURATION_METAVAR, help="It goes by itself after that: 10m, 1h30m."),
+    ] = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
 ) -> None:

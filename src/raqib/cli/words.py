@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from raqib.matcher.finding import Finding
+if TYPE_CHECKING:
+    from raqib.matcher.finding import Finding
 
 _VERDICTS = {True: "yes", False: "no", None: "depends"}
 

@@ -10,6 +10,7 @@ import cffi
 _DEFINE = re.compile(r"^#define\s+(\w+)\s+(.+?)\s*$", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^#.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_WORD = re.compile(r"\b[A-Za-z_]\w*")
 _ENUM = re.compile(r"^enum (\w+) \{", re.MULTILINE)
 
 _TYPES = """
@@ -31,9 +32,8 @@ def _constants(header: str) -> dict[str, int]:
 
 def _declarations(header: str) -> str:
     header = _COMMENT.sub("", header)
-    for name, value in _constants(header).items():
-        header = re.sub(rf"\b{name}\b", str(value), header)
-    return _DIRECTIVE.sub("", header)
+    values = {name: str(value) for name, value in _constants(header).items()}
+    return _WORD.sub(lambda found: values.get(found.group(), found.group()), _DIRECTIVE.sub("", header))
 
 
 LAYOUTS = ("layout.h", "net_layout.h")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from typing import Any
 
 import cffi
@@ -91,30 +92,39 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]} […] {text[-_TAIL:]}"
 
 
+class _Said(threading.local):
+    """What libbpf has said of calls of this thread: objects may be loaded side by side."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+
+_said = _Said()
+_libc: Any = ffi.dlopen(None)
+
+
+@ffi.callback("libbpf_print_fn_t")
+def _keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
+    """Take what libbpf says; there is one function for all threads, and it lives as long as the process."""
+    if level == _WARN:
+        text = ffi.new("char[]", _WARNING_BYTES)
+        _libc.vsnprintf(text, _WARNING_BYTES, form, arguments)
+        said = bytes(ffi.buffer(text)).partition(b"\0")[0]
+        _said.warnings.append(_shorten(said.decode(errors="replace").strip()))
+        del _said.warnings[:-100]
+    return 0
+
+
 class Libbpf:
     """The library, loaded when first asked for; keeps its last warnings."""
 
     def __init__(self) -> None:
         self.calls = _open(_SONAME)
-        libc: Any = ffi.dlopen(None)
-        self._warnings: list[str] = []
-
-        @ffi.callback("libbpf_print_fn_t")
-        def keep_warning(level: int, form: cffi.FFI.CData, arguments: cffi.FFI.CData) -> int:
-            if level == _WARN:
-                text = ffi.new("char[]", _WARNING_BYTES)
-                libc.vsnprintf(text, _WARNING_BYTES, form, arguments)
-                said = bytes(ffi.buffer(text)).partition(b"\0")[0]
-                self._warnings.append(_shorten(said.decode(errors="replace").strip()))
-                del self._warnings[:-100]
-            return 0
-
-        self._keep_warning = keep_warning
-        self.calls.libbpf_set_print(keep_warning)
+        self.calls.libbpf_set_print(_keep_warning)
 
     def warnings(self) -> list[str]:
-        """Return what libbpf has said since the last call."""
-        said, self._warnings = self._warnings, []
+        """Return what libbpf has said in this thread since the last call."""
+        said, _said.warnings = _said.warnings, []
         return said
 
     def error(self, what: str, code: int | None = None) -> RaqibError:

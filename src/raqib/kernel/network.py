@@ -30,6 +30,7 @@ SOCKET_HOOKS = (
 _USE_TRACES = ("sock_recv_length",)
 _OLDER_USE_TRACES = ("tcp_rcv_space_adjust",)
 _BTF_KIND_TYPEDEF, _BTF_KIND_FUNC = 8, 12
+_DESTROY = ("bpf_sock_destroy", _BTF_KIND_FUNC)
 
 
 def find_cgroup2() -> Path | None:
@@ -55,26 +56,28 @@ def load_network(
     return BpfObject(sizes, name="net", pins=pins, without={*without, *unused}, only=only)
 
 
-@cache
 def use_traces() -> tuple[str, ...]:
     """Return the programs on tracepoints that tell of receiving on this kernel; 6.3 brought a better one."""
-    found = _known_types(tuple((f"btf_trace_{name}", _BTF_KIND_TYPEDEF) for name in _USE_TRACES))
-    return _USE_TRACES if all(found) else _OLDER_USE_TRACES
+    wanted = {(f"btf_trace_{name}", _BTF_KIND_TYPEDEF) for name in _USE_TRACES}
+    return _USE_TRACES if wanted <= _known_types() else _OLDER_USE_TRACES
+
+
+def can_destroy_sockets() -> bool:
+    """Tell whether this kernel lets a program end a connection: since 6.5."""
+    return _DESTROY in _known_types()
 
 
 @cache
-def can_destroy_sockets() -> bool:
-    """Tell whether this kernel lets a program end a connection: since 6.5."""
-    return all(_known_types((("bpf_sock_destroy", _BTF_KIND_FUNC),)))
-
-
-def _known_types(wanted: tuple[tuple[str, int], ...]) -> list[bool]:
+def _known_types() -> frozenset[tuple[str, int]]:
+    """Return which of the types that matter this kernel has; read once, for reading them all takes a while."""
+    wanted = [_DESTROY, *((f"btf_trace_{name}", _BTF_KIND_TYPEDEF) for name in _USE_TRACES)]
     library = Libbpf()
     types = library.calls.btf__load_vmlinux_btf()
     if types == ffi.NULL:
         raise library.error("expected the kernel's types (BTF) to be readable, found")
     try:
-        return [library.calls.btf__find_by_name_kind(types, name.encode(), kind) > 0 for name, kind in wanted]
+        find = library.calls.btf__find_by_name_kind
+        return frozenset((name, kind) for name, kind in wanted if find(types, name.encode(), kind) > 0)
     finally:
         library.calls.btf__free(types)
 

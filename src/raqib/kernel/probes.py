@@ -16,6 +16,7 @@ from raqib.kernel.pinning import USUAL_PLACE, is_bpf_filesystem
 
 Verdict = Literal["yes", "no", "unknown"]
 
+_AS_ROOT = "only root can try: run it with sudo"
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 
 
@@ -74,6 +75,8 @@ def _btf() -> Answer:
 
 def _programs() -> list[Answer]:
     """Load the real programs and attach them for a moment: what works then works later."""
+    if os.geteuid() != 0:
+        return [Answer("eBPF programs load", "unknown", _AS_ROOT)]
     try:
         bpf = BpfObject({"records": 1 << 16, "processes": 64, "exited": 64, "accesses": 64, "watched": 64})
     except (RaqibError, OSError) as error:
@@ -94,6 +97,8 @@ def _programs() -> list[Answer]:
 def _network() -> Answer:
     """Load the network's programs; attaching them waits until something asks for it."""
     feature = "network programs load"
+    if os.geteuid() != 0:
+        return Answer(feature, "unknown", _AS_ROOT, needed=False)
     try:
         load_network().close()
     except (RaqibError, OSError) as error:

@@ -15,7 +15,7 @@ import structlog
 from raqib.errors import RefusedError
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.maps import Map
-from raqib.model.clock import boottime_ns, rfc3339_of_boot
+from raqib.model.clock import boot_offset_ns, boottime_ns, epoch_of_boot, rfc3339
 from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.spec import Prefix, domain_of, prefix_of
 from raqib.netpolicy.tables import Tables, has_ended
@@ -38,16 +38,22 @@ class Block(msgspec.Struct, frozen=True):
     created_ns: int
     id: int
     end_ns: int | None = None
+    created_epoch_ns: int = 0
+    """When it was made, as the calendar said then: nanoseconds since the epoch."""
+    renewals: int = 0
+    """How often its end was put off."""
 
     @property
     def created(self) -> str:
-        """RFC 3339."""
-        return rfc3339_of_boot(self.created_ns)
+        """RFC 3339, as ledger and log of that moment have it."""
+        return rfc3339(self.created_epoch_ns)
 
     @property
     def end(self) -> str | None:
-        """RFC 3339; None if it has none."""
-        return None if self.end_ns is None else rfc3339_of_boot(self.end_ns)
+        """RFC 3339, by the calendar as it is now; None if it has none."""
+        if self.end_ns is None:
+            return None
+        return rfc3339(epoch_of_boot(self.end_ns, self.created_epoch_ns - self.created_ns))
 
 
 class Blocks:
@@ -155,12 +161,13 @@ class Blocks:
                 if not known.end_ns or (until_ns is not None and known.end_ns >= until_ns):
                     return False
                 known.end_ns = until_ns or 0
+                known.renewals += 1
                 table.set(key, known)
                 self._tables.changed()
                 return False
             value = table.value(more)
             value.id = secrets.randbits(32) or 1
-            value.created_ns = now
+            value.created_ns, value.created_epoch_ns = now, now + boot_offset_ns()
             value.end_ns = until_ns or 0
             value.owner = _cut(owner, constant("BLOCK_OWNER_BYTES"))
             value.reason = _cut(reason, constant("BLOCK_REASON_BYTES"))
@@ -218,6 +225,32 @@ class Blocks:
             found = [self._block(*entry) for table in self._both for entry in self._entries(table)]
         return tuple(sorted(found, key=lambda one: one.created_ns))
 
+    def counts(self) -> dict[str, int]:
+        """Return how many networks and domains are blocked, and how many of these blocks end by themselves.
+
+        There may be tens of thousands, so nobody is kept waiting meanwhile, and it is no matter for an event loop.
+        """
+        now = boottime_ns()
+        living = [[one for _, one in self._entries(table) if not has_ended(one, now)] for table in self._both]
+        networks, domains = map(len, living)
+        ending = sum(1 for blocks in living for one in blocks if one.end_ns)
+        return {"networks": networks, "domains": domains, "ending": ending}
+
+    def find(self, target: str) -> Block | None:
+        """Return the block in force of just this network or domain, in whichever form it is written."""
+        try:
+            table, key = self._tables.blocks, self._key(prefix_of(target.strip()))
+        except ValueError:
+            try:
+                table = self._tables.domain_blocks
+                key = table.key(self._tables.hash_of(domain_of(target)))
+            except ValueError:
+                return None
+        found = table.get(key)
+        if found is None or self._is_other(found, key) or has_ended(found, boottime_ns()):
+            return None
+        return self._block(key, found)
+
     def sweep(self) -> None:
         """Take away what has ended: it needs room, and names are looked at as long as a domain is blocked."""
         now = boottime_ns()
@@ -260,6 +293,8 @@ class Blocks:
             created_ns=value.created_ns,
             id=value.id,
             end_ns=value.end_ns or None,
+            created_epoch_ns=value.created_epoch_ns,
+            renewals=value.renewals,
         )
 
     def clear(self) -> int:

@@ -159,6 +159,20 @@ class NetworkPolicy:
         verdicts = (self._verdicts[domain] for domain in above if domain in self._verdicts)
         return next(verdicts, policy.resolve_policy) == "deny"
 
+    def summary(self) -> dict[str, Any]:
+        """Return what is in force: modes, defaults, and how many rules and blocks. Takes a moment with many blocks."""
+        policy, _ = self._epochs.get(self._epoch, (PolicySpec(), {}))
+        return {
+            "off": bool(self.tables.switch().off),
+            "cidr_mode": policy.cidr_mode,
+            "cidr_policy": policy.cidr_policy,
+            "cidr_rules": len(policy.cidrs),
+            "resolve_mode": policy.resolve_mode,
+            "resolve_policy": policy.resolve_policy,
+            "domain_rules": len(policy.domains),
+            "blocks": self.blocks.counts(),
+        }
+
     def _describe_block(self, source: Source, rule: int) -> str:
         known = self._blocks_seen.get((source, rule))
         # There may be tens of thousands, and a recipe may be adding to them just now.

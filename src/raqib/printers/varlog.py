@@ -15,6 +15,8 @@ from raqib.printers.escape import json_line
 
 _log = structlog.get_logger(__name__)
 
+_NEWLINE = ord("\n")
+
 DEFAULT_PATH = Path("/var/log/raqib/events.jsonl")
 
 
@@ -66,12 +68,14 @@ class VarlogPrinter:
             self._try_to_rotate()
         if self._torn:
             text = b"\n" + text
-        # Set until all is written: a part of a line must not become the beginning of the next.
-        self._torn = True
-        rest = memoryview(text)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-        self._torn = False
+        written = 0
+        try:
+            while written < len(text):
+                written += os.write(self._fd, memoryview(text)[written:])
+        finally:
+            # A part of a line must not become the beginning of the next; where nothing was written, nothing is torn.
+            if written:
+                self._torn = text[written - 1] != _NEWLINE
 
     def close(self) -> None:
         """Close the file."""

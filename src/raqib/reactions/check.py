@@ -83,6 +83,15 @@ def doubts_about(reaction: Reaction) -> tuple[ReactionProblem, ...]:
     return tuple(ReactionProblem(*one) for one in found if one is not None)
 
 
+def sandbox_missing(*, worker_uid: int = WORKER_UID) -> tuple[str, ...]:
+    """Start a worker and return which parts of its sandbox this host does not permit.
+
+    Raises NotPermittedError if none comes up.
+    """
+    with _Checker.started(64, worker_uid) as checker:
+        return checker.missing
+
+
 def _check_shell(code: str) -> ReactionProblem | None:
     result = subprocess.run(
         ["/bin/sh", "-n"],
@@ -107,6 +116,8 @@ class _Checker:
         self._reader = FrameReader()
         self._received: list[ToDaemon] = []
         self.usable = True
+        self.missing: tuple[str, ...] = ()
+        """Parts of the sandbox that this host does not permit."""
 
     @classmethod
     @contextlib.contextmanager
@@ -131,11 +142,13 @@ class _Checker:
             stack.callback(process.send_signal, signal.SIGKILL)
             checker = cls(ours, process, stderr)
             setup = ReactionsConfig(data_dir=Path(directory), heap_mib=heap_mib, worker_uid=worker_uid).setup(STUBS)
-            if not isinstance(checker._exchange(setup, READY_WITHIN_S), Ready):
+            ready = checker._exchange(setup, READY_WITHIN_S)
+            if not isinstance(ready, Ready):
                 with contextlib.suppress(BlockingIOError):
                     output = os.read(stderr, 65536).decode("utf-8", "replace").strip()
                     raise NotPermittedError(f"no process to check reactions in comes up: {output}")
                 raise NotPermittedError("no process to check reactions in comes up in time")
+            checker.missing = ready.missing
             yield checker
 
     def check(self, code: str) -> ReactionProblem | None:

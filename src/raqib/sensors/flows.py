@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from raqib.kernel.layout import ffi
+from raqib.kernel.network import find_cgroup2
 from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation, Traffic
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.network import NetworkSensor
@@ -59,6 +61,14 @@ class FlowSensor:
     def set_agent(self, pid: int) -> None:
         """Be told nothing of the flows of one process: the daemon itself."""
         self._config.agent = pid
+        self._write()
+
+    def set_cgroup(self, cgroup: Path) -> None:
+        """Know only the sockets of this cgroup and of those below it, also where hooks have no such bound.
+
+        Raises OSError if it is not there.
+        """
+        self._config.cgroup = 0 if cgroup == find_cgroup2() else cgroup.stat().st_ino
         self._write()
 
     def set_wanted(self, wanted: FlowAction) -> None:

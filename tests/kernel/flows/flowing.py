@@ -35,24 +35,29 @@ class Flowing:
         self.sensor.set_wanted(ALL_FLOW_ACTIONS)
 
     def start(self) -> None:
+        self.sensor.set_cgroup(self.cgroup)
         self.network.start(self.cgroup)
 
-    def spawn(self, *command: str | Path, pass_fds: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-        """Start a program in the cgroup; its standard input and output are pipes."""
+    def spawn(
+        self, *command: str | Path, pass_fds: Sequence[int] = (), cgroup: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a program in the cgroup, or in another; its standard input and output are pipes."""
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=pass_fds,
-            preexec_fn=lambda: enter(self.cgroup),
+            preexec_fn=lambda: enter(cgroup or self.cgroup),
         )
         self.children.append(child)
         return child
 
-    def python(self, code: str, *arguments: str | int, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start a Python program in the cgroup."""
+    def python(
+        self, code: str, *arguments: str | int, prefix: Sequence[str] = (), cgroup: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a Python program in the cgroup, or in another."""
         line = [*prefix, sys.executable, "-ISc", PRELUDE + textwrap.dedent(code), *map(str, arguments)]
-        return self.spawn(*line)
+        return self.spawn(*line, cgroup=cgroup)
 
     def end(self, child: subprocess.Popen[bytes]) -> bytes:
         """Let a program end by itself; return what it still said."""

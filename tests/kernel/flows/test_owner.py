@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from raqib.model.flow import ALL_FLOW_ACTIONS, FlowAction
+from tests.cgroups import new_cgroup
 from tests.kernel.flows.flowing import Flowing, number, tell
 
 SERVER = """
@@ -368,6 +369,44 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
     flowing.end(server)
     assert FlowAction.ENDED | FlowAction.TERMINATOR in flowing.actions(client.pid, protocol="tcp")
     assert FlowAction.ENDED | FlowAction.TERMINATED in flowing.actions(server.pid)
+
+
+TALKS = """
+    server = create_server(("127.0.0.1", 0))
+    peer = create_connection(server.getsockname())
+    other = server.accept()[0]
+    out = socket(AF_INET6, SOCK_DGRAM)
+    out.connect(("::1", 9))
+    print(1, flush=True)
+    for line in sys.stdin:
+        peer.send(b"x")
+        other.recv(1)
+        print(1, flush=True)
+"""
+
+
+def test_sockets_of_other_cgroups_are_not_ours(make_flowing: Callable[..., Flowing]) -> None:
+    flowing = make_flowing()
+    with new_cgroup("elsewhere") as elsewhere, new_cgroup("deeper", below=flowing.cgroup) as below:
+        inside, deeper, outside = (flowing.python(TALKS, cgroup=one) for one in (flowing.cgroup, below, elsewhere))
+        for one in (inside, deeper, outside):
+            assert 1 == number(one)
+        flowing.start()
+        flowing.sensor.take_existing()
+        # Whoever uses its sockets now is seen by hooks that no cgroup bounds.
+        for one in (outside, inside, deeper):
+            tell(one, "on")
+            assert 1 == number(one)
+        flowing.wait(lambda: {inside.pid, deeper.pid} <= {one.process.pid for one in flowing.seen})
+        for one in (inside, deeper):
+            assert flowing.actions(one.pid, protocol="tcp") & FlowAction.STARTED
+            assert FlowAction.STARTED == flowing.actions(one.pid, protocol="udp")
+        owners = {one.owner.pid for _, one in flowing.sensor._sockets.entries()}
+        assert {inside.pid, deeper.pid} <= owners
+        for one in (outside, inside, deeper):
+            flowing.end(one)
+        assert {inside.pid, deeper.pid} == {one.process.pid for one in flowing.seen}
+        assert {inside.pid, deeper.pid} == owners
 
 
 def test_many_at_once(flowing: Flowing) -> None:

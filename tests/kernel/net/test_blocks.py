@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from raqib.errors import RefusedError
+from raqib.model import clock
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import ADMINISTRATOR, Blocks
 from raqib.netpolicy.guards import Guards
@@ -357,3 +359,38 @@ def test_which_names_are_denied(enforcer: Enforcer) -> None:
     assert denied == {one for one in denied | allowed if enforcer.policy.denies(one)}
     enforcer.use("resolve_policy: deny")
     assert enforcer.policy.denies("other.example")
+
+
+def test_its_times_are_the_same_at_every_look(enforcer: Enforcer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a look at two clocks is torn apart, if the host slept, and if somebody set the calendar in between."""
+    before = time.time_ns()
+    enforcer.blocks.block(WEB4, **OWNER, until_ns=boottime_ns() + 3600 * 10**9)
+    after = time.time_ns()
+    first = enforcer.blocks.list()[0]
+    assert before <= first.created_epoch_ns <= after
+    for late_ns in (0, 1, 40_000_000, -40_000_000):
+        monkeypatch.setattr(clock, "boottime_ns", lambda late_ns=late_ns: boottime_ns() + late_ns)
+        look = enforcer.blocks.list()[0]
+        assert (first.created, first.end) == (look.created, look.end)
+    assert first.end is not None
+    hour_later = datetime.fromisoformat(first.end) + timedelta(hours=1)
+    monkeypatch.setattr(clock, "boottime_ns", lambda: boottime_ns() - 3600 * 10**9)
+    look = enforcer.blocks.list()[0]
+    # The calendar was set an hour ahead: it was made when it was made, and ends as long from now as before.
+    assert first.created == look.created
+    assert look.end is not None
+    assert hour_later == datetime.fromisoformat(look.end)
+
+
+def test_how_often_a_block_was_renewed_is_kept(enforcer: Enforcer) -> None:
+    soon = boottime_ns() + 10**11
+    for until in (soon, soon + 1, soon, soon + 2):
+        enforcer.blocks.block("192.0.2.1", **OWNER, until_ns=until)
+        enforcer.blocks.block_domain("bad.example", **OWNER, until_ns=until)
+    assert [2, 2] == [one.renewals for one in enforcer.blocks.list()]
+    found = enforcer.blocks.find("192.0.2.1/32")
+    assert found is not None
+    assert (soon + 2, 2) == (found.end_ns, found.renewals)
+    assert enforcer.blocks.find("BAD.example.") is not None
+    assert enforcer.blocks.find("192.0.2.0/24") is None
+    assert enforcer.blocks.find("no domain") is None

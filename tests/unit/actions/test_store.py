@@ -43,6 +43,19 @@ def test_set_get_delete(store: Store) -> None:
     assert store.get("r", "k") is None
 
 
+def test_namespaces_count_what_is_there(store: Store, clock: Clock) -> None:
+    assert {} == store.namespaces()
+    store.set("b", "k", "v")
+    store.push("b", "list", "one")
+    store.push("b", "list", "two")
+    store.set("a", "soon gone", "v", ttl_s=10)
+    store.set("c", "k", "v")
+    store.delete("c", "k")
+    assert [("a", 1), ("b", 2)] == list(store.namespaces().items())
+    clock.now += 10
+    assert {"b": 2} == store.namespaces()
+
+
 def test_empty_value_is_a_value(store: Store) -> None:
     store.set("r", "k", "")
     assert store.get("r", "k") == ""

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from raqib.agent import control
-from raqib.agent.control import MAX_CLIENTS, MAX_REQUEST, SOCKET_NAME, ControlServer, NoAgentError, ask, peer_uid
+from raqib.agent import control_server
+from raqib.agent.control import MAX_REQUEST, SOCKET_NAME, NoAgentError, Reply, ask
+from raqib.agent.control_server import MAX_CLIENTS, Command, ControlServer, peer_uid
 from raqib.errors import RaqibError
 
 
@@ -59,7 +60,7 @@ def raw(directory: Path, sent: bytes) -> bytes:
 
 
 def error_of(received: bytes) -> str:
-    reply = msgspec.json.decode(received, type=control.Reply)
+    reply = msgspec.json.decode(received, type=Reply)
     assert not reply.ok
     return reply.error
 
@@ -111,7 +112,7 @@ def test_a_request_has_a_limit(tmp_path: Path) -> None:
 
 
 def test_a_client_that_says_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(control_server, "PATIENCE_S", 0.05)
     assert b"" == served(tmp_path, lambda: raw(tmp_path, b"half"))
 
 
@@ -136,7 +137,7 @@ def test_nobody_else_may_connect_or_is_answered(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(RaqibError, match="expected root, found uid 4242"):
             ask(tmp_path, "echo")
 
-    monkeypatch.setattr(control, "peer_uid", lambda connection: 4242)
+    monkeypatch.setattr(control_server, "peer_uid", lambda connection: 4242)
     served(tmp_path, client)
 
 
@@ -148,7 +149,7 @@ def test_an_answer_that_came_before_the_question_is_heard(tmp_path: Path) -> Non
         def answer() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.sendall(msgspec.json.encode(control.Reply(False, error="go away")) + b"\n")
+                connection.sendall(msgspec.json.encode(Reply(False, error="go away")) + b"\n")
                 connection.shutdown(socket.SHUT_RD)
 
         with ThreadPoolExecutor(1) as pool:
@@ -212,7 +213,7 @@ def test_what_takes_long_keeps_only_its_like_waiting(tmp_path: Path) -> None:
             await let_go.wait()
             done.append("undo")
 
-        commands: dict[str, control.Command] = {
+        commands: dict[str, Command] = {
             "undo": undo,
             "store_set": lambda arguments: done.append("store_set"),
             "disarm": lambda arguments: done.append("disarm"),

@@ -1,0 +1,63 @@
+"""What is started side by side fails alone, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from raqib.agent.agent import Agent
+from raqib.agent.config import Config, NetworkConfig, RecipesConfig, SensorsConfig
+from raqib.agent.library import Library
+from raqib.errors import RaqibError
+from raqib.kernel.object import BpfObject
+from raqib.printers import VoidPrinter
+from tests.cgroups import new_cgroup
+
+MORE_THAN_THERE_IS = 0xFFFFFFF0
+"""Entries; the kernel says no before it looks for memory."""
+
+
+def test_an_error_tells_what_libbpf_said_of_its_own_call() -> None:
+    """Two objects are loaded at once, neither of which can be."""
+    together = threading.Barrier(2)
+
+    def load(name: str, large: str) -> str:
+        together.wait()
+        with pytest.raises(RaqibError) as caught:
+            BpfObject({large: MORE_THAN_THERE_IS}, name=name)
+        return str(caught.value)
+
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(5):
+            files = threads.submit(load, "raqib", "processes")
+            network = threads.submit(load, "net", "net_sockets")
+            assert "'processes'" in files.result()
+            assert "'net_sockets'" not in files.result()
+            assert "'net_sockets'" in network.result()
+            assert "'processes'" not in network.result()
+
+
+@pytest.mark.parametrize("broken", ["files", "network"])
+def test_what_cannot_be_loaded_ends_everything_else(broken: str, tmp_path: Path) -> None:
+    sensors = SensorsConfig(processes=MORE_THAN_THERE_IS) if broken == "files" else SensorsConfig()
+    with new_cgroup("start") as cgroup:
+        config = Config(
+            data_dir=tmp_path / "data",
+            recipes=RecipesConfig(builtin=False),
+            sensors=sensors,
+            network=NetworkConfig(
+                cgroup=cgroup,
+                enforce=True,
+                pin_dir=Path("/sys/fs/bpf/raqib-test-start"),
+                sockets=MORE_THAN_THERE_IS if broken == "network" else 1024,
+            ),
+        )
+        agent = Agent(config, Library(config.recipes).load().recipes, printers=[VoidPrinter()])
+        with pytest.raises(RaqibError, match="cannot load the eBPF programs"):
+            asyncio.run(agent.run(0.0))
+    assert () == agent.worker_pids
+    assert not Path("/sys/fs/bpf/raqib-test-start").exists()
