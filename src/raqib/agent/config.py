@@ -10,14 +10,13 @@ from msgspec.structs import replace
 
 from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
 from raqib.agent.config_reader import read_settings
-from raqib.agent.recipes import is_missing
 from raqib.errors import UsageError
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
 from raqib.netpolicy.spec import MAX_BYTES
 from raqib.recipes.diagnostic import Diagnostic, source_of
 from raqib.recipes.document import Mapping, parse
 from raqib.recipes.reader import At, is_empty
-from raqib.recipes.source import BadSourceError, read_source
+from raqib.recipes.source import BadSourceError, is_missing, read_source
 
 DEFAULT_PATH = Path("/etc/raqib/config.yaml")
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from raqib.agent.added_lists import AddedLists
 from raqib.agent.config import RecipesConfig
-from raqib.agent.recipes import ReactionChecks, files_of, is_missing, lists_of, load_safely
+from raqib.agent.recipes import ReactionChecks, files_of, lists_of, load_safely
 from raqib.agent.selection import switch
 from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
 from raqib.recipes.fingerprint import Fingerprint, fingerprint, is_settled
 from raqib.recipes.lists import ListCache
 from raqib.recipes.load import combine, load_builtin
+from raqib.recipes.source import is_missing
 from raqib.recipes.spec import RecipeSpec
 
 Snapshot = dict[Path, Fingerprint]

@@ -46,14 +46,6 @@ def without_files(path: Path) -> list[Diagnostic]:
     return [Diagnostic("warning", source_of(path), "", "", f"expected files {found}, found none")]
 
 
-def is_missing(path: Path) -> bool:
-    """Tell whether there is nothing; what cannot be looked at is there."""
-    try:
-        return not path.exists()
-    except OSError:
-        return False
-
-
 def load_safely(path: Path, *, allow_unsafe_owner: bool, lists: Lists | None = None) -> Loaded:
     """Load one file, unless others than root can write it."""
     if not allow_unsafe_owner:

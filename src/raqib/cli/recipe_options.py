@@ -9,8 +9,8 @@ import typer
 from msgspec.structs import replace
 
 from raqib.agent import Config, load_config
-from raqib.agent.recipes import is_missing
 from raqib.errors import UsageError
+from raqib.recipes.source import is_missing
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Default: /etc/raqib/config.yaml, if there is one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text for people.")]

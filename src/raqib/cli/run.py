@@ -15,12 +15,12 @@ from raqib.agent.config import Config, PrinterName, read_config
 from raqib.agent.library import Library
 from raqib.agent.log import configure, tell
 from raqib.agent.privileges import require_root
-from raqib.agent.recipes import is_missing
 from raqib.agent.start import look
 from raqib.cli.options import DURATION_METAVAR
 from raqib.cli.options import duration as seconds_of
 from raqib.errors import UsageError
 from raqib.recipes.diagnostic import Loaded
+from raqib.recipes.source import is_missing
 
 
 def register(root: typer.Typer) -> None:

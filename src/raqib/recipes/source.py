@@ -39,3 +39,11 @@ def read_source(path: Path, most_bytes: int) -> bytes:
     if len(text) > most_bytes:
         raise BadSourceError(f"expected at most {format_size(most_bytes)}, found more")
     return text
+
+
+def is_missing(path: Path) -> bool:
+    """Tell whether there is nothing; what cannot be looked at is there."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
