@@ -25,4 +25,4 @@ class CompileBpf(BuildHookInterface):
         root = Path(self.root)
         target = root / "src/raqib/kernel/objects"
         subprocess.run(["make", "-s", "-C", str(root / "bpf"), f"OUT={target}"], check=True)
-        build_data["artifacts"] += ["src/raqib/kernel/objects/*.bpf.o", "src/raqib/kernel/objects/*.h"]
+        build_data["artifacts"] += ["src/raqib/kernel/objects/*.bpf.o", "src/raqib/kernel/objects/layout/*.h"]

@@ -16,8 +16,8 @@ from statistics import quantiles
 
 from raqib.agent import Agent, Config
 from raqib.agent.agent import Times
-from raqib.agent.config import ReactionsSection
-from raqib.agent.recipes import with_checked_reactions
+from raqib.config.config import ReactionsSection
+from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
 from raqib.printers import VarlogPrinter
 from raqib.reactions import Finished

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from raqib.agent.settings import policy_of
+from raqib.config.stages import policy_of
 from raqib.recipes.compile import compile_set
 from raqib.recipes.load import load_builtin
 from raqib.sensors.files import FileSensor

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OBJECTS = ("raqib.x86_64.bpf.o", "raqib.aarch64.bpf.o", "net.x86_64.bpf.o", "net.aarch64.bpf.o")
+OBJECTS = ("files.x86_64.bpf.o", "files.aarch64.bpf.o", "net.x86_64.bpf.o", "net.aarch64.bpf.o")
 
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import raqib
-from raqib.actions.ledger import Ledger
 from raqib.actions.store import Store
+from raqib.ledger.chain import Ledger
 from tests.e2e.conftest import RAQIB, AgentProcess
 
 NOBODY = 65534

@@ -13,7 +13,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["raqib", "dns"]):
-    from raqib.context.names import MAX_NAMES, NameCache
+    from raqib.dns.names import MAX_NAMES, NameCache
     from raqib.model.process import ProcessKey
 
 ENTRIES, BYTES = 200, 100_000

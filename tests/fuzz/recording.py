@@ -13,9 +13,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["raqib.agent.recording"]):
-    from raqib.agent.recording import Recorded, entry_line, header_line, read_recording
+with atheris.instrument_imports(include=["raqib.offline.recording"]):
     from raqib.errors import RaqibError
+    from raqib.offline.recording import Recorded, entry_line, header_line, read_recording
 
 from raqib.model.actions import FileAction
 from raqib.model.observation import FileObservation

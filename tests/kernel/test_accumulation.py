@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.context.lineage import Lineage
+from raqib.events.ancestry import Lineage
 from raqib.matcher.matcher import Matcher
 from raqib.model.actions import FileAction
 from raqib.recipes.compile import compile_set

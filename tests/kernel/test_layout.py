@@ -80,7 +80,7 @@ STRUCTS = (
 )
 
 
-CASES = [("raqib", name) for name in STRUCTS] + [("net", name) for name in NET_STRUCTS]
+CASES = [("files", name) for name in STRUCTS] + [("net", name) for name in NET_STRUCTS]
 
 
 @cache
@@ -106,15 +106,15 @@ def test_struct(program: str, name: str, machine: str) -> None:
     assert known[name]["size"] == ffi.sizeof(ours)
 
 
-@pytest.mark.parametrize(("layout", "structs"), [("layout.h", STRUCTS), ("net_layout.h", NET_STRUCTS)])
+@pytest.mark.parametrize(("layout", "structs"), [("core.h", STRUCTS), ("net.h", NET_STRUCTS)])
 def test_every_struct_is_compared(layout: str, structs: tuple[str, ...]) -> None:
-    header = (ROOT / "bpf" / layout).read_text()
+    header = (ROOT / "bpf/layout" / layout).read_text()
     assert sorted(re.findall(r"^struct (\w+) \{", header, re.MULTILINE)) == sorted(structs)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_installed_header_is_the_source(layout: str) -> None:
-    assert (ROOT / "bpf" / layout).read_text() == (OBJECTS / layout).read_text()
+    assert (ROOT / "bpf/layout" / layout).read_text() == (OBJECTS / "layout" / layout).read_text()
 
 
 def test_actions_are_those_of_the_model() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from raqib.agent.agent import Agent
-from raqib.agent.config import Config, NetworkConfig, RecipesConfig, SensorsConfig
-from raqib.agent.library import Library
+from raqib.config.config import Config, NetworkConfig, RecipesConfig, SensorsConfig
 from raqib.errors import RaqibError
 from raqib.kernel.object import BpfObject
+from raqib.library.library import Library
 from raqib.printers import VoidPrinter
 from tests.cgroups import new_cgroup
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from raqib.actions.verification import verify
+from raqib.ledger.verification import verify
 from tests.vm.inside import OPTION, boot_id
 
 ROOT = Path(__file__).parents[2]

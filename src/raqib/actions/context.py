@@ -11,13 +11,13 @@ from typing import Literal
 import msgspec
 
 from raqib.actions.budgets import BreakerOpened, Budget, Budgets
-from raqib.actions.ledger import Ledger
+from raqib.actions.created import MadeDirectories
 from raqib.actions.machine import Machine
-from raqib.actions.made import MadeDirectories
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
+from raqib.ledger.chain import Ledger
 from raqib.model.detection import Detection
 
 PROTECTED_PROGRAMS = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from raqib.actions.context import ActionContext, Services
-    from raqib.actions.ledger import Entry
+    from raqib.ledger.chain import Entry
 
 Value: TypeAlias = "str | int | float | bool | dict[str, Any] | None"
 """What a helper returns: anything that JSON can carry."""

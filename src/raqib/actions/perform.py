@@ -14,8 +14,8 @@ import msgspec
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
-from raqib.actions.ledger import Decision, Entry
 from raqib.actions.target import describe_target
+from raqib.ledger.chain import Decision, Entry
 from raqib.model.clock import boottime_ns
 
 MAX_REASON = 512

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.actions.archives import sync_directory
+from raqib.ledger.archives import sync_directory
 
 FILE_NAME = "disarmed"
 

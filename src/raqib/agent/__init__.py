@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raqib.agent.agent import Agent
-    from raqib.agent.config import Config, load_config
-    from raqib.agent.library import gather
+    from raqib.config.config import Config, load_config
+    from raqib.library.library import gather
 
 __all__ = ["Agent", "Config", "gather", "load_config"]
 

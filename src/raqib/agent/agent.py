@@ -15,24 +15,24 @@ from typing import NamedTuple
 
 import structlog
 
-from raqib.agent.cadence import Cadence
-from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.hangup import Hangup
 from raqib.agent.intake import RECORDS_AT_ONCE, take_in
-from raqib.agent.library import Library
 from raqib.agent.log import write_line
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
-from raqib.agent.notice import notice_event
-from raqib.agent.outcome import Outcomes
-from raqib.agent.oversight import Oversight, Parts
-from raqib.agent.reload import Reloader
 from raqib.agent.scheduling import take_short_slices, take_short_turns
-from raqib.agent.settings import make_printers, map_sizes, policy_of, reactions_config
 from raqib.agent.shadow import Shadows
-from raqib.context.event import detect, flow_event
-from raqib.context.lineage import Lineage
+from raqib.agent.sweeper import Cadence
+from raqib.config.config import Config
+from raqib.config.stages import make_printers, map_sizes, policy_of, reactions_config
+from raqib.control.oversight import Oversight, Parts
 from raqib.errors import RaqibError
+from raqib.events.ancestry import Lineage
+from raqib.events.build import detect, flow_event
+from raqib.events.notice import notice_event
+from raqib.events.outcome import Outcomes
+from raqib.library.library import Library
+from raqib.library.reload import Reloader
 from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.matcher import Match, Matcher, Prepared, prepare
 from raqib.model.actions import FileAction

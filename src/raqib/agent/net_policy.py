@@ -12,11 +12,11 @@ from typing import Any
 
 import structlog
 
-from raqib.agent.config import NetworkConfig
-from raqib.context.event import drop_event
-from raqib.context.lineage import Lineage
-from raqib.context.names import NameCache
+from raqib.config.config import NetworkConfig
+from raqib.dns.names import NameCache
 from raqib.errors import RaqibError, UsageError
+from raqib.events.ancestry import Lineage
+from raqib.events.build import drop_event
 from raqib.model.event import Event
 from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Process, ProcessKey

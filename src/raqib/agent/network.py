@@ -13,12 +13,12 @@ from typing import Any
 import structlog
 
 from raqib.actions.network_access import NetworkAccess
-from raqib.agent.config import NetworkConfig
 from raqib.agent.intake import RECORDS_AT_ONCE, lost_of, take_in
 from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.agent.net_policy import PolicyKeeper, load_sensor
-from raqib.agent.settings import network_map_sizes
-from raqib.context.names import NameCache
+from raqib.config.config import NetworkConfig
+from raqib.config.stages import network_map_sizes
+from raqib.dns.names import NameCache
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.layout import ffi
 from raqib.kernel.network import CgroupAttachment, find_cgroup2

@@ -11,18 +11,18 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.intake import lost_of, take_in
 from raqib.agent.network import TOLD, Network
-from raqib.agent.recording import Recorded, create, entry_line, header_line
-from raqib.agent.settings import map_sizes, policy_of
-from raqib.context.lineage import Lineage
+from raqib.config.config import Config
+from raqib.config.stages import map_sizes, policy_of
 from raqib.errors import RaqibError
+from raqib.events.ancestry import Lineage
 from raqib.model.actions import ALL_ACTIONS
 from raqib.model.clock import boottime_ns
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
+from raqib.offline.recording import Recorded, create, entry_line, header_line
 from raqib.recipes.compile import CompiledSet
 from raqib.sensors.files import FileSensor, Policy
 

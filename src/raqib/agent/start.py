@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from raqib.agent.config import Config, ConfigFile, NetworkConfig
-from raqib.agent.config_reader import at_of
-from raqib.agent.library import Library
+from raqib.config.config import Config, ConfigFile, NetworkConfig
+from raqib.config.reader import at_of
 from raqib.errors import UsageError
 from raqib.kernel.pinning import USUAL_PLACE, is_bpf_filesystem
+from raqib.library.library import Library
 from raqib.netpolicy.guards import cut_off, cut_off_message
 from raqib.netpolicy.host import address_bytes, read_host
 from raqib.netpolicy.spec import load_policy, prefix_of

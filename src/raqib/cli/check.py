@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
-from raqib.agent.config import read_config
-from raqib.agent.recipes import load_path, with_checked_reactions, without_files
 from raqib.agent.start import look
 from raqib.cli.words import count
+from raqib.config.config import read_config
+from raqib.library.reading import load_path, with_checked_reactions, without_files
 from raqib.netpolicy.spec import KEY as POLICY
 from raqib.netpolicy.spec import MAX_BYTES, load_policy
 from raqib.recipes.check import REQUIRED_FIELDS

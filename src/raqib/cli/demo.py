@@ -21,8 +21,8 @@ from raqib.agent import Agent, Config
 from raqib.agent.agent import Times
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
-from raqib.agent.recipes import with_checked_reactions
 from raqib.errors import RaqibError
+from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
 from raqib.printers import StdoutPrinter
 from raqib.printers.pretty import Pretty

@@ -7,9 +7,9 @@ import textwrap
 import msgspec
 import typer
 
-from raqib.agent.doctor import look_at_setup
 from raqib.cli.options import AsJson, ConfigFile, DataDir
 from raqib.cli.words import count, printable
+from raqib.control.doctor import look_at_setup
 from raqib.kernel.probes import Answer, probe_all
 
 _WORDS = {"yes": "yes", "no": "no", "unknown": "could not tell"}

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raqib.agent.event_log import find_detection, is_identity
-from raqib.agent.printed import Document, Printed, read_document
 from raqib.errors import RaqibError
+from raqib.offline.event_log import find_detection, is_identity
+from raqib.offline.printed import Document, Printed, read_document
 from raqib.printers.escape import visible
 
 EventOption = Annotated[

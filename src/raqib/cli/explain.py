@@ -9,23 +9,23 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raqib.actions.ledger import Entry
 from raqib.actions.target import describe_target
-from raqib.agent.config import Config
-from raqib.agent.event_log import AFTERWARDS, find_events, ledger_entries, logs_of
-from raqib.agent.library import Library
-from raqib.agent.printed import Document, Printed
-from raqib.agent.printed_process import observation_of
-from raqib.agent.recording import Recorded
-from raqib.agent.sample_event import sample_of
 from raqib.cli.event_option import EventOption, Log, note_cut, read_event
 from raqib.cli.recipe_options import AsJson, ConfigFile, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import stage_lines
+from raqib.config.config import Config
 from raqib.errors import RaqibError, UsageError
+from raqib.ledger.chain import Entry
+from raqib.library.library import Library
 from raqib.matcher.explain import explain as explain_stages
 from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.model.event import Event
+from raqib.offline.event_log import AFTERWARDS, find_events, ledger_entries, logs_of
+from raqib.offline.printed import Document, Printed
+from raqib.offline.printed_process import observation_of
+from raqib.offline.recording import Recorded
+from raqib.offline.sample_event import sample_of
 from raqib.printers.escape import visible
 from raqib.printers.pretty import Pretty
 from raqib.printers.told import Told

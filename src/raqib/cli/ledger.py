@@ -11,14 +11,14 @@ import msgspec
 import typer
 import watchfiles
 
-from raqib.actions.ledger import Entry, Head, parse_head
-from raqib.actions.operator import LEDGER_NAME
-from raqib.actions.operator import undoable as undoable_in
-from raqib.actions.reading import Filter, LedgerReader
-from raqib.actions.verification import Verification
-from raqib.actions.verification import verify as verify_ledger
 from raqib.cli.options import AsJson, ConfigFile, DataDir, act, data_dir_of
+from raqib.control.operator import LEDGER_NAME
+from raqib.control.operator import undoable as undoable_in
 from raqib.errors import NotPermittedError, RaqibError, UsageError
+from raqib.ledger.chain import Entry, Head, parse_head
+from raqib.ledger.reading import Filter, LedgerReader
+from raqib.ledger.verification import Verification
+from raqib.ledger.verification import verify as verify_ledger
 from raqib.printers.escape import json_line, visible
 
 app = typer.Typer(help="Show the audit trail, or verify it.", invoke_without_command=True)

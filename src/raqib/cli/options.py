@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from raqib.actions.answer import Answer
-from raqib.agent.control import NoAgentError, ask
+from raqib.control.answer import Answer
+from raqib.control.socket import NoAgentError, ask
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.model.quantity import parse_duration
 
 if TYPE_CHECKING:
-    from raqib.actions.operator import Operator
+    from raqib.control.operator import Operator
 
 DataDir = Annotated[
     Path | None,
@@ -47,7 +47,7 @@ def data_dir_of(data_dir: Path | None, config: Path | None) -> Path:
     if data_dir is not None:
         return data_dir
     # Only those who have to read it wait for what reads it.
-    from raqib.agent.config import load_config
+    from raqib.config.config import load_config
 
     return load_config(config).data_dir
 
@@ -61,7 +61,7 @@ def act(data_dir: Path, command: str, arguments: dict[str, Any], offline: Callab
         return msgspec.convert(ask(data_dir, command, arguments), Answer)
     except NoAgentError:
         pass
-    from raqib.actions.operator import operating_on
+    from raqib.control.operator import operating_on
 
     try:
         with operating_on(data_dir) as operator:

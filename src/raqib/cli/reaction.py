@@ -12,19 +12,19 @@ import msgspec
 import typer
 
 from raqib.agent import load_config
-from raqib.agent.event_log import logs_of
-from raqib.agent.one_reaction import Trial, detection_of, try_reactions
-from raqib.agent.printed import Document, Printed
-from raqib.agent.recipes import load_path
-from raqib.agent.sample_event import plain_recipe, sample_of
-from raqib.agent.settings import rehearsal_with
 from raqib.cli.event_option import EventOption, Log, note_cut, read_event
 from raqib.cli.options import AsJson, ConfigFile
-from raqib.context.event import detect
+from raqib.config.stages import rehearsal_with
 from raqib.errors import RaqibError, UsageError
+from raqib.events.build import detect
+from raqib.library.reading import load_path
 from raqib.model.detection import Detection
 from raqib.model.flow import FlowObservation
 from raqib.model.recipe import Reaction, RecipeInfo
+from raqib.offline.event_log import logs_of
+from raqib.offline.one_reaction import Trial, detection_of, try_reactions
+from raqib.offline.printed import Document, Printed
+from raqib.offline.sample_event import plain_recipe, sample_of
 from raqib.printers.escape import visible
 from raqib.reactions import HelperCall, LogLine, check_reactions
 from raqib.recipes.spec import RecipeSpec

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raqib.agent.library import Library
-from raqib.agent.selection import Selector
 from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import columns, count, printable
 from raqib.errors import UsageError
+from raqib.library.library import Library
+from raqib.library.selection import Selector
 from raqib.matcher.explain import describe_pattern
 from raqib.model.actions import action_names
 from raqib.model.flow import flow_action_names

@@ -10,8 +10,6 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raqib.agent.config import Config
-from raqib.agent.library import Library
 from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.agent.record import Recorder
@@ -19,6 +17,8 @@ from raqib.cli.options import DURATION_METAVAR
 from raqib.cli.options import duration as seconds_of
 from raqib.cli.recipe_options import ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import count
+from raqib.config.config import Config
+from raqib.library.library import Library
 from raqib.recipes.compile import CompiledSet, compile_set
 
 

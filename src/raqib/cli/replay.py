@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raqib.agent.library import Library
-from raqib.agent.recording import read_recording
-from raqib.agent.rehearsal import Reacted
-from raqib.agent.replay import Replay
 from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import count
+from raqib.library.library import Library
 from raqib.model.detection import Detection
+from raqib.offline.recording import read_recording
+from raqib.offline.rehearsal import Reacted
+from raqib.offline.replay import Replay
 from raqib.printers.escape import json_line, visible
 from raqib.printers.pretty import Pretty
 from raqib.printers.told import Told

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import typer
 
-from raqib.agent.control import ask
 from raqib.cli.options import AsJson, ConfigFile, DataDir, data_dir_of
 from raqib.cli.words import columns, count, printable
+from raqib.control.socket import ask
 from raqib.errors import RaqibError
 from raqib.model.quantity import format_duration
 

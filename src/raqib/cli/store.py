@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from raqib.actions.operator import STORE_NAME
 from raqib.actions.store import Store
 from raqib.cli.options import DURATION_METAVAR, AsJson, ConfigFile, DataDir, act, data_dir_of, duration
 from raqib.cli.words import columns, count
+from raqib.control.operator import STORE_NAME
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.printers.escape import visible
 

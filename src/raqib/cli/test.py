@@ -14,12 +14,12 @@ import msgspec
 import typer
 
 from raqib.agent import load_config
-from raqib.agent.recipe_tests import TrialReport, run_trials
-from raqib.agent.recipes import load_path, with_checked_reactions
-from raqib.agent.rehearsal import show_call
 from raqib.cli.recipe_options import AsJson, ConfigFile
 from raqib.cli.words import count, stage_lines
 from raqib.errors import UsageError
+from raqib.library.reading import load_path, with_checked_reactions
+from raqib.offline.recipe_tests import TrialReport, run_trials
+from raqib.offline.rehearsal import show_call
 from raqib.printers.escape import visible
 from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine, load_builtin

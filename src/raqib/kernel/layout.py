@@ -36,10 +36,10 @@ def _declarations(header: str) -> str:
     return _WORD.sub(lambda found: values.get(found.group(), found.group()), _DIRECTIVE.sub("", header))
 
 
-LAYOUTS = ("layout.h", "net_layout.h")
+LAYOUTS = ("core.h", "net.h")
 """In this order: a later one names types of an earlier one."""
 
-_HEADER = "".join(files("raqib.kernel").joinpath(f"objects/{name}").read_text() for name in LAYOUTS)
+_HEADER = "".join(files("raqib.kernel").joinpath(f"objects/layout/{name}").read_text() for name in LAYOUTS)
 ffi = cffi.FFI()
 ffi.cdef(_TYPES + _declarations(_HEADER))
 

@@ -31,7 +31,7 @@ class BpfObject:
         self,
         sizes: Mapping[str, int] | None = None,
         *,
-        name: str = "raqib",
+        name: str = "files",
         pins: Mapping[str, Path] | None = None,
         without: Collection[str] = (),
         only: Collection[str] | None = None,
@@ -51,7 +51,7 @@ class BpfObject:
         self.cpus: int = self.library.calls.libbpf_num_possible_cpus()
         self._object = self._open(name)
         self._stack.callback(self.library.calls.bpf_object__close, self._object)
-        own = {"scratches": self.cpus + 1} if name == "raqib" else {"dns_scratches": 2 * self.cpus + 1}
+        own = {"scratches": self.cpus + 1} if name == "files" else {"dns_scratches": 2 * self.cpus + 1}
         try:
             for changed, entries in {**own, **(sizes or {})}.items():
                 code = self.library.calls.bpf_map__set_max_entries(self._map(changed), entries)

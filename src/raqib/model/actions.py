@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 
 class FileAction(IntFlag):
-    """A set of file actions; the bit positions are those of `bpf/layout.h`."""
+    """A set of file actions; the bit positions are those of `bpf/layout/core.h`."""
 
     FASYNC = 1 << 0
     FLOCK = 1 << 1

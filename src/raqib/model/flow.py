@@ -14,7 +14,7 @@ from raqib.model.process import Process
 
 
 class FlowAction(IntFlag):
-    """A set of what a flow has done; the bit positions are those of `bpf/net_layout.h`."""
+    """A set of what a flow has done; the bit positions are those of `bpf/layout/net.h`."""
 
     CREATED = 1 << 0
     """Seen for the first time. A flow that was there before the sensors has it not."""

@@ -12,7 +12,7 @@ from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.network import load_network
 from raqib.kernel.object import BpfObject
 from raqib.kernel.pinning import USUAL_PLACE, PinnedAttachment, is_bpf_filesystem, mount_bpf_filesystem, pinned_map
-from raqib.netpolicy.turn import turn
+from raqib.netpolicy.lock import turn
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
 _MAPS = (
@@ -41,7 +41,7 @@ class Pins:
     def __init__(self, directory: Path = DEFAULT_DIRECTORY) -> None:
         """Name the directory; nothing is made yet."""
         self.root = directory
-        header = files("raqib.kernel").joinpath("objects/net_layout.h").read_bytes()
+        header = files("raqib.kernel").joinpath("objects/layout/net.h").read_bytes()
         self.directory = directory / hashlib.sha256(header).hexdigest()[:16]
 
     def make(self) -> None:

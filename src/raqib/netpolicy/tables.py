@@ -15,8 +15,8 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.maps import Map
 from raqib.kernel.object import HASH, LPM_TRIE, BpfObject
 from raqib.model.clock import boottime_ns
+from raqib.netpolicy.lock import turn
 from raqib.netpolicy.spec import DomainRule, Mode, PolicySpec, Prefix, Verdict
-from raqib.netpolicy.turn import turn
 
 _MODE_BITS: dict[Mode, int] = {
     "bypass": 0,

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from raqib.actions.declare import Failed, Helper
+from raqib.actions.helpers.table import HELPERS
 from raqib.actions.perform import ActionRecord, Door, refuse
-from raqib.actions.table import HELPERS
 from raqib.reactions.config import HelperCall, LogLevel, LogLine
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings, EmergencySettings
-from raqib.actions.ledger import KEPT_ARCHIVES, MAX_FILE_BYTES
 from raqib.actions.perform import ActionRecord
+from raqib.ledger.chain import KEPT_ARCHIVES, MAX_FILE_BYTES
 from raqib.reactions.protocol import HelperStub, Setup
 
 WORKER_UID = 1_990_000_000

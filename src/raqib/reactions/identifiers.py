@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser
 
-from raqib.actions.table import HELPERS
+from raqib.actions.helpers.table import HELPERS
 
 MAX_BYTES: Final = 1 << 20
 """Of code that is looked at."""

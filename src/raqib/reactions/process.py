@@ -14,7 +14,7 @@ from typing import Protocol
 from raqib.actions.victims import TICK_NS, has_exited, read_stat
 from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
 
-WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
+WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker.main")
 """For the interpreter: isolated from environment and working directory."""
 
 MAX_UNREAD = 32 << 20

@@ -9,7 +9,7 @@ import sys
 
 from raqib.actions.declare import Argument, Helper
 from raqib.actions.descriptions import SECTIONS, Description
-from raqib.actions.table import HELPERS
+from raqib.actions.helpers.table import HELPERS
 
 _INTRODUCTION = """# Helpers
 

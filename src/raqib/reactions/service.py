@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
-from raqib.actions.ledger import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.notice import Notice
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
+from raqib.ledger.chain import SYNC_INTERVAL_S, Decision, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.reactions.broker import STUBS, Broker

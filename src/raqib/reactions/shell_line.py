@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from raqib.actions.ledger import Decision
+from raqib.ledger.chain import Decision
 from raqib.model.clock import boottime_ns
 from raqib.reactions.check import check_reaction
 from raqib.reactions.config import LogLevel, LogLine, Outcome, ReactionsConfig
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
-from raqib.reactions.shell import run_shell
+from raqib.reactions.shell.run import run_shell
 from raqib.reactions.waiting import WaitingLine
 
 

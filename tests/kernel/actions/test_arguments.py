@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raqib.actions.declare import Argument, Helper
-from raqib.actions.table import HELPERS
+from raqib.actions.helpers.table import HELPERS
 
 from .conftest import Acting
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.actions import directories, files
+from raqib.actions.helpers import directories, files
 from raqib.actions.perform import ActionRecord
 
 from .conftest import Acting
@@ -156,7 +156,7 @@ def test_parent_swapped_for_a_link_after_the_check(
         return found
 
     monkeypatch.setattr(files, "find_obstacle", swap)
-    monkeypatch.setattr("raqib.actions.copies.find_obstacle", swap)
+    monkeypatch.setattr("raqib.actions.helpers.copies.find_obstacle", swap)
     assert 0 == write(act, str(parent / "file")).value
     assert [] == list(outside.iterdir())
     assert "text" == (act.writable / "moved" / "file").read_text()
@@ -175,7 +175,7 @@ def test_file_swapped_for_a_link_after_the_check(
         return found
 
     monkeypatch.setattr(files, "find_obstacle", swap)
-    monkeypatch.setattr("raqib.actions.copies.find_obstacle", swap)
+    monkeypatch.setattr("raqib.actions.helpers.copies.find_obstacle", swap)
     write(act, str(act.writable / "file"))
     assert "precious" == precious.read_text()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raqib.actions import tree as tree_module
+from raqib.actions.helpers import tree as tree_module
 from raqib.actions.victims import ProcessStat
 from raqib.model.process import ProcessKey
 from raqib.model.recipe import Limits

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.agent.oversight import resident_bytes
+from raqib.control.oversight import resident_bytes
 from raqib.model.detection import Detection
 from raqib.model.recipe import Limits, RecipeInfo
 from raqib.reactions import Finished, ReactionsConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.actions.verification import verify
+from raqib.ledger.verification import verify
 
 from .conftest import Arena
 

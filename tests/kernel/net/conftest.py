@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raqib.context.names import NameCache
+from raqib.dns.names import NameCache
 from raqib.netpolicy.host import Host
 from tests.cgroups import new_cgroup
 from tests.kernel.net.enforcing import Enforcer

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raqib.context.names import NameCache
+from raqib.dns.names import NameCache
 from raqib.kernel.layout import ffi
 from raqib.model.process import ProcessKey
 from raqib.netpolicy.blocks import Blocks

@@ -21,10 +21,10 @@ from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import Blocks
 from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.host import Host
+from raqib.netpolicy.lock import turn
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.policy import NetworkPolicy
 from raqib.netpolicy.tables import Tables
-from raqib.netpolicy.turn import turn
 from raqib.sensors.network import NetworkSensor
 from tests.kernel.net.conftest import CLIENTS_HOST
 from tests.kernel.net.enforcing import spec
@@ -128,7 +128,7 @@ def test_blocks_of_domains_by_two_at_once_are_all_counted(
 
 
 def test_off_does_not_wait_for_one_that_hangs(pins: Pins, cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raqib.netpolicy.turn.PATIENCE_S", 0.1)
+    monkeypatch.setattr("raqib.netpolicy.lock.PATIENCE_S", 0.1)
     with closing(Daemon(pins, cgroup)) as daemon:
         with turn(pins.directory):
             pins.switch_off()

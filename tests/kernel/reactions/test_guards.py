@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raqib.actions.verification import verify
+from raqib.ledger.verification import verify
 from raqib.testing import live_process
 
 from .conftest import Host, RunScenario

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from raqib.actions.table import HELPERS
+from raqib.actions.helpers.table import HELPERS
 
 from .conftest import Host, RunScenario
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from raqib.actions.verification import verify
+from raqib.ledger.verification import verify
 from raqib.reactions import process
 from raqib.reactions.protocol import MAX_FRAME, Call, Ended, Log, Ready, Reply, pack
 from raqib.testing import make_detection, make_recipe

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from raqib.actions.ledger import Ledger
 from raqib.actions.store import SHARED_NAMESPACE, Store
-from raqib.actions.verification import verify
+from raqib.ledger.chain import Ledger
+from raqib.ledger.verification import verify
 
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("LONG_KILLS", "15"))

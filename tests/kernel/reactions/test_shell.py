@@ -17,8 +17,8 @@ import pytest
 from raqib.model.detection import Detection
 from raqib.model.recipe import Limits, Mode, Reaction
 from raqib.reactions import Finished
-from raqib.reactions import shell as shell_module
-from raqib.reactions.shell import DIRECTORY_PREFIX
+from raqib.reactions.shell import run as shell_module
+from raqib.reactions.shell.run import DIRECTORY_PREFIX
 from raqib.testing import make_detection, make_event, make_recipe
 
 from .conftest import Host, RunScenario, wait_until

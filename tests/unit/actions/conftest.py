@@ -10,14 +10,14 @@ import pytest
 
 from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import ActionContext, ActionSettings, Services
-from raqib.actions.ledger import Ledger
+from raqib.actions.created import MadeDirectories
+from raqib.actions.helpers.table import HELPERS
 from raqib.actions.machine import Machine
-from raqib.actions.made import MadeDirectories
 from raqib.actions.notice import Notice
 from raqib.actions.perform import ActionRecord, Door
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
-from raqib.actions.table import HELPERS
+from raqib.ledger.chain import Ledger
 from raqib.testing import make_detection
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raqib.actions import archives
-from raqib.actions import ledger as ledger_module
-from raqib.actions.archives import archive_path, files_of
-from raqib.actions.ledger import Entry, Ledger, parse_head
-from raqib.actions.reading import Filter, LedgerReader, find
-from raqib.actions.verification import verify
+from raqib.ledger import archives
+from raqib.ledger import chain as ledger_module
+from raqib.ledger.archives import archive_path, files_of
+from raqib.ledger.chain import Entry, Ledger, parse_head
+from raqib.ledger.reading import Filter, LedgerReader, find
+from raqib.ledger.verification import verify
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_a_file_set_aside_is_on_the_disk_when_sync_returns(path: Path, monkeypat
 _WRITER = """
 import sys, threading
 from pathlib import Path
-from raqib.actions.ledger import Entry, Ledger
+from raqib.ledger.chain import Entry, Ledger
 
 ledger = Ledger(Path(sys.argv[1]), max_bytes=2000, keep=5)
 

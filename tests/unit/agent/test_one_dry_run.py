@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from raqib.actions.table import HELPERS
-from raqib.agent.recording import Recorded, entry_line, header_line
+from raqib.actions.helpers.table import HELPERS
 from raqib.model.clock import boottime_ns
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Image, Process, ProcessKey
+from raqib.offline.recording import Recorded, entry_line, header_line
 
 RAQIB = Path(sys.executable).with_name("raqib")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from raqib.agent.config import RecipesConfig
-from raqib.agent.library import Library
+from raqib.config.config import RecipesConfig
+from raqib.library.library import Library
 from raqib.recipes.diagnostic import Diagnostic
 
 HEAD = """# A comment

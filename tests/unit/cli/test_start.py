@@ -52,6 +52,6 @@ def test_status_imports_no_agent_also_where_none_runs(arguments: tuple[str, ...]
     modules = imported_by("status", "--data-dir", tmp_path, *arguments)
     assert set() == modules & NOT_FOR_A_QUESTION
     # The directory is named, so nobody reads a configuration.
-    assert set() == modules & {"raqib.agent.agent", "raqib.agent.config", "yaml"}
+    assert set() == modules & {"raqib.agent.agent", "raqib.config.config", "yaml"}
     with_configuration = imported_by("status", *arguments)
     assert set() == with_configuration & NOT_FOR_A_QUESTION

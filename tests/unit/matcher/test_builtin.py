@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from raqib.matcher import FlowMatcher, KnownLineage
-from raqib.matcher.trial import run_test
 from raqib.model.actions import FileAction
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Image, Process, ProcessKey
+from raqib.offline.samples import run_test
 from raqib.recipes.compile import compile_set
 from raqib.recipes.load import load_builtin
 from raqib.recipes.spec import RecipeSpec, RecipeTest

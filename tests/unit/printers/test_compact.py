@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from raqib.context.event import detect
+from raqib.events.build import detect
 from raqib.model.actions import FileAction
 from raqib.model.compact import MOST_BYTES, USUAL_BYTES, CompactEvent
 from raqib.model.event import Background, Event, FileInfo, ListedFile, Metadata, ProcessInfo, encode

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from raqib.model.recipe import Reaction
 from raqib.reactions.broker import STUBS
 from raqib.reactions.check import check_reactions
-from raqib.reactions.engine import Engine
 from raqib.reactions.identifiers import GLOBALS, async_process, unknown_names
+from raqib.reactions.worker.engine import Engine
 
 CLEAN = [
     "function process(data) { Info(data.fetch, 'fetch(', `require ${name} KilCurrent()`); /* fetch() */ // setTimeout",

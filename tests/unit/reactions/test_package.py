@@ -18,7 +18,8 @@ def test_public_names() -> None:
 
 def test_a_worker_loads_nothing_of_the_daemon() -> None:
     code = (
-        "import sys, raqib.reactions.worker; print(*sorted(m for m in sys.modules if m.startswith(('raqib', 'sql'))))"
+        "import sys, raqib.reactions.worker.main; "
+        "print(*sorted(m for m in sys.modules if m.startswith(('raqib', 'sql'))))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = ["engine", "landlock", "protocol", "sandbox", "seccomp", "worker"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import raqib
 from raqib.actions.descriptions import SECTIONS
-from raqib.actions.table import HELPERS
+from raqib.actions.helpers.table import HELPERS
 from raqib.reactions.reference import reference_page, type_declarations
 
 PAGE = Path(__file__).parents[3] / "docs/reactions.md"

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raqib.agent.config import RecipesConfig
-from raqib.agent.library import Library
+from raqib.config.config import RecipesConfig
+from raqib.library.library import Library
 from raqib.recipes.attack import Attack, resolve
 from raqib.recipes.check import _FIELDS
 from raqib.recipes.load import load_text

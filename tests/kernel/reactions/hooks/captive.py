@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.reactions import sandbox
 from raqib.reactions.config import WORKER_UID
-from raqib.reactions.engine import Engine
 from raqib.reactions.protocol import HelperStub
+from raqib.reactions.worker import sandbox
+from raqib.reactions.worker.engine import Engine
 
 libc = ctypes.CDLL(None, use_errno=True)
 

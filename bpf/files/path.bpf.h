@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* From dentries and names to absolute paths, their hashes, and what the literals of the recipes say
+ * of them. */
+#ifndef RAQIB_PATH_H
+#define RAQIB_PATH_H
+
+#include "files/maps.bpf.h"
+
+struct walk {
+	struct scratch *scratch;
+};
+
+static long walk_step(__u64 index, struct walk *walk)
+{
+	struct scratch *scratch = walk->scratch;
+	struct progress *progress = &scratch->progress;
+	struct dentry *dentry = (void *)progress->dentry;
+	struct dentry *parent;
+	struct part *part;
+	__u32 at;
+
+	if (progress->cross && progress->dentry == progress->mnt_root) {
+		struct mount *mount = (void *)progress->mount;
+		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+		if (above == mount || !above)
+			goto done;
+		progress->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		progress->mount = (__u64)above;
+		progress->mnt_root = (__u64)BPF_CORE_READ(above, mnt.mnt_root);
+		return 0;
+	}
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (!parent)
+		goto done;
+	at = (scratch->span.first - 1) & (PARTS - 1);
+	part = &scratch->parts[at];
+	part->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
+	part->len = BPF_CORE_READ(dentry, d_name.hash_len) >> 32;
+	if (parent == dentry) {
+		char first = 0;
+
+		/* The root of a file system is named "/"; a file outside any tree (memfd) is its
+		 * own parent. */
+		bpf_probe_read_kernel(&first, sizeof(first), (void *)part->name);
+		if (first != '/')
+			scratch->span.first = at;
+		goto done;
+	}
+	scratch->span.first = at;
+	progress->dentry = (__u64)parent;
+	return 0;
+done:
+	progress->done = 1;
+	return 1;
+}
+
+/*
+ * Collect the parts of a path, leaf to root, in scratch->span. With `cross`, up to the root of the
+ * mount namespace, else within the file system. The verifier accepts the loop since bpf_loop()
+ * bounds it: it checks the step once.
+ */
+static __always_inline void walk_up(struct scratch *scratch, struct vfsmount *vfsmount,
+				    struct dentry *dentry, bool cross)
+{
+	struct progress *progress = &scratch->progress;
+	struct walk walk = {.scratch = scratch};
+
+	progress->dentry = (__u64)dentry;
+	progress->mount = (__u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	progress->mnt_root = (__u64)BPF_CORE_READ(vfsmount, mnt_root);
+	progress->cross = cross;
+	progress->done = 0;
+	scratch->span.first = PARTS_MIDDLE;
+	scratch->span.last = PARTS_MIDDLE;
+	bpf_loop(PARTS_MIDDLE, walk_step, &walk, 0);
+	scratch->span.overflow = !progress->done;
+}
+
+static __always_inline void split_component(struct scratch *scratch, __u32 end)
+{
+	struct progress *progress = &scratch->progress;
+	struct span *span = &scratch->span;
+	__u32 start = progress->start & (PATH_BYTES - 1);
+	__u32 len = end - progress->start;
+	char *name = &scratch->name[start];
+
+	if (len == 0 || (len == 1 && name[0] == '.'))
+		return;
+	if (len == 2 && name[0] == '.' && name[1] == '.' &&
+	    !(progress->keep_dots && span->last > progress->floor)) {
+		if (span->last > span->first && span->last > progress->floor)
+			span->last--;
+		return;
+	}
+	if (span->last >= PARTS) {
+		span->overflow = 1;
+		return;
+	}
+	scratch->parts[span->last & (PARTS - 1)].name = (__u64)name;
+	scratch->parts[span->last & (PARTS - 1)].len = len;
+	span->last++;
+}
+
+static long split_step(__u64 index, struct walk *walk)
+{
+	struct scratch *scratch = walk->scratch;
+	__u32 at = index & (PATH_BYTES - 1);
+
+	if (scratch->name[at] == '/') {
+		split_component(scratch, at);
+		scratch->progress.start = at + 1;
+	}
+	return 0;
+}
+
+/*
+ * Append the components of scratch->name, `len` bytes, to the parts. Dots are resolved by their
+ * letters, or kept behind a component that may be a link, where letters do not tell.
+ */
+static __always_inline void split_name(struct scratch *scratch, __u32 len, bool keep_dots)
+{
+	struct progress *progress = &scratch->progress;
+	struct walk walk = {.scratch = scratch};
+
+	progress->start = 0;
+	progress->floor = scratch->name[0] == '/' ? scratch->span.last : scratch->span.first;
+	progress->keep_dots = keep_dots;
+	bpf_loop(len & (PATH_BYTES - 1), split_step, &walk, 0);
+	split_component(scratch, len);
+}
+
+/* No parts: the name in the scratch is all of the path. */
+static __always_inline void span_clear(struct scratch *scratch)
+{
+	scratch->span.first = PARTS_MIDDLE;
+	scratch->span.last = PARTS_MIDDLE;
+	scratch->span.overflow = 0;
+}
+
+static __always_inline __u32 literal(__u64 hash, enum literal_kind kind)
+{
+	struct literal_key key = {.hash = hash, .kind = kind, .generation = policy.generation};
+	__u32 *actions = bpf_map_lookup_elem(&literals, &key);
+
+	return actions ? *actions : 0;
+}
+
+struct hash {
+	struct siphash *state;
+	const char *bytes;
+};
+
+static long hash_step(__u64 index, struct hash *hash)
+{
+	__u64 word;
+
+	__builtin_memcpy(&word, hash->bytes + (index & (NAME_MAX / 8)) * 8, 8);
+	siphash_word(hash->state, word);
+	return 0;
+}
+
+/*
+ * Continue the state with `len` bytes, at most NAME_MAX, that are followed by 8 bytes which are not
+ * looked at. A bounded `for` would leave the verifier with one state for each number of words, and
+ * two of them with the product.
+ */
+static __always_inline void hash_component(struct siphash *state, const char *bytes, __u32 len)
+{
+	struct hash hash = {.state = state, .bytes = bytes};
+	__u64 word;
+
+	bpf_loop(len / 8, hash_step, &hash, 0);
+	__builtin_memcpy(&word, bytes + (len & (NAME_MAX & ~7)), 8);
+	word &= (1ULL << ((len & 7) * 8)) - 1;
+	siphash_word(state, word | (__u64)len << 56);
+}
+
+struct emit {
+	struct scratch *scratch;
+	struct text *text;
+};
+
+static long emit_step(__u64 index, struct emit *emit)
+{
+	struct scratch *scratch = emit->scratch;
+	struct progress *progress = &scratch->progress;
+	struct text *text = emit->text;
+	struct part *part = &scratch->parts[(scratch->span.first + index) & (PARTS - 1)];
+	__u32 len = part->len & NAME_MAX;
+	__u32 at = text->len;
+	__u32 left = progress->count - (__u32)index; /* components from this one on */
+	__u32 depth = index + 1;
+
+	if (part->len > NAME_MAX)
+		text->truncated = 1;
+	if (at >= PATH_BYTES || at + len + 1 > PATH_BYTES) {
+		text->truncated = 1;
+		return 1;
+	}
+	text->bytes[at] = '/';
+	bpf_probe_read_kernel(&text->bytes[at + 1], len, (void *)part->name);
+	text->len = at + 1 + len;
+	hash_component(&progress->whole, &text->bytes[at + 1], len);
+	if (left == 1) {
+		siphash_begin(&progress->component, policy.siphash_key, 1);
+		hash_component(&progress->component, &text->bytes[at + 1], len);
+		text->base_hash = siphash_digest(&progress->component);
+		text->hash = siphash_digest(&progress->whole);
+		return 0;
+	}
+	if (left == 2)
+		text->dir_hash = siphash_digest(&progress->whole);
+	if (policy.prefix_depths >> (depth < 63 ? depth : 63) & 1)
+		text->interest |= literal(siphash_digest(&progress->whole), LITERAL_PREFIX);
+	return 0;
+}
+
+/* Write the parts in scratch->span as a path into `text`, with hashes and the literals' interest.
+ */
+static __noinline int emit_text(struct scratch *scratch, struct text *text)
+{
+	struct emit emit = {.scratch = scratch, .text = text};
+	__u32 count = scratch->span.last - scratch->span.first;
+	__u64 root;
+
+	siphash_begin(&scratch->progress.whole, policy.siphash_key, 0);
+	root = siphash_digest(&scratch->progress.whole);
+	scratch->progress.count = count;
+	text->len = 0;
+	text->truncated = scratch->span.overflow;
+	text->components = count;
+	text->interest = policy.residual;
+	text->hash = root;
+	text->dir_hash = root;
+	text->base_hash = 0;
+	if (count == 0) {
+		text->bytes[0] = '/';
+		text->len = 1;
+	} else {
+		if (policy.prefix_depths & 1)
+			text->interest |= literal(root, LITERAL_PREFIX);
+		bpf_loop(count & (PARTS - 1), emit_step, &emit, 0);
+	}
+	text->interest |= literal(text->hash, LITERAL_EXACT);
+	text->interest |= literal(text->base_hash, LITERAL_BASE);
+	text->interest |= literal(text->dir_hash, LITERAL_DIR);
+	if (text->truncated) {
+		/* Its hashes are not those of the whole name, so only the daemon can tell, and
+		 * nothing may be cached. */
+		text->interest = policy.wanted;
+		COUNT(path_truncated);
+	}
+	return 0;
+}
+
+#endif

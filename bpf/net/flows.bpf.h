@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Who talks to whom. All that is known of a flow lies in `flows`, which forgets the oldest; what
+ * the daemon was told of a process and a flow lies in the links of that process's chain. A record
+ * that does not fit into the ring buffer waits in `flows_pending`, from where the daemon's sweep
+ * takes it: a plain hash, which does not forget, and of which a failed insert is counted.
+ */
+#ifndef RAQIB_NET_FLOWS_H
+#define RAQIB_NET_FLOWS_H
+
+#include "net/owner.bpf.h"
+
+#define ICMP_ECHO_REPLY	     0
+#define ICMP_ECHO_REQUEST    8
+#define ICMPV6_ECHO_REQUEST  128
+#define ICMPV6_ECHO_REPLY    129
+#define ICMP_IDENTIFIER_BACK 4 /* from the end of the header */
+
+/* What a flow has done after which its packets are no news until it ends. */
+#define ALL_WAYS      (FLOW_INGRESS | FLOW_EGRESS | FLOW_STARTED | FLOW_ONGOING)
+#define QUIET_PACKETS 256
+
+#define STATE_ESTABLISHED 1
+#define STATE_SYN_SENT	  2
+#define STATE_FIN_WAIT1	  4
+#define STATE_CLOSE	  7
+#define STATE_CLOSE_WAIT  8
+#define STATE_LISTEN	  10
+
+/* Written by the daemon. */
+struct flow_config flow_config SEC(".data.flow_config");
+
+__u64 flow_serial;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_link_key);
+	__type(value, struct flow_link);
+} flow_links SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct process_key);
+	__type(value, struct flow_head);
+} flow_heads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct flow_link_key);
+	__type(value, struct flow_pending);
+} flows_pending SEC(".maps");
+
+static __noinline struct flow_link *link_get(const struct flow_link_key *place,
+					     const struct flow_key *key)
+{
+	struct flow_link *link = bpf_map_lookup_elem(&flow_links, place);
+	struct flow_head *head, first = {};
+	struct flow_link fresh = {};
+
+	if (link)
+		return link;
+	head = bpf_map_lookup_elem(&flow_heads, &place->process);
+	if (!head) {
+		bpf_map_update_elem(&flow_heads, &place->process, &first, BPF_NOEXIST);
+		head = bpf_map_lookup_elem(&flow_heads, &place->process);
+	}
+	if (head)
+		fresh.next = __sync_lock_test_and_set(&head->last, place->flow);
+	fresh.key = *key;
+	bpf_map_update_elem(&flow_links, place, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&flow_links, place);
+}
+
+/* Not inline: so its type is among those of the object, and a test can compare it. */
+static __noinline void flow_describe(struct flow_record *record, const struct flow_link_key *place,
+				     const struct flow_key *key, const struct flow *flow,
+				     __u32 fresh)
+{
+	__builtin_memset(record, 0, sizeof(*record));
+	record->head.size = sizeof(*record);
+	record->head.kind = NET_RECORD_FLOW;
+	record->head.timestamp_ns = bpf_ktime_get_boot_ns();
+	record->head.lost = net_counters.lost_flows - flow->lost_before;
+	record->head.process = place->process;
+	record->key = *key;
+	record->totals = flow->totals;
+	record->first_ns = flow->first_ns;
+	record->id = flow->id;
+	record->actions = flow->actions;
+	record->fresh = fresh;
+	record->icmp_type = flow->icmp_type;
+	record->icmp_code = flow->icmp_code;
+}
+
+/* False if the ring buffer was full. */
+static __always_inline bool flow_send(const struct flow_link_key *place, const struct flow_key *key,
+				      const struct flow *flow, __u32 fresh)
+{
+	struct flow_record *record = bpf_ringbuf_reserve(&net_records, sizeof(*record), 0);
+
+	if (!record)
+		return false;
+	flow_describe(record, place, key, flow, fresh);
+	bpf_ringbuf_submit(record, 0);
+	NET_COUNT(records);
+	return true;
+}
+
+/* False if there is no room for that either. */
+static __noinline bool flow_wait(const struct flow_link_key *place, const struct flow_key *key,
+				 const struct flow *flow, __u32 fresh)
+{
+	struct flow_pending *waiting = bpf_map_lookup_elem(&flows_pending, place);
+	struct flow_pending pending = {};
+
+	pending.key = *key;
+	pending.fresh = waiting ? waiting->fresh | fresh : fresh;
+	pending.timestamp_ns = bpf_ktime_get_boot_ns();
+	pending.lost = net_counters.lost_flows - flow->lost_before;
+	if (bpf_map_update_elem(&flows_pending, place, &pending, BPF_ANY)) {
+		NET_COUNT(lost_flows);
+		return false;
+	}
+	NET_COUNT(pending_flows);
+	return true;
+}
+
+/* Put the flow into the chain of its process, and tell the daemon what is news and wanted. */
+static __noinline void flow_tell(const struct flow_key *key, struct flow *flow,
+				 const struct process_key *owner)
+{
+	struct flow_link_key place = {};
+	struct flow_link *link;
+	__u32 fresh;
+
+	if (!owner->pid)
+		return;
+	place.process = *owner;
+	place.flow = flow->id;
+	flow->owner = *owner;
+	link = link_get(&place, key);
+	fresh = flow->actions & ~(link ? link->reported : 0);
+	if (!(fresh & flow_config.wanted) || owner->pid == flow_config.agent)
+		return;
+	if ((flow_send(&place, key, flow, fresh) || flow_wait(&place, key, flow, fresh)) && link)
+		__sync_fetch_and_or(&link->reported, fresh);
+}
+
+static __always_inline void flow_gain(const struct flow_key *key, struct flow *flow,
+				      const struct process_key *owner, __u32 actions)
+{
+	bool news = actions & ~flow->actions;
+
+	if (news)
+		news = actions & ~__sync_fetch_and_or(&flow->actions, actions);
+	if (news || !same_process(owner, &flow->owner))
+		flow_tell(key, flow, owner);
+}
+
+/* A flow that is not known, or begins anew. */
+static __noinline struct flow *flow_make(const struct flow_key *key,
+					 const struct net_packet *packet)
+{
+	struct flow flow = {};
+
+	flow.id = __sync_fetch_and_add(&flow_serial, 1) + 1;
+	flow.first_ns = bpf_ktime_get_boot_ns();
+	flow.lost_before = net_counters.lost_flows;
+	if (packet) {
+		flow.icmp_type = packet->icmp_type;
+		flow.icmp_code = packet->icmp_code;
+	}
+	if (bpf_map_update_elem(&flows, key, &flow, BPF_ANY)) {
+		NET_COUNT(lost_flows);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&flows, key);
+}
+
+static __always_inline void copy_address(struct net_address *to, const struct net_address *from)
+{
+	__u32 *into = (void *)to->bytes;
+	const __u32 *words = (const void *)from->bytes;
+
+	into[0] = words[0];
+	into[1] = words[1];
+	into[2] = words[2];
+	into[3] = words[3];
+}
+
+static __always_inline bool same_address(const struct net_address *one,
+					 const struct net_address *other)
+{
+	const __u32 *first = (const void *)one->bytes;
+	const __u32 *second = (const void *)other->bytes;
+
+	return first[0] == second[0] && first[1] == second[1] && first[2] == second[2] &&
+	       first[3] == second[3];
+}
+
+/* False if what the packet belongs to cannot be told. */
+static __always_inline bool flow_key_of(struct __sk_buff *skb, const struct net_packet *packet,
+					struct flow_key *key)
+{
+	__u16 identifier = 0;
+
+	if (!packet->transport)
+		return false;
+	copy_address(&key->local, &packet->local);
+	copy_address(&key->remote, &packet->remote);
+	key->version = packet->version;
+	key->protocol = packet->protocol;
+	if (packet->protocol == PROTO_TCP || packet->protocol == PROTO_UDP) {
+		key->local_port = packet->local_port;
+		key->remote_port = packet->remote_port;
+		return true;
+	}
+	key->protocol = PROTO_ICMP;
+	if (packet->version == 4
+		    ? packet->icmp_type == ICMP_ECHO_REPLY || packet->icmp_type == ICMP_ECHO_REQUEST
+		    : packet->icmp_type == ICMPV6_ECHO_REQUEST ||
+			      packet->icmp_type == ICMPV6_ECHO_REPLY) {
+		bpf_skb_load_bytes(skb, packet->payload - ICMP_IDENTIFIER_BACK, &identifier,
+				   sizeof(identifier));
+		key->local_port = bpf_ntohs(identifier);
+	} else {
+		key->remote_port = packet->icmp_type << 8 | packet->icmp_code;
+	}
+	return true;
+}
+
+/* What the first packet of a flow says of it. */
+static __always_inline __u32 first_actions(const struct net_packet *packet)
+{
+	bool out = packet->direction == NET_EGRESS;
+
+	if (packet->protocol != PROTO_TCP)
+		return FLOW_CREATED | FLOW_STARTED | (out ? FLOW_OUTGOING : FLOW_INCOMING);
+	if (!(packet->tcp_flags & TCP_SYN)) /* it was there before */
+		return FLOW_STARTED | FLOW_ONGOING;
+	if (packet->tcp_flags & TCP_ACK) /* an answer to what was not seen */
+		out = !out;
+	return FLOW_CREATED | (out ? FLOW_OUTGOING : FLOW_INCOMING);
+}
+
+/* What a further packet adds, given what is known. How a connection begins and ends is told by its
+ * socket: packets come here before anybody has looked whether they belong to it. */
+static __always_inline __u32 further_actions(const struct net_packet *packet, __u32 known)
+{
+	__u32 other = packet->direction == NET_EGRESS ? FLOW_INGRESS : FLOW_EGRESS;
+
+	if (packet->protocol != PROTO_TCP)
+		return known & other ? FLOW_ONGOING : 0;
+	return (known & FLOW_STARTED) && packet->payload < packet->length ? FLOW_ONGOING : 0;
+}
+
+/* Whether a flow that is not known may begin with this packet: to a listener, only a SYN can be. */
+static __always_inline bool may_begin(const struct net_socket *socket,
+				      const struct net_packet *packet)
+{
+	struct sock *sk = (struct sock *)socket->sock;
+
+	return packet->protocol != PROTO_TCP || (packet->tcp_flags & TCP_SYN) ||
+	       BPF_CORE_READ(sk, __sk_common.skc_state) != STATE_LISTEN;
+}
+
+static __always_inline __u64 totals_add(struct flow_totals *totals, struct __sk_buff *skb,
+					const struct net_packet *packet)
+{
+	__u64 packets = skb->gso_segs ? skb->gso_segs : 1;
+	/* Each packet that this one is cut into has the headers. */
+	__u64 bytes = packet->length + (packets - 1) * packet->payload;
+
+	if (packet->direction == NET_EGRESS) {
+		__sync_fetch_and_add(&totals->bytes_out, bytes);
+		return __sync_fetch_and_add(&totals->packets_out, packets);
+	}
+	__sync_fetch_and_add(&totals->bytes_in, bytes);
+	return __sync_fetch_and_add(&totals->packets_in, packets);
+}
+
+/*
+ * Whether a packet can be no news of the flow that the socket had last; then it is only counted, at
+ * the socket. Now and then the flow is looked up all the same: a map forgets what is not looked up.
+ */
+static __always_inline bool socket_is_quiet(struct net_socket *socket, struct __sk_buff *skb,
+					    const struct net_packet *packet, bool dropped)
+{
+	const struct flow_key *last = &socket->last;
+
+	if (socket->quiet != (__u32)packet->cookie || dropped ||
+	    (packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || !packet->transport ||
+	    last->protocol != packet->protocol || last->local_port != packet->local_port ||
+	    last->remote_port != packet->remote_port ||
+	    !same_address(&last->remote, &packet->remote) ||
+	    !same_address(&last->local, &packet->local))
+		return false;
+	if (totals_add(&socket->totals, skb, packet) >= QUIET_PACKETS)
+		socket->quiet = 0;
+	return true;
+}
+
+/* The flow is the socket's latest; what the socket has counted was of the one before, if there was
+ * another. A listener keeps the first, one of many. */
+static __always_inline void socket_keep(struct net_socket *socket, const struct flow_key *key,
+					struct flow *flow, const struct net_packet *packet)
+{
+	bool same = socket->last.protocol == key->protocol &&
+		    socket->last.local_port == key->local_port &&
+		    socket->last.remote_port == key->remote_port &&
+		    same_address(&socket->last.remote, &key->remote) &&
+		    same_address(&socket->last.local, &key->local);
+	struct flow *before = flow;
+
+	flow->cookie = packet->cookie;
+	if (!is_still(socket, packet->cookie))
+		return;
+	if (socket->totals.packets_in || socket->totals.packets_out) {
+		if (!same)
+			before = bpf_map_lookup_elem(&flows, &socket->last);
+		if (before)
+			totals_move(&socket->totals, &before->totals);
+	}
+	if (!same && !(flow->actions & FLOW_ENDED) &&
+	    (packet->protocol != PROTO_TCP || !socket->last.protocol))
+		socket->last = *key;
+}
+
+/* A raw socket gets a copy of what others get, and may forge what others send. Its own are the
+ * flows that it began, and messages of ICMP that nobody else was the first to get. */
+static __always_inline bool is_others(const struct net_packet *packet, const struct flow_key *key,
+				      const struct flow *flow)
+{
+	if (flow && !(flow->actions & FLOW_ENDED))
+		return flow->cookie != packet->cookie;
+	return packet->direction == NET_INGRESS && key->protocol != PROTO_ICMP;
+}
+
+static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet *packet,
+				 bool dropped)
+{
+	struct net_socket *socket;
+	struct process_key owner;
+	struct flow_key key = {};
+	struct flow *flow;
+	bool begins;
+	__u32 actions = 0;
+
+	if (!packet->cookie)
+		return;
+	socket = socket_of(skb, packet);
+	if (!socket || socket_is_quiet(socket, skb, packet, dropped) ||
+	    !flow_key_of(skb, packet, &key))
+		return;
+	key.net_ns = socket->net_ns;
+	owner = socket->owner;
+	if (!is_still(socket, packet->cookie))
+		return;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (socket->raw && is_others(packet, &key, flow))
+		return;
+	begins = packet->protocol != PROTO_TCP ||
+		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
+		if (!flow && !may_begin(socket, packet))
+			return;
+		if (!flow)
+			NET_COUNT(flows_made);
+		flow = flow_make(&key, packet);
+		actions = first_actions(packet);
+	} else {
+		actions = further_actions(packet, flow->actions);
+	}
+	if (!flow)
+		return;
+	if (packet->direction == NET_INGRESS && (packet->tcp_flags & TCP_RST))
+		flow->reset_in = 1;
+	if (!dropped) {
+		actions |= packet->direction == NET_EGRESS ? FLOW_EGRESS : FLOW_INGRESS;
+		totals_add(&flow->totals, skb, packet);
+	}
+	socket_keep(socket, &key, flow, packet);
+	if (!owner.pid)
+		owner = flow->owner;
+	flow_gain(&key, flow, &owner, actions);
+	if ((flow->actions & (ALL_WAYS | FLOW_ENDED)) == ALL_WAYS && !socket->raw &&
+	    is_still(socket, packet->cookie))
+		socket->quiet = packet->cookie;
+}
+
+/* Something happened to a socket and its flow other than a packet. */
+static __always_inline void flow_of_socket(struct net_socket *socket, __u64 cookie, __u32 actions)
+{
+	struct flow_key key = socket->last;
+	struct process_key owner = socket->owner;
+	struct flow *flow;
+
+	if (!key.protocol || !is_still(socket, cookie))
+		return;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow)
+		return;
+	totals_move(&socket->totals, &flow->totals);
+	/* Who does not say farewell has given up, unless he was turned away. */
+	if (actions == FLOW_ENDED)
+		actions |= flow->reset_in ? FLOW_TERMINATED : FLOW_TERMINATOR;
+	if (flow->actions & (FLOW_TERMINATOR | FLOW_TERMINATED))
+		actions &= ~(FLOW_TERMINATOR | FLOW_TERMINATED);
+	if (!owner.pid)
+		owner = flow->owner;
+	flow_gain(&key, flow, &owner, actions);
+}
+
+/* The current process uses the socket: if that is news, its flow is now this process's too. */
+static __noinline void socket_used(__u64 cookie)
+{
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
+	struct process_key key = {};
+
+	if (!current_process(&key) || (socket && same_process(&socket->owner, &key)))
+		return;
+	socket = socket_put(cookie, &key, 0);
+	if (socket)
+		flow_of_socket(socket, cookie, 0);
+}
+
+#endif

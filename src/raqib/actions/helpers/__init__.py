@@ -1,0 +1,1 @@
+"""One file a family of helpers: declaration, check, action."""

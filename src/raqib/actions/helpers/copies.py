@@ -1,0 +1,142 @@
+"""Helpers that take a file as evidence: its hash, or a copy."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import PurePosixPath
+
+from raqib.actions.context import ActionContext
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.helpers.files import find_obstacle, open_regular, problem, replace_atomically, write_all
+from raqib.actions.paths import open_parent, writable_path
+from raqib.actions.victims import is_same, living_part, read_stat
+from raqib.errors import RaqibError
+from raqib.model.process import ProcessKey
+
+PROGRAM = "exe"
+"""What HashFile takes for the current process's program."""
+
+_PIECE = 1 << 20
+
+
+class TooLargeError(RaqibError):
+    """A file has more bytes than are taken."""
+
+
+def open_process(key: ProcessKey) -> int | Failed:
+    """Open the directory in procfs of the very process that a key names.
+
+    What is read through the descriptor is that process's or, once it is gone, nothing: never a later one's. If its
+    first thread has ended, it is the directory of another thread, which has the same.
+    """
+    place = living_part(key.pid)
+    try:
+        directory = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Failed(f"pid {key.pid} is already gone")
+    except OSError as error:
+        return Failed(f"pid {key.pid}: {error.strerror}")
+    found = read_stat(key.pid)
+    if found is not None and is_same(key, found) and os.access("exe", os.F_OK, dir_fd=directory):
+        return directory
+    os.close(directory)
+    return Failed(f"pid {key.pid} is already gone")
+
+
+def copy_and_hash(source: int, target: int | None, limit: int) -> tuple[int, str]:
+    """Read a file to its end, write it to another one if there is one, and return its size and SHA-256.
+
+    Raises OSError, or TooLargeError beyond the limit.
+    """
+    digest, size = hashlib.sha256(), 0
+    while piece := os.read(source, _PIECE):
+        size += len(piece)
+        if size > limit:
+            raise TooLargeError(f"expected at most {limit} bytes, there are more")
+        digest.update(piece)
+        if target is not None:
+            write_all(target, piece)
+    return size, digest.hexdigest()
+
+
+def _hash_file(context: ActionContext, arguments: Arguments) -> Checked:
+    # Reading changes nothing, so that a dry run does it as well.
+    path: str = arguments[0]
+    limit = context.services.settings.max_hash_bytes
+    if path == PROGRAM:
+        return _hash_program(context, limit)
+    try:
+        return _hash(path, open_regular(path), limit)
+    except OSError as error:
+        return problem(path, error)
+
+
+def _hash_program(context: ActionContext, limit: int) -> Result:
+    if not context.detection.ancestry:
+        return Failed("the event has no process")
+    directory = open_process(context.detection.process.key)
+    if isinstance(directory, Failed):
+        return directory
+    try:
+        return _hash(PROGRAM, open_regular(PROGRAM, directory), limit)
+    except OSError as error:
+        return problem(f"the program of pid {context.detection.process.pid}", error)
+    finally:
+        os.close(directory)
+
+
+def _hash(path: str, descriptor: int | Failed, limit: int) -> Result:
+    if isinstance(descriptor, Failed):
+        return descriptor
+    try:
+        size, digest = copy_and_hash(descriptor, None, limit)
+    except TooLargeError as error:
+        return problem(path, error)
+    finally:
+        os.close(descriptor)
+    return Done(digest, details={"size": size})
+
+
+def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
+    source, target = arguments
+    settings = context.services.settings
+    name = PurePosixPath(source).name
+    pure = writable_path(f"{target.removesuffix('/')}/{name}", settings)
+    if isinstance(pure, Refused):
+        return pure
+    try:
+        descriptor = open_regular(source)
+    except OSError as error:
+        return problem(source, error)
+    if isinstance(descriptor, Failed):
+        return descriptor
+
+    def do() -> Result:
+        copied: list[tuple[int, str]] = []
+        try:
+            directory = open_parent(pure, settings, make=True)
+            if isinstance(directory, Refused):
+                return directory
+            try:
+                if (obstacle := find_obstacle(directory, name, settings)) is not None:
+                    return Failed(f"{pure}: {obstacle.reason}")
+                replace_atomically(
+                    directory,
+                    name,
+                    lambda target: copied.append(copy_and_hash(descriptor, target, settings.max_copy_bytes)),
+                )
+            finally:
+                os.close(directory)
+        except (OSError, TooLargeError) as error:
+            return problem(str(pure), error)
+        ((size, digest),) = copied
+        return Done(0, details={"size": size, "sha256": digest})
+
+    return Plan(do, would=0, release=lambda: os.close(descriptor))
+
+
+HELPERS = (
+    Helper("HashFile", (Argument("path", "string"),), error='""', check=_hash_file, place="files"),
+    Helper("CopyFile", (Argument("from", "string"), Argument("toDir", "string")), check=_copy_file, place="files"),
+)

@@ -1,0 +1,156 @@
+"""Helpers that make and remove directories."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import PurePosixPath
+
+from raqib.actions.context import ActionContext, ActionSettings, Services
+from raqib.actions.created import MadeDirectories
+from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
+from raqib.actions.helpers.files import problem
+from raqib.actions.paths import PARENT_MODE, open_without_links
+from raqib.errors import RaqibError
+from raqib.host.removal import RemovalError, check_contents, remove_contents
+from raqib.ledger.chain import Entry
+
+DEFAULT_PATTERN = "reaction-*"
+
+_MAX_PREFIX_BYTES = 200
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY
+
+
+def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:
+    settings, made = context.services.settings, context.services.made
+    prefix = _prefix(arguments[0] if arguments else DEFAULT_PATTERN, settings)
+    if isinstance(prefix, Failed):
+        return prefix
+    name = prefix + secrets.token_hex(8)
+    path = str(settings.temp_dir / name)
+    if context.dry_run:
+        made.add_dry(path)
+
+    def do() -> Result:
+        try:
+            parent = open_without_links(None, str(settings.temp_dir), _FLAGS)
+            try:
+                space = os.fstatvfs(parent)
+                if space.f_bavail * space.f_frsize < settings.min_free_bytes:
+                    return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+                make_directory(context, parent, name, path)
+            finally:
+                os.close(parent)
+        except (OSError, RaqibError) as error:
+            return problem(path, error)
+        return Done(path)
+
+    return Plan(do, would=path, details={"path": path})
+
+
+def make_directory(context: ActionContext, parent: int, name: str, path: str) -> None:
+    """Make a directory of mode 0700, and note it as one that RemoveDir may remove. Raises OSError or RaqibError."""
+    os.mkdir(name, PARENT_MODE, dir_fd=parent)
+    try:
+        descriptor = open_without_links(parent, name, _FLAGS)
+        try:
+            context.services.made.add(path, descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        os.rmdir(name, dir_fd=parent)
+        raise
+
+
+def _prefix(pattern: str, settings: ActionSettings) -> str | Failed:
+    """Return what a name is to begin with."""
+    prefix = pattern.removeprefix(f"{settings.temp_dir}/")
+    if not prefix.endswith("*") or "*" in (prefix := prefix[:-1]) or "/" in prefix:
+        return Failed(f"pattern: expected a name that ends in its only *, in {settings.temp_dir}, got {pattern!r}")
+    if prefix in (".", ".."):
+        return Failed(f"pattern: expected a name of more than dots, got {pattern!r}")
+    if len(prefix.encode()) > _MAX_PREFIX_BYTES:
+        return Failed(f"pattern: expected at most {_MAX_PREFIX_BYTES} bytes")
+    return prefix
+
+
+def _remove_dir(context: ActionContext, arguments: Arguments) -> Checked:
+    path: str = arguments[0]
+    made = context.services.made
+    if context.dry_run and made.forget_dry(path):
+        return Plan(lambda: Done(0), would=0)
+    return _removal(made, path)
+
+
+def _undo_create(services: Services, entry: Entry) -> Result:
+    plan = _removal(services.made, entry.arguments["path"])
+    if not isinstance(plan, Plan):
+        return plan
+    try:
+        result = plan.do()
+    finally:
+        plan.release()
+    assert isinstance(result, Done | Refused | Failed)  # noqa: S101 -- it is no action of the event loop
+    return result
+
+
+def _removal(made: MadeDirectories, path: str) -> Checked:
+    pure = PurePosixPath(path)
+    if str(pure) != path or not pure.is_absolute() or ".." in pure.parts or not pure.name:
+        return Refused("expected an absolute path of a directory without . and .. in it")
+    try:
+        parent = open_without_links(None, str(pure.parent), _FLAGS)
+    except OSError as error:
+        return problem(path, error)
+    try:
+        directory = open_without_links(parent, pure.name, _FLAGS)
+    except OSError as error:
+        os.close(parent)
+        return problem(path, error)
+
+    def release() -> None:
+        os.close(directory)
+        os.close(parent)
+
+    try:
+        if made.is_ours(path, directory):
+            check_contents(directory)
+            refused = None
+        else:
+            refused = Refused(f"{path}: expected a directory that CreateTempDir or CollectEvidence made")
+    except RemovalError as error:
+        refused = Refused(f"{path}: {error}")
+    except OSError as error:
+        release()
+        return problem(path, error)
+    if refused is not None:
+        release()
+        return refused
+
+    def do() -> Result:
+        try:
+            remove_contents(directory)
+            # Somebody may have moved it and put another one in its place.
+            now, held = os.stat(pure.name, dir_fd=parent, follow_symlinks=False), os.fstat(directory)
+            if (now.st_dev, now.st_ino) != (held.st_dev, held.st_ino):
+                return Failed(f"{path}: it was emptied, but is no longer there")
+            os.rmdir(pure.name, dir_fd=parent)
+            made.forget(path)
+        except (OSError, RaqibError) as error:
+            return problem(path, error)
+        return Done(0)
+
+    return Plan(do, would=0, release=release)
+
+
+HELPERS = (
+    Helper(
+        "CreateTempDir",
+        (Argument("pattern", "string", optional=True),),
+        error='""',
+        check=_create_temp_dir,
+        place="files",
+        undo=Undo("removes it, with all that is in it", _undo_create),
+    ),
+    Helper("RemoveDir", (Argument("path", "string"),), check=_remove_dir, place="files"),
+)

@@ -1,0 +1,214 @@
+"""The configuration: one YAML file, every setting with a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
+from raqib.config.reader import read_settings
+from raqib.errors import UsageError
+from raqib.netpolicy.spec import KEY as NETWORK_POLICY
+from raqib.netpolicy.spec import MAX_BYTES
+from raqib.recipes.diagnostic import Diagnostic, source_of
+from raqib.recipes.document import Mapping, parse
+from raqib.recipes.reader import At, is_empty
+from raqib.recipes.source import BadSourceError, is_missing, read_source
+
+DEFAULT_PATH = Path("/etc/raqib/config.yaml")
+
+PrinterName = Literal["stdout", "varlog", "void"]
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the file."""
+
+
+class RecipesConfig(_Section, frozen=True, kw_only=True):
+    """Which recipes are loaded."""
+
+    directories: tuple[Path, ...] = ()
+    builtin: bool = True
+    enable: tuple[str, ...] = ()
+    """Which recipes run whatever they say of themselves: shell patterns of names, or `kind:`, `tactic:`, `technique:`
+    or `importance:` and a pattern."""
+    disable: tuple[str, ...] = ()
+    """The same, and stronger than `enable`."""
+    lists: dict[str, tuple[Path, ...]] = {}
+    """Lists that users have already, by the name of the recipe whose own entries they add to."""
+    times_window_s: _Seconds = 86400.0
+    allow_unsafe_owner: bool = False
+    """Load recipes that others than root can write: for trials only."""
+
+
+class PrintersConfig(_Section, frozen=True, kw_only=True):
+    """Where events go."""
+
+    enabled: tuple[PrinterName, ...] = ("stdout",)
+    raw: bool = False
+    """JSON lines on stdout even if it is a terminal."""
+    full: bool = False
+    """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
+    max_waiting_bytes: _Count = 64 << 20
+    """Memory of the events that wait for one printer; what comes on top is dropped for that printer, and counted."""
+    varlog_path: Path = Path("/var/log/raqib/events.jsonl")
+    varlog_max_bytes: _Count = 64 << 20
+    varlog_keep: _Count = 8
+
+
+class ReactionsSection(_Section, frozen=True, kw_only=True):
+    """Limits and guards of reactions."""
+
+    dry_run: bool = False
+    shell: bool = False
+    shell_timeout_s: _Seconds = 30.0
+    workers: _Count | None = None
+    """None: one for each core, at least 2."""
+    timeout_s: _Seconds = 5.0
+    max_timeout_s: _Seconds = 60.0
+    """What a recipe's own limit can raise it to; the same for every `max_` of a limit."""
+    heap_mib: _Count = 64
+    max_heap_mib: _Count = 256
+    max_helper_calls: _Count = 10_000
+    max_log_bytes: _Count = 256 << 10
+    max_waiting: _Count = 1024
+    max_waiting_bytes: _Count = 64 << 20
+    """Memory of what waits, as `max_waiting` is its number; shell reactions have as much beside it."""
+    min_pid: _Count = 500
+    kills_per_minute: _Count = 30
+    blocks_per_minute: _Count = 300
+    critical_kills_per_minute: _Count = 120
+    """Of recipes of that importance."""
+    critical_blocks_per_minute: _Count = 1200
+    max_kills_per_minute: _Count = 1000
+    max_blocks_per_minute: _Count = 10_000
+    ledger_max_bytes: _Count = 16 << 20
+    """A file of the ledger that has reached it becomes an archive."""
+    ledger_keep: _Count = 64
+    """So many archives are kept."""
+    protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
+    write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108  # where recipes in the wild write
+
+
+class SensorsConfig(_Section, frozen=True, kw_only=True):
+    """Sizes of the kernel's maps: entries, and bytes for the ring buffer (a power of two)."""
+
+    ring_bytes: _Count = 8 << 20
+    processes: _Count = 65536
+    exited: _Count = 16384
+    accesses: _Count = 131072
+    watched: _Count = 65536
+    verdicts: _Count = 65536
+    paths: _Count = 32768
+    texts: _Count = 2048
+    cadence_s: _Seconds = 0.25
+    """How often what did not fit into the ring buffer is looked for."""
+
+
+class NetworkConfig(_Section, frozen=True, kw_only=True):
+    """The network's programs, which are loaded only if something asks for them; sizes as of the sensors."""
+
+    cgroup: Path | None = None
+    """Whose processes they see, with all below it. None: the root of cgroup v2, wherever that is mounted."""
+    flow_events: bool = False
+    """Print an event when a flow begins, and one when it ends."""
+    enforce: bool = False
+    """Have a network policy, though there is no file: for the blocks of reactions and of `raqib blocks`."""
+    policy: Path | None = None
+    """The file of the network policy, if that is not in this one, below `network_policy`. Either way there is one."""
+    protected_cidrs: tuple[str, ...] = ()
+    """Networks that are never blocked at run time."""
+    resolvers: tuple[str, ...] = ()
+    """Whose DNS answers count, beside those of /etc/resolv.conf."""
+    pin_dir: Path = Path("/sys/fs/bpf/raqib")
+    """Where, on a BPF filesystem, the policy is kept while the daemon is not there."""
+    ring_bytes: _Count = 4 << 20
+    flows: _Count = 32768
+    flow_links: _Count = 65536
+    flow_heads: _Count = 16384
+    flows_pending: _Count = 16384
+    sockets: _Count = 32768
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether there is a network policy, be it an empty one."""
+        return self.enforce or self.policy is not None
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """All settings."""
+
+    data_dir: Path = Path("/var/lib/raqib")
+    """Data store, ledger, evidence."""
+    log_file: Path | None = None
+    """None: standard error."""
+    recipes: RecipesConfig = RecipesConfig()
+    printers: PrintersConfig = PrintersConfig()
+    reactions: ReactionsSection = ReactionsSection()
+    emergency: EmergencySettings = EmergencySettings()
+    """Whether reactions may take the host down, and how: `enabled`, and `helpers: [PowerOff, Panic]`."""
+    sensors: SensorsConfig = SensorsConfig()
+    network: NetworkConfig = NetworkConfig()
+
+
+class ConfigFile(NamedTuple):
+    """A configuration as it was read."""
+
+    config: Config | None
+    """None if there is an error."""
+    diagnostics: list[Diagnostic]
+    source: str
+    """What messages call it."""
+    root: At | None = None
+    """Its tree, for lines of what is found to be wrong later."""
+
+    def expect(self) -> Config:
+        """Return the configuration.
+
+        Raises:
+            UsageError: there are errors in it; the message has a line for each.
+        """
+        if self.config is None:
+            raise UsageError("\n".join(str(one) for one in self.diagnostics if one.severity == "error"))
+        return self.config
+
+
+def load_config(path: Path | None) -> Config:
+    """Return the configuration; None means the default file, if there is one.
+
+    Raises:
+        UsageError: there are errors in it; the message has a line for each.
+    """
+    return read_config(path).expect()
+
+
+def read_config(path: Path | None) -> ConfigFile:
+    """Read a configuration, or the default one, which need not be there. Never raises for what is in it."""
+    chosen, path = path, path or DEFAULT_PATH
+    source = source_of(path)
+    try:
+        text = b"" if chosen is None and is_missing(path) else read_source(path, MAX_BYTES)
+    except BadSourceError as error:
+        return ConfigFile(None, [Diagnostic("error", source, "", "", str(error))], source)
+    node, faults = parse(text)
+    diagnostics = [Diagnostic("error", source, "", one.path, one.message, one.line) for one in faults]
+    if node is None or is_empty(node):
+        return ConfigFile(None if diagnostics else Config(), diagnostics, source)
+    root = At(node, "$")
+    config, said = read_settings(root, Config, source, beside=(NETWORK_POLICY,))
+    diagnostics += said
+    # The policy is read again where its lines are known: here it only matters that it is in this file.
+    if isinstance(node, Mapping) and NETWORK_POLICY in node.entries:
+        own = At(node.entries[NETWORK_POLICY], f"$.{NETWORK_POLICY}")
+        if config is not None and config.network.policy is not None:
+            message = f"expected either {NETWORK_POLICY} or network.policy, found both"
+            diagnostics.append(Diagnostic("error", source, "", own.path, message, node.key_lines[NETWORK_POLICY]))
+        elif config is not None:
+            config = replace(config, network=replace(config.network, policy=path))
+    failed = any(one.severity == "error" for one in diagnostics)
+    return ConfigFile(None if failed else config, diagnostics, source, root)

@@ -1,0 +1,81 @@
+"""From the configuration and the recipes to the settings of each stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from raqib.config.config import Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.offline.rehearsal import Rehearsal
+from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
+from raqib.printers.varlog import older_file
+from raqib.reactions import ReactionsConfig
+from raqib.recipes.compile import CompiledSet
+from raqib.sensors.files import Hint, Policy
+
+
+def make_printers(config: PrintersConfig) -> list[Printer]:
+    """Open the printers that are enabled.
+
+    Raises:
+        RaqibError: the event log cannot be written.
+    """
+    made: list[Printer] = []
+    for name in dict.fromkeys(config.enabled):
+        match name:
+            case "stdout":
+                made.append(StdoutPrinter(raw=config.raw))
+            case "varlog":
+                made.append(
+                    VarlogPrinter(config.varlog_path, max_bytes=config.varlog_max_bytes, keep=config.varlog_keep)
+                )
+            case "void":
+                made.append(VoidPrinter())
+    return made
+
+
+def reactions_config(config: Config) -> ReactionsConfig:
+    """Return the reactions' settings."""
+    section: ReactionsSection = config.reactions
+    settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
+    if section.workers is not None:
+        settings["workers"] = section.workers
+    return ReactionsConfig(
+        data_dir=config.data_dir, emergency=config.emergency, own_paths=_own_logs(config), **settings
+    )
+
+
+def rehearsal_with(config: Config, **hooks: Any) -> Rehearsal:
+    """Return a dry run with the limits and guards of the configuration; `hooks` are those of `Rehearsal`."""
+    return Rehearsal(reactions_config(config), protected_cidrs=config.network.protected_cidrs, **hooks)
+
+
+def _own_logs(config: Config) -> tuple[Path, ...]:
+    """Return the files that raqib logs to: the event log, also the older ones, and its own."""
+    printers, events = config.printers, config.printers.varlog_path.absolute()
+    older = [older_file(events, number) for number in range(1, printers.varlog_keep + 1)]
+    return (events, *older, *([config.log_file.absolute()] if config.log_file is not None else []))
+
+
+def map_sizes(config: SensorsConfig) -> dict[str, int]:
+    """Return the number of entries for each map."""
+    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
+    return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
+
+
+def network_map_sizes(config: NetworkConfig) -> dict[str, int]:
+    """Return the number of entries for each map of the network's programs."""
+    names = ("flows", "flow_links", "flow_heads", "flows_pending")
+    sizes = {name: getattr(config, name) for name in names}
+    return {"net_records": config.ring_bytes, "net_sockets": config.sockets, **sizes}
+
+
+def policy_of(compiled: CompiledSet) -> Policy:
+    """Return what the kernel is to know of the recipes."""
+    return Policy(
+        wanted=compiled.wanted,
+        residual=compiled.residual,
+        hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],
+        interest=compiled.interest,
+        environments=compiled.wants_envs,
+    )

@@ -1,1 +1,0 @@
-"""Ancestry, habitat, files: asked once per detection."""

@@ -1,0 +1,1 @@
+"""Who steers a running agent: its socket, its status, its switch."""

@@ -1,0 +1,1 @@
+"""Every event is built here."""

@@ -1,0 +1,1 @@
+"""What this host says, read safely. Knows nothing of raqib."""

@@ -1,0 +1,1 @@
+"""What needs no kernel: recordings, replay, tests of recipes, one reaction, explanations."""

@@ -1,0 +1,92 @@
+"""What was kept of an event: in the event log, also in its older files, and in the ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from raqib.errors import RaqibError, UsageError
+from raqib.ledger.chain import Entry
+from raqib.offline.printed import Printed, printed_of
+from raqib.printers.varlog import older_file
+
+MAX_LINE_BYTES: Final = 32 << 20
+SHORTEST_PREFIX: Final = 8
+_MOST_NAMED = 5
+AFTERWARDS: Final = ("outcome", "attenuation")
+"""Types of events that have the identity of the one that they are about."""
+
+_UUID = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}", re.IGNORECASE)
+
+
+def logs_of(path: Path, keep: int) -> list[Path]:
+    """Return an event log and its older files, the oldest first."""
+    return [*(older_file(path, number) for number in range(keep, 0, -1)), path]
+
+
+def is_identity(text: str) -> bool:
+    """Tell whether a text is an event's identity, or its first characters."""
+    return _UUID.fullmatch(text) is not None
+
+
+def find_events(files: Sequence[Path], uuid: str) -> list[Printed]:
+    """Return the events of an identity in logs, the first written first; outcomes carry the same one.
+
+    The first 8 characters will do, if no other identity begins like that.
+
+    Raises:
+        UsageError: it is too short, or several begin like that.
+        RaqibError: a log is there but cannot be read.
+    """
+    uuid = uuid.lower()
+    if len(uuid) < SHORTEST_PREFIX:
+        raise UsageError(f"expected a UUID or at least its first {SHORTEST_PREFIX} characters, found {uuid!r}")
+    found: dict[str, list[Printed]] = {}
+    for path in files:
+        for line in _lines(path, uuid):
+            printed = printed_of(line)
+            if printed is not None and printed.event.uuid.startswith(uuid):
+                found.setdefault(printed.event.uuid, []).append(printed)
+                if len(found) > _MOST_NAMED:
+                    break
+    if uuid in found or len(found) <= 1:
+        return found.get(uuid) or [one for events in found.values() for one in events]
+    named = ", ".join([*found][:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
+    raise UsageError(f"expected one event whose UUID begins with {uuid}, found several: {named}")
+
+
+def find_detection(files: Sequence[Path], uuid: str) -> Printed | None:
+    """Return the event of an identity, not what came of it; the whole form where there are both. Raises as above."""
+    events = [one for one in find_events(files, uuid) if one.event.event_type not in AFTERWARDS]
+    return next((one for one in events if one.cut is None), events[0] if events else None)
+
+
+def ledger_entries(path: Path, uuid: str) -> list[Entry]:
+    """Return what the ledger has about an event. Raises RaqibError if it is there but cannot be read."""
+    found = []
+    for line in _lines(path, uuid):
+        try:
+            entry = msgspec.json.decode(line, type=Entry)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if entry.uuid.startswith(uuid):
+            found.append(entry)
+    return found
+
+
+def _lines(path: Path, uuid: str) -> Iterator[bytes]:
+    """Yield the lines in which the identity occurs; none if there is no such file."""
+    wanted = uuid.encode()
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(MAX_LINE_BYTES):
+                if wanted in line:
+                    yield line
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RaqibError(f"{path}: expected a file that can be read: {error.strerror or error}") from error

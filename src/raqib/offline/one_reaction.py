@@ -1,0 +1,79 @@
+"""Tries the reactions of one event: dry, in a real worker, with everything that can be seen of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from raqib.model.clock import boottime_ns
+from raqib.model.detection import Detection
+from raqib.model.recipe import RecipeInfo
+from raqib.offline.printed import Printed
+from raqib.offline.printed_process import boottime_of, processes_of
+from raqib.offline.rehearsal import Rehearsal
+from raqib.reactions import Finished, HelperCall, LogLine
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Of the worker, in bytes; None if the kernel does not tell."""
+
+    before: int | None
+    peak: int | None
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """How it went."""
+
+    finished: Finished
+    duration_us: int | None
+    """From the hand-over to a warm worker to the end; None if it did not come to that."""
+    memory: Memory
+
+
+def detection_of(recipe: RecipeInfo, printed: Printed) -> Detection:
+    """Return a detection of that recipe with that event; its processes are those that the event names."""
+    event = printed.event
+    return Detection(
+        recipe=recipe,
+        event=event,
+        data_json=printed.data_json,
+        ancestry=tuple(one for one in processes_of(event) if one.pid),
+        timestamp_ns=boottime_of(event.timestamp) or boottime_ns(),
+    )
+
+
+async def try_reactions(
+    detection: Detection,
+    make: Callable[..., Rehearsal],
+    on_log: Callable[[LogLine], None],
+    on_call: Callable[[HelperCall], None],
+) -> list[Trial]:
+    """Run the reactions of a detection's recipe dry, with an empty data store, and return how they went.
+
+    `make` makes the rehearsal, which gets the hooks. Raises NotPermittedError if no sandboxed worker comes up.
+    """
+    trials: list[Trial] = []
+    before: dict[int, int | None] = {}
+
+    def finished(one: Finished) -> None:
+        timings = one.timings
+        duration = None if timings.started_ns is None else ((timings.ended_ns or 0) - timings.started_ns) // 1000
+        pid = one.worker_pid or 0
+        # The kernel counts both roughly, and each in a way of its own.
+        first, peak = before.get(pid), _memory(pid, "VmHWM")
+        trials.append(Trial(one, duration, Memory(first, None if peak is None else max(peak, first or 0))))
+
+    async with make(on_log=on_log, on_call=on_call, on_finished=finished) as rehearsal:
+        before.update((pid, _memory(pid, "VmRSS")) for pid in await rehearsal.warm_workers())
+        await rehearsal.react(detection)
+    return trials
+
+
+def _memory(pid: int, what: str) -> int | None:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), None)

@@ -1,0 +1,119 @@
+"""Runs the `tests:` of recipes: what matches, and what the reactions would do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from raqib.config.config import Config
+from raqib.config.stages import rehearsal_with
+from raqib.events.build import detect
+from raqib.matcher.explain import explain
+from raqib.matcher.finding import Finding
+from raqib.matcher.lineage import KnownLineage
+from raqib.model.detection import Detection
+from raqib.model.flow import FlowObservation
+from raqib.offline.rehearsal import Reacted, Rehearsal, show_call
+from raqib.offline.samples import Outcome, Turn, run_test, turns
+from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
+
+
+class TrialReport(msgspec.Struct, frozen=True):
+    """What became of one test."""
+
+    source: str
+    recipe: str
+    test: str
+    outcome: Outcome
+    message: str
+    """Expected and found, if it failed."""
+    matched: bool
+    because: str | None
+    stages: tuple[Finding, ...]
+    """What each stage said, if the test failed."""
+    reactions: tuple[Reacted, ...]
+    """What the reactions would have done, if calls were expected and the event matched."""
+    duration_s: float
+
+
+def run_trials(recipes: Sequence[RecipeSpec], config: Config) -> list[TrialReport]:
+    """Run all tests of the recipes, whether they are enabled or not. Raises NotPermittedError if no worker comes up."""
+    return asyncio.run(_run(recipes, config))
+
+
+async def _run(recipes: Sequence[RecipeSpec], config: Config) -> list[TrialReport]:
+    pairs = [(recipe, test) for recipe in recipes for test in recipe.tests]
+    if not any(test.calls is not None for _, test in pairs):
+        return [await _run_one(recipe, test, None) for recipe, test in pairs]
+    async with rehearsal_with(config) as rehearsal:
+        return [await _run_one(recipe, test, rehearsal) for recipe, test in pairs]
+
+
+async def _run_one(recipe: RecipeSpec, test: RecipeTest, rehearsal: Rehearsal | None) -> TrialReport:
+    began = time.monotonic()
+    result = run_test(recipe, test)
+    outcome, message = result.outcome, result.message
+    reacted: list[Reacted] = []
+    if outcome == "passed" and test.calls is not None:
+        if rehearsal is not None and result.matched:
+            rehearsal.forget_data()
+            for turn in turns(recipe, test):
+                if turn.match is not None:
+                    reacted = await rehearsal.react(_detection(recipe, turn, turn.match.note))
+        message = _judge(test.calls, reacted)
+        outcome = "failed" if message else "passed"
+    return TrialReport(
+        source=recipe.info.source,
+        recipe=recipe.name,
+        test=test.name,
+        outcome=outcome,
+        message=message,
+        matched=result.matched,
+        because=result.because,
+        stages=tuple(_stages(recipe, test)) if outcome == "failed" else (),
+        reactions=tuple(reacted),
+        duration_s=time.monotonic() - began,
+    )
+
+
+def _detection(recipe: RecipeSpec, turn: Turn, note: str) -> Detection:
+    """Return the detection; whatever the recipe's mode, a test wants to see its reactions."""
+    info = msgspec.structs.replace(recipe.info, mode="dry_react")
+    seen = turn.observation
+    accessed = [] if isinstance(seen, FlowObservation) else [(seen.path, seen.actions)]
+    return detect(info, seen, turn.ancestors, accessed, note)
+
+
+def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:
+    *_, last = turns(recipe, test)
+    return explain(recipe, last.observation, KnownLineage(last.ancestors), offset_ns=lambda: 0)
+
+
+def _judge(expected: Sequence[Call], reacted: Sequence[Reacted]) -> str:
+    """Return what is wrong with what the reactions did; empty if nothing is."""
+    for one in reacted:
+        if one.outcome not in ("ok", "refused"):
+            return f"expected reactions that end well, found {one.outcome}: {one.error}"
+    found = [call for one in reacted for call in one.calls]
+    if len(found) == len(expected) and all(map(_is, found, expected)):
+        return ""
+    wanted = ", ".join(call.name if call.args is None else show_call(call.name, call.args) for call in expected)
+    calls = ", ".join(show_call(call["name"], call["arguments"]) for call in found)
+    return f"expected the calls {wanted or 'none'}; found {calls or 'none'}"
+
+
+def _is(found: dict[str, Any], expected: Call) -> bool:
+    if found["name"] != expected.name:
+        return False
+    if expected.args is None:
+        return True
+    arguments = found["arguments"]
+    # In Python, true equals 1.
+    return len(arguments) == len(expected.args) and all(
+        one == other and isinstance(one, bool) == isinstance(other, bool)
+        for one, other in zip(arguments, expected.args, strict=True)
+    )

@@ -1,0 +1,117 @@
+"""Runs recipes and reactions over a recording: no privileges, no kernel, nothing done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+import msgspec
+
+from raqib.config.config import Config
+from raqib.config.stages import rehearsal_with
+from raqib.events.build import detect
+from raqib.matcher.flows import FlowMatcher
+from raqib.matcher.lineage import KnownLineage
+from raqib.matcher.matcher import Match, Matcher
+from raqib.model.detection import Detection
+from raqib.model.flow import FlowObservation
+from raqib.model.observation import FileObservation
+from raqib.offline.recording import Recorded
+from raqib.offline.rehearsal import Reacted, Rehearsal
+from raqib.offline.replay_history import Remembered
+from raqib.reactions import LogLine
+from raqib.recipes.compile import compile_set
+from raqib.recipes.spec import RecipeSpec
+
+_NS_PER_S: Final = 1_000_000_000
+
+
+class Summary(msgspec.Struct):
+    """What came of it."""
+
+    observations: int = 0
+    detections: int = 0
+    calls: int = 0
+    """Helper calls that reactions would have made."""
+    shadowed: dict[str, int] = {}
+    """Matches of recipes in mode `shadow`, which are counted only."""
+
+
+class Replay:
+    """One run over one recording."""
+
+    def __init__(
+        self,
+        config: Config,
+        recipes: Iterable[RecipeSpec],
+        *,
+        on_detection: Callable[[Detection, Sequence[Reacted]], None],
+        on_log: Callable[[LogLine], None] = lambda line: None,
+    ) -> None:
+        """`on_detection` hears of each detection, and of what its reactions would have done."""
+        self._config = config
+        self._compiled = compile_set(recipes)
+        self._on_detection = on_detection
+        self._on_log = on_log
+        self._now_ns = 0
+        self._matcher = Matcher(
+            self._compiled, window_s=config.recipes.times_window_s, clock=lambda: self._now_ns / _NS_PER_S
+        )
+        self._flow_matcher = FlowMatcher(
+            self._compiled, window_s=config.recipes.times_window_s, clock=lambda: self._now_ns / _NS_PER_S
+        )
+        self._remembered = Remembered()
+        self._shadowed: Counter[str] = Counter()
+
+    async def run(self, recording: Iterable[Recorded], *, real_time: bool) -> Summary:
+        """Take the observations as they come, or, in real time, with the pauses that there were between them.
+
+        Raises NotPermittedError if reactions are to run and no worker comes up; RaqibError for the recording.
+        """
+        summary = Summary()
+        async with AsyncExitStack() as stack:
+            rehearsal = None
+            if any(_reacts(recipe) for recipe in self._compiled.recipes):
+                rehearsal = await stack.enter_async_context(rehearsal_with(self._config, on_log=self._on_log))
+            began: tuple[int, float] | None = None
+            loop = asyncio.get_running_loop()
+            for seen, ancestors in recording:
+                began = began or (seen.timestamp_ns, loop.time())
+                if real_time:
+                    due = began[1] + (seen.timestamp_ns - began[0]) / _NS_PER_S
+                    await asyncio.sleep(max(0.0, due - loop.time()))
+                self._now_ns = seen.timestamp_ns
+                self._remembered.note(seen)
+                summary.observations += 1
+                lineage = KnownLineage(ancestors)
+                for match in self._match(seen, lineage):
+                    await self._matched(match, Recorded(seen, ancestors), rehearsal, summary)
+        summary.shadowed = dict(self._shadowed)
+        return summary
+
+    def _match(self, seen: FileObservation | FlowObservation, lineage: KnownLineage) -> list[Match]:
+        if isinstance(seen, FlowObservation):
+            return self._flow_matcher.match(seen, lineage)
+        return self._matcher.match(seen, lineage)
+
+    async def _matched(self, match: Match, recorded: Recorded, rehearsal: Rehearsal | None, summary: Summary) -> None:
+        recipe, seen = match.recipe.info, recorded.seen
+        if recipe.mode == "shadow":
+            self._shadowed[recipe.name] += 1
+            return
+        process = seen.process.key
+        files, flows = self._remembered.files(process), self._remembered.flows(process)
+        detection = detect(recipe, seen, recorded.ancestors, files, match.note, flows)
+        reacted: list[Reacted] = []
+        if rehearsal is not None and _reacts(match.recipe):
+            reacted = await rehearsal.react(detection)
+        summary.detections += 1
+        summary.calls += sum(len(one.calls) for one in reacted)
+        self._on_detection(detection, reacted)
+
+
+def _reacts(recipe: RecipeSpec) -> bool:
+    return bool(recipe.info.reactions) and recipe.info.mode in ("react", "dry_react")

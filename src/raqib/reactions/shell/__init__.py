@@ -1,0 +1,1 @@
+"""Shell reactions: root's own code, with a deadline and no guard."""

@@ -1,0 +1,1 @@
+"""All that runs unprivileged, and nothing else. Imports itself and the protocol only."""

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from raqib.actions import created as made_module
+from raqib.actions.created import MadeDirectories, identify
+from raqib.errors import RaqibError
+from raqib.host.removal import MAX_DEPTH
+from tests.unit.actions.conftest import Acting, Change
+
+
+def make(act: Acting, *pattern: str) -> Path:
+    record = act("CreateTempDir", *pattern)
+    assert "done" == record.decision, record.reason
+    return Path(record.value)
+
+
+def test_make_and_remove(act: Acting) -> None:
+    path = make(act)
+    assert (act.writable, 0o700) == (path.parent, path.stat().st_mode & 0o777)
+    assert path.name.startswith("reaction-")
+    (path / "a" / "b").mkdir(parents=True)
+    (path / "a" / "file").write_text("x")
+    (path / "a" / "link").symlink_to("/")
+    os.mkfifo(path / "a" / "b" / "pipe")
+    assert 0 == act("RemoveDir", str(path)).value
+    assert not path.exists()
+    assert "No such file" in act("RemoveDir", str(path)).reason
+
+
+def test_patterns(act: Acting) -> None:
+    assert make(act, "é x-*").name.startswith("é x-")
+    assert make(act, f"{act.writable}/case-*").name.startswith("case-")
+    assert make(act, "*").parent == act.writable
+    for pattern in ("x", "*x", "a*b*", "a/b*", "../x*", "/etc/x*", "..*", f"{act.writable}/a/b*", "x" * 201 + "*"):
+        assert "error" == act("CreateTempDir", pattern).decision, pattern
+
+
+def test_only_what_was_made_is_removed(act: Acting, tmp_path: Path) -> None:
+    other = act.writable / "reaction-0123456789abcdef"
+    other.mkdir()
+    for path in (other, tmp_path, act.settings.data_dir, Path("/"), Path("/etc")):
+        assert "refused" == act("RemoveDir", str(path)).decision
+    path = make(act)
+    for spelled in (f"{path}/", f"{path}/.", f"{path}/../{path.name}", f"/{path}", path.name):
+        assert "refused" == act("RemoveDir", spelled).decision, spelled
+    assert other.exists()
+    assert path.exists()
+
+
+def test_another_directory_of_the_same_name_is_not_removed(act: Acting) -> None:
+    path = make(act)
+    path.rename(path.with_name("elsewhere"))
+    path.mkdir()
+    (path / "precious").touch()
+    assert "that CreateTempDir or CollectEvidence made" in act("RemoveDir", str(path)).reason
+    assert (path / "precious").exists()
+
+
+def test_identity_includes_the_birth(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    descriptor = os.open(tmp_path / "a", os.O_RDONLY)
+    first = identify(descriptor)
+    assert (first.device, first.inode) == ((status := os.fstat(descriptor)).st_dev, status.st_ino)
+    assert first == identify(descriptor)
+    os.close(descriptor)
+    assert first.born_ns == 0 or 0 < first.born_ns < 1 << 62
+
+
+def test_list_survives_a_restart(act: Acting) -> None:
+    path = make(act)
+    act.made = MadeDirectories(act.settings.data_dir / "directories.json")
+    assert 0 == act("RemoveDir", str(path)).value
+    assert {} == msgspec.json.decode((act.settings.data_dir / "directories.json").read_bytes())
+
+
+def test_list_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("[]")
+    with pytest.raises(RaqibError, match="expected the list of directories made"):
+        MadeDirectories(tmp_path / "list")
+
+
+def test_so_many_at_a_time(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made_module, "MAX_DIRECTORIES", 2)
+    first, second = make(act), make(act)
+    assert "expected at most 2 directories at a time" in act("CreateTempDir").reason
+    assert {first, second} == set(act.writable.iterdir())
+    first.rmdir()
+    make(act)
+
+
+def test_depth_has_a_limit_and_nothing_is_removed_then(act: Acting) -> None:
+    path = make(act)
+    (path / "file").touch()
+    descriptor = os.open(path, os.O_RDONLY)
+    for _ in range(MAX_DEPTH + 1):
+        os.mkdir("d", dir_fd=descriptor)
+        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    record = act("RemoveDir", str(path))
+    assert ("refused", True) == (record.decision, f"at most {MAX_DEPTH} directories" in record.reason)
+    assert (path / "file").exists()
+
+
+def test_free_space(act: Acting, configure: Change) -> None:
+    configure(min_free_bytes=1 << 62)
+    assert "bytes left" in act("CreateTempDir").reason
+    assert [] == list(act.writable.iterdir())
+
+
+def test_dry_run(act: Acting) -> None:
+    path = make(act)
+    act.dry_run = True
+    assert ("would", 0) == ((record := act("RemoveDir", str(path))).decision, record.value)
+    assert path.exists()
+    record = act("CreateTempDir")
+    assert "would" == record.decision
+    assert not Path(record.value).exists()
+    assert 0 == act("WriteFile", f"{record.value}/file", "x").value
+    assert 0 == act("RemoveDir", record.value).value
+    assert "error" == act("RemoveDir", record.value).decision
