@@ -19,8 +19,8 @@ from raqib.agent.agent import Times
 from raqib.config.config import ReactionsSection
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished
 from raqib.printers import VarlogPrinter
-from raqib.reactions import Finished
 from raqib.recipes.load import load_text
 
 RECIPE = """

@@ -17,8 +17,9 @@ from pathlib import Path
 from statistics import quantiles
 
 from raqib.model.clock import boottime_ns
+from raqib.model.execution import Finished, LogLine
 from raqib.model.process import Process
-from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionsConfig
 from raqib.testing import live_process, make_detection
 
 CALLS_A_ROUND = 50

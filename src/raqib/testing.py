@@ -7,7 +7,7 @@ import uuid as uuids
 from collections.abc import Sequence
 from pathlib import Path
 
-from raqib.actions.victims import TICK_NS
+from raqib.host.procfs import TICK_NS
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, Metadata, ProcessInfo, encode

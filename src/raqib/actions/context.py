@@ -14,11 +14,11 @@ from raqib.actions.budgets import BreakerOpened, Budget, Budgets
 from raqib.actions.created import MadeDirectories
 from raqib.actions.machine import Machine
 from raqib.actions.network_access import NetworkAccess
-from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
 from raqib.model.detection import Detection
+from raqib.model.execution import Notice
 
 PROTECTED_PROGRAMS = (
     "/usr/sbin/sshd",

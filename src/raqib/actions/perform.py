@@ -9,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.target import describe_target
-from raqib.ledger.chain import Decision, Entry
+from raqib.ledger.chain import Entry
 from raqib.model.clock import boottime_ns
+from raqib.model.execution import ActionRecord, Decision
 
 MAX_REASON = 512
 """In characters: reasons repeat what a reaction gave as an argument, and both memory and the ledger keep them."""
@@ -26,25 +25,6 @@ MAX_REASON_OF_MANY = 64
 
 FILE_THREADS = 4
 """A file on a network filesystem that hangs takes one of them for as long."""
-
-
-class ActionRecord(msgspec.Struct, frozen=True):
-    """What became of one call."""
-
-    action: str
-    decision: Decision
-    value: Any
-    """What the helper returned; None stands for its error value."""
-    reason: str
-    ended_ns: int
-    """CLOCK_BOOTTIME."""
-    target: str = ""
-    """What it was done to, in a few words."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the helper returned a value of its own, not its error value."""
-        return self.decision in ("done", "would")
 
 
 class Door:

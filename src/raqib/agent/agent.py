@@ -39,12 +39,13 @@ from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
+from raqib.model.execution import Finished, LogLine
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
 from raqib.printers import Printer, Printers
-from raqib.reactions import Finished, LogLine, Reactions
+from raqib.reactions import Reactions
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.spec import RecipeSpec
 from raqib.sensors.files import Accessed, FileSensor

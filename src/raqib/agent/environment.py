@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from raqib.actions.victims import is_same, read_stat
+from raqib.host.procfs import is_same, read_stat
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey

@@ -12,9 +12,9 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from raqib.model.execution import LogLine
 from raqib.printers.terminal import color_system, encoding
 from raqib.printers.uuids import short_uuid
-from raqib.reactions.config import LogLine
 
 _state = {"for_people": False}
 

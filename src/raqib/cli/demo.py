@@ -24,9 +24,9 @@ from raqib.agent.privileges import require_root
 from raqib.errors import RaqibError
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished, LogLine
 from raqib.printers import StdoutPrinter
 from raqib.printers.pretty import Pretty
-from raqib.reactions import Finished, LogLine
 from raqib.recipes.load import load_text
 from raqib.recipes.spec import RecipeSpec
 

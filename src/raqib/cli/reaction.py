@@ -19,6 +19,7 @@ from raqib.errors import RaqibError, UsageError
 from raqib.events.build import detect
 from raqib.library.reading import load_path
 from raqib.model.detection import Detection
+from raqib.model.execution import HelperCall, LogLine
 from raqib.model.flow import FlowObservation
 from raqib.model.recipe import Reaction, RecipeInfo
 from raqib.offline.event_log import logs_of
@@ -26,7 +27,7 @@ from raqib.offline.one_reaction import Trial, detection_of, try_reactions
 from raqib.offline.printed import Document, Printed
 from raqib.offline.sample_event import plain_recipe, sample_of
 from raqib.printers.escape import visible
-from raqib.reactions import HelperCall, LogLine, check_reactions
+from raqib.reactions import check_reactions
 from raqib.recipes.spec import RecipeSpec
 
 app = typer.Typer(help="Try a reaction.", no_args_is_help=True)

@@ -15,13 +15,13 @@ from raqib.cli.recipe_options import AsJson, ConfigFile, Disable, Enable, NoBuil
 from raqib.cli.words import count
 from raqib.library.library import Library
 from raqib.model.detection import Detection
+from raqib.model.execution import LogLine
 from raqib.offline.recording import read_recording
 from raqib.offline.rehearsal import Reacted
 from raqib.offline.replay import Replay
 from raqib.printers.escape import json_line, visible
 from raqib.printers.pretty import Pretty
 from raqib.printers.told import Told
-from raqib.reactions import LogLine
 
 
 def register(root: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any
 
-from raqib.reactions import Finished
+from raqib.model.execution import Finished
 
 _REMEMBERED = 4096
 """Latencies are those of so many latest cases."""

@@ -6,10 +6,10 @@ import time
 
 import msgspec
 
-from raqib.actions.notice import Notice
 from raqib.events.build import uuid7
 from raqib.model.clock import rfc3339
 from raqib.model.event import Event
+from raqib.model.execution import Notice
 
 
 def notice_event(notice: Notice) -> Event:

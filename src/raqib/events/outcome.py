@@ -10,7 +10,7 @@ import msgspec
 
 from raqib.model.clock import rfc3339
 from raqib.model.event import Event
-from raqib.reactions import Finished
+from raqib.model.execution import Finished
 
 _MOST = 10_000
 

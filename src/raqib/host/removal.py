@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from raqib.actions.paths import open_without_links
 from raqib.errors import RaqibError
+from raqib.host.opening import open_without_links
 
 MAX_DEPTH = 256
 """Each step down keeps a descriptor open."""

@@ -22,7 +22,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -30,8 +30,7 @@ from raqib.errors import RaqibError
 from raqib.ledger.archives import archives, set_aside, sync_directory
 from raqib.ledger.lines import count_lines, first_line, last_line, last_newline
 from raqib.model.clock import rfc3339
-
-Decision = Literal["done", "refused", "would", "error"]
+from raqib.model.execution import Decision
 
 NO_HASH = "0" * 64
 """What the first line says of the line before."""

@@ -20,11 +20,11 @@ from raqib.actions.declare import Arguments, Done, Failed, Helper, Refused, Resu
 from raqib.actions.helpers import network
 from raqib.actions.helpers.kill import TARGETS
 from raqib.actions.network_access import NetworkAccess
-from raqib.actions.perform import ActionRecord, Door
+from raqib.actions.perform import Door
 from raqib.actions.store import Store
 from raqib.actions.target import describe_target
-from raqib.ledger.chain import Decision
 from raqib.model.clock import boottime_ns
+from raqib.model.execution import ActionRecord, Decision
 from raqib.model.process import Process
 
 _OF_NETWORK = frozenset(helper.name for helper in network.HELPERS)

@@ -9,11 +9,11 @@ import msgspec
 
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished, HelperCall, LogLine
 from raqib.model.recipe import RecipeInfo
 from raqib.offline.printed import Printed
 from raqib.offline.printed_process import boottime_of, processes_of
 from raqib.offline.rehearsal import Rehearsal
-from raqib.reactions import Finished, HelperCall, LogLine
 
 
 class Memory(msgspec.Struct, frozen=True):

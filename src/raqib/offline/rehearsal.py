@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished, HelperCall, LogLine
 from raqib.offline.door import RehearsalDoor, RehearsedCall
 from raqib.offline.rehearsed_network import rehearsed_network
-from raqib.reactions import Finished, HelperCall, LogLine, Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionsConfig
 
 _LONGEST_ARGUMENT = 80
 

@@ -17,12 +17,12 @@ from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.matcher import Match, Matcher
 from raqib.model.detection import Detection
+from raqib.model.execution import LogLine
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.offline.recording import Recorded
 from raqib.offline.rehearsal import Reacted, Rehearsal
 from raqib.offline.replay_history import Remembered
-from raqib.reactions import LogLine
 from raqib.recipes.compile import compile_set
 from raqib.recipes.spec import RecipeSpec
 

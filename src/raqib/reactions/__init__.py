@@ -11,30 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions, doubts_about
-    from raqib.reactions.config import Finished, HelperCall, LogLine, ReactionsConfig, Timings
+    from raqib.reactions.config import ReactionsConfig
     from raqib.reactions.service import Reactions
 
 __all__ = [
-    "Finished",
-    "HelperCall",
-    "LogLine",
     "ReactionProblem",
     "Reactions",
     "ReactionsConfig",
-    "Timings",
     "check_reaction",
     "check_reactions",
     "doubts_about",
 ]
 
 _HOMES = {
-    "Finished": "config",
-    "HelperCall": "config",
-    "LogLine": "config",
     "ReactionProblem": "check",
     "Reactions": "service",
     "ReactionsConfig": "config",
-    "Timings": "config",
     "check_reaction": "check",
     "check_reactions": "check",
     "doubts_about": "check",

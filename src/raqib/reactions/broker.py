@@ -9,8 +9,8 @@ import msgspec
 
 from raqib.actions.declare import Failed, Helper
 from raqib.actions.helpers.table import HELPERS
-from raqib.actions.perform import ActionRecord, Door, refuse
-from raqib.reactions.config import HelperCall, LogLevel, LogLine
+from raqib.actions.perform import Door, refuse
+from raqib.model.execution import ActionRecord, HelperCall, LogLevel, LogLine
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.process import WorkerProcess

@@ -1,15 +1,13 @@
-"""The settings of the reactions, and what they report."""
+"""The settings of the reactions."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
 from raqib.actions.context import PROTECTED_PROGRAMS, ActionSettings, EmergencySettings
-from raqib.actions.perform import ActionRecord
 from raqib.ledger.chain import KEPT_ARCHIVES, MAX_FILE_BYTES
 from raqib.reactions.protocol import HelperStub, Setup
 
@@ -123,64 +121,3 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
 def memory_limit(heap_bytes: int) -> int:
     """Return the limit of a worker's memory for a limit of the heap."""
     return heap_bytes + _OFF_HEAP_MIB * _MIB
-
-
-LogLevel = Literal["info", "warn", "error"]
-
-Outcome = Literal["ok", "error", "timeout", "out_of_memory", "crashed", "dropped", "refused"]
-
-
-class LogLine(msgspec.Struct, frozen=True):
-    """A line for the daemon's log, from a reaction or about one."""
-
-    level: LogLevel
-    text: str
-    """Control characters are escaped."""
-    kind: str
-    name: str
-    uuid: str
-    reaction: int
-
-
-class HelperCall(msgspec.Struct, frozen=True):
-    """One call of a helper, as it is over."""
-
-    reaction: int
-    arguments: str
-    """As the reaction gave them: a JSON array, if it keeps to the protocol."""
-    record: ActionRecord
-
-
-class Timings(msgspec.Struct, frozen=True):
-    """When what happened, in nanoseconds of CLOCK_BOOTTIME; None where it did not."""
-
-    queued_ns: int
-    started_ns: int | None = None
-    """The code was handed to a worker."""
-    first_action_ns: int | None = None
-    """The first helper call had been performed."""
-    ended_ns: int | None = None
-    seen_ns: int | None = None
-    """The kernel saw what was detected."""
-
-
-class Finished(msgspec.Struct, frozen=True):
-    """One execution of one reaction is over."""
-
-    uuid: str
-    """The event's."""
-    kind: str
-    recipe: str
-    reaction: int
-    outcome: Outcome
-    error: str
-    """Names recipe, reaction, and line and column where there are any; empty if the outcome is `ok`."""
-    timings: Timings
-    actions: tuple[ActionRecord, ...]
-    worker_pid: int | None = None
-    """The process that ran it, if it came to that."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain

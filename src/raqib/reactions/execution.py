@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from raqib.actions.context import ActionContext
-from raqib.actions.perform import ActionRecord
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
+from raqib.model.execution import ActionRecord, Finished, LogLevel, LogLine, Outcome, Timings
 from raqib.model.recipe import Importance, Reaction
-from raqib.reactions.config import Finished, LogLevel, LogLine, Outcome, Timings
 
 if TYPE_CHECKING:
     from raqib.reactions.process import WorkerProcess

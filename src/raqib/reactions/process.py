@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Protocol
 
-from raqib.actions.victims import TICK_NS, has_exited, read_stat
+from raqib.host.procfs import TICK_NS, has_exited, read_stat
 from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
 
 WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker.main")

@@ -11,10 +11,10 @@ from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.network_access import NetworkAccess
-from raqib.actions.notice import Notice
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
+from raqib.model.execution import Notice
 from raqib.reactions.config import ReactionsConfig
 
 DRY_STORE_BYTES = 64 << 20

@@ -11,14 +11,14 @@ from typing import TypeVar
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.network_access import NetworkAccess
-from raqib.actions.notice import Notice
 from raqib.actions.perform import Door
 from raqib.errors import NotPermittedError
-from raqib.ledger.chain import SYNC_INTERVAL_S, Decision, Entry, Head
+from raqib.ledger.chain import SYNC_INTERVAL_S, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
+from raqib.model.execution import Decision, Finished, HelperCall, LogLine, Notice, Outcome
 from raqib.reactions.broker import STUBS, Broker
-from raqib.reactions.config import Finished, HelperCall, LogLine, Outcome, ReactionsConfig, memory_limit
+from raqib.reactions.config import ReactionsConfig, memory_limit
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool

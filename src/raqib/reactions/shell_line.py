@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from raqib.ledger.chain import Decision
 from raqib.model.clock import boottime_ns
+from raqib.model.execution import Decision, LogLevel, LogLine, Outcome
 from raqib.reactions.check import check_reaction
-from raqib.reactions.config import LogLevel, LogLine, Outcome, ReactionsConfig
+from raqib.reactions.config import ReactionsConfig
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.shell.run import run_shell

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raqib.actions.helpers import directories, files
-from raqib.actions.perform import ActionRecord
+from raqib.model.execution import ActionRecord
 
 from .conftest import Acting
 

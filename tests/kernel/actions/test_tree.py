@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from raqib.actions.helpers import tree as tree_module
-from raqib.actions.victims import ProcessStat
+from raqib.host.procfs import ProcessStat
 from raqib.model.process import ProcessKey
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_detection, make_recipe

@@ -10,8 +10,9 @@ import pytest
 
 from raqib.control.oversight import resident_bytes
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished
 from raqib.model.recipe import Limits, RecipeInfo
-from raqib.reactions import Finished, ReactionsConfig
+from raqib.reactions import ReactionsConfig
 from raqib.testing import boottime_ns, make_detection, make_recipe
 from tests.kernel.reactions.conftest import Host
 

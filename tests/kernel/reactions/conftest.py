@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from raqib.actions.notice import Notice
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished, LogLine, Notice
 from raqib.model.process import Process
 from raqib.model.recipe import RecipeInfo
-from raqib.reactions import Finished, LogLine, Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionsConfig
 from raqib.testing import make_detection
 
 

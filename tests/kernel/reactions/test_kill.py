@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raqib.actions.victims import TICK_NS, read_stat
+from raqib.host.procfs import TICK_NS, read_stat
 from raqib.model.process import ProcessKey
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_recipe

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from raqib.model.execution import LogLine
 from raqib.model.recipe import Limits
-from raqib.reactions import LogLine
 from raqib.testing import make_detection, make_recipe
 
 from .conftest import Host, RunScenario

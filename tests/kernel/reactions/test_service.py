@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from raqib.errors import NotPermittedError, RaqibError
-from raqib.reactions import Finished, Reactions, ReactionsConfig, process
+from raqib.model.execution import Finished
+from raqib.reactions import Reactions, ReactionsConfig, process
 from raqib.testing import make_detection
 
 from .conftest import Host, RunScenario

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from raqib.model.detection import Detection
+from raqib.model.execution import Finished
 from raqib.model.recipe import Limits, Mode, Reaction
-from raqib.reactions import Finished
 from raqib.reactions.shell import run as shell_module
 from raqib.reactions.shell.run import DIRECTORY_PREFIX
 from raqib.testing import make_detection, make_event, make_recipe

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raqib.model.detection import Detection
+from raqib.model.execution import LogLine
 from raqib.model.recipe import Reaction
-from raqib.reactions import LogLine, Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionsConfig
 from raqib.testing import make_detection, make_recipe
 
 KEYS = st.sampled_from(["a", "b", "c"])

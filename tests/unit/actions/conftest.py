@@ -13,11 +13,11 @@ from raqib.actions.context import ActionContext, ActionSettings, Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.machine import Machine
-from raqib.actions.notice import Notice
-from raqib.actions.perform import ActionRecord, Door
+from raqib.actions.perform import Door
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
+from raqib.model.execution import ActionRecord, Notice
 from raqib.testing import make_detection
 
 

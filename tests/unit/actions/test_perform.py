@@ -9,8 +9,9 @@ import pytest
 from raqib.actions.context import MAX_UNDONE_IN_FULL
 from raqib.actions.declare import Helper, Plan
 from raqib.actions.helpers.table import HELPERS
-from raqib.actions.perform import MAX_REASON, ActionRecord
+from raqib.actions.perform import MAX_REASON
 from raqib.ledger.verification import verify
+from raqib.model.execution import ActionRecord
 from raqib.model.recipe import Limits
 from raqib.testing import live_process, make_detection, make_recipe
 

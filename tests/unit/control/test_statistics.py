@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from raqib.actions.perform import ActionRecord
 from raqib.control.statistics import Latency, Statistics
-from raqib.reactions import Finished, Timings
-from raqib.reactions.config import Outcome
+from raqib.model.execution import ActionRecord, Finished, Outcome, Timings
 
 MS = 10**6
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from raqib.actions.notice import Notice
 from raqib.events.notice import notice_event
 from raqib.model.event import encode
+from raqib.model.execution import Notice
 from raqib.testing import make_detection
 
 

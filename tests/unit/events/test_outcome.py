@@ -9,7 +9,7 @@ import pytest
 
 from raqib.events.outcome import Outcomes
 from raqib.model.event import Event
-from raqib.reactions import Finished, Timings
+from raqib.model.execution import Finished, Timings
 from raqib.testing import make_event, make_recipe
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from raqib.actions.context import ActionContext
 from raqib.actions.helpers.table import HELPERS
-from raqib.actions.perform import ActionRecord
+from raqib.model.execution import ActionRecord
 from raqib.model.process import Process, ProcessKey
 from raqib.offline.door import RehearsalDoor, RehearsedCall
 from raqib.reactions import ReactionsConfig

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from raqib.config.config import Config
 from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
+from raqib.model.execution import LogLine
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.offline.recording import Recorded
 from raqib.offline.rehearsal import Reacted
 from raqib.offline.replay import Replay, Summary
-from raqib.reactions import LogLine
 from raqib.recipes.load import load_text
 
 NS = 10**9

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
 from raqib.actions.helpers.files import find_obstacle, open_regular, problem, replace_atomically, write_all
-from raqib.actions.paths import open_parent, writable_path
-from raqib.actions.victims import is_same, living_part, read_stat
+from raqib.actions.write_guards import open_parent, writable_path
 from raqib.errors import RaqibError
+from raqib.host.procfs import is_same, living_part, read_stat
 from raqib.model.process import ProcessKey
 
 PROGRAM = "exe"

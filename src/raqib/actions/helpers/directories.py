@@ -10,8 +10,9 @@ from raqib.actions.context import ActionContext, ActionSettings, Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
 from raqib.actions.helpers.files import problem
-from raqib.actions.paths import PARENT_MODE, open_without_links
+from raqib.actions.write_guards import PARENT_MODE
 from raqib.errors import RaqibError
+from raqib.host.opening import open_without_links
 from raqib.host.removal import RemovalError, check_contents, remove_contents
 from raqib.ledger.chain import Entry
 

@@ -19,8 +19,9 @@ from raqib.actions.helpers.copies import copy_and_hash, open_process
 from raqib.actions.helpers.directories import make_directory
 from raqib.actions.helpers.files import FILE_MODE, open_regular, problem, write_all
 from raqib.actions.manifest import MANIFEST, File, Manifest, Missing
-from raqib.actions.paths import open_parent, open_without_links
+from raqib.actions.write_guards import open_parent
 from raqib.errors import RaqibError
+from raqib.host.opening import open_without_links
 from raqib.host.probing import describe_descriptors, describe_environment, describe_sockets
 from raqib.host.removal import remove_contents
 from raqib.model.process import Process

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.paths import open_parent, open_without_links, writable_path
+from raqib.actions.write_guards import open_parent, writable_path
+from raqib.host.opening import open_without_links
 from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.victims import TICK_NS, has_exited, is_same, read_stat, refusal
+from raqib.actions.kill_guards import refusal
+from raqib.host.procfs import TICK_NS, has_exited, is_same, read_stat
 from raqib.model.process import ProcessKey
 
 WAIT_S = 1.0

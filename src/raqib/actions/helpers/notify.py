@@ -8,7 +8,7 @@ import msgspec
 
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.notice import Notice
+from raqib.model.execution import Notice
 
 MAX_NOTICES = 100
 """Of one execution."""

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
 from raqib.actions.helpers.kill import WAIT_S, hold, wait_until_gone
-from raqib.actions.victims import ProcessStat, has_exited, read_stat, refusal
+from raqib.actions.kill_guards import refusal
+from raqib.host.procfs import ProcessStat, has_exited, read_stat
 
 STOP_S = 1.0
 """How long the whole tree may take to come to a stand; then it is killed as far as it is known."""

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from raqib.actions.paths import open_without_links
+from raqib.host.opening import open_without_links
 from raqib.host.removal import RemovalError, check_contents, remove_contents
-from raqib.reactions.config import LogLevel
+from raqib.model.execution import LogLevel
 from raqib.reactions.shell.data import reaction_data
 
 _CODE, _EVENT = "reaction.sh", "event.json"

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from raqib.reactions import Finished, Reactions, ReactionsConfig
+from raqib.model.execution import Finished
+from raqib.reactions import Reactions, ReactionsConfig
 from raqib.testing import live_process, make_detection
 
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")

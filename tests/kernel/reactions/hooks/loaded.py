@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from raqib.reactions import LogLine, Reactions, ReactionsConfig
+from raqib.model.execution import LogLine
+from raqib.reactions import Reactions, ReactionsConfig
 from raqib.testing import make_detection, make_recipe
 
 CODE = """

@@ -9,8 +9,8 @@ import pytest
 
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.network_access import Kind, NetworkAccess
-from raqib.actions.perform import ActionRecord
 from raqib.errors import RefusedError
+from raqib.model.execution import ActionRecord
 from raqib.model.recipe import Limits
 from raqib.testing import make_detection, make_recipe
 from tests.unit.actions.conftest import Acting

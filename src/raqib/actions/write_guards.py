@@ -1,21 +1,14 @@
-"""Walks to the directory that a file is to be written in, without following any symbolic link on the way."""
+"""Decides what may be written, and walks to the directory of it without following any symbolic link on the way."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path, PurePosixPath
 
 from raqib.actions.context import ActionSettings
 from raqib.actions.declare import Refused
 from raqib.actions.manifest import MANIFEST
-
-_SYS_OPENAT2 = 437
-_AT_FDCWD = -100
-_RESOLVE_NO_XDEV = 0x01
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
-_RESOLVE_BENEATH = 0x08
+from raqib.host.opening import open_without_links
 
 _DIRECTORY = os.O_DIRECTORY | os.O_RDONLY
 
@@ -23,38 +16,6 @@ PARENT_MODE = 0o700
 
 _OWN = Refused("raqib's own files are never written")
 _EVIDENCE = Refused("evidence that was collected is never changed")
-
-
-class _OpenHow(ctypes.Structure):
-    """`struct open_how` of linux/openat2.h."""
-
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-def open_without_links(directory: int | None, name: str, flags: int, mode: int = 0, *, same_mount: bool = False) -> int:
-    """Open a file by openat2(2), through no symbolic or magic link, and with `same_mount` into no other mount.
-
-    Raises OSError (ELOOP for a link, EXDEV for a mount).
-    """
-    resolve = _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
-    if same_mount:
-        resolve |= _RESOLVE_NO_XDEV | _RESOLVE_BENEATH
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    descriptor = _libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2),
-        ctypes.c_int(_AT_FDCWD if directory is None else directory),
-        ctypes.c_char_p(os.fsencode(name)),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), name)
-    return int(descriptor)
 
 
 def writable_path(path: str, settings: ActionSettings) -> PurePosixPath | Refused:

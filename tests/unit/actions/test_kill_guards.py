@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from raqib.actions.context import ActionContext
-from raqib.actions.victims import TICK_NS, has_exited, is_same, protected_program, read_stat
+from raqib.actions.kill_guards import protected_program
+from raqib.host.procfs import TICK_NS, has_exited, is_same, read_stat
 from raqib.model.process import ProcessKey
 from raqib.testing import live_process
 from tests.leaderless import leaderless_process
