@@ -7,7 +7,7 @@ or at once `Done`, `Refused` or `Failed`. Nothing has an effect on the host befo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -91,6 +91,29 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """A helper in words: for the reference page and for editors. A test runs the example."""
+
+    summary: str
+    result: str
+    """What it returns, and when."""
+    errors: str
+    """What its error value may stand for."""
+    example: str
+    """A body of `process(data)`."""
+    prints: str
+    """What the example logs."""
+    type: str = "number"
+    """Of the result, in TypeScript."""
+
+
+UNDESCRIBED = Description("", "", "", "", "")
+
+DONE_OR_NOT = "0: done. -1: not done"
+"""The result of most helpers, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """How what a call did is taken back, by somebody at the command line."""
 
@@ -106,6 +129,8 @@ class Helper:
 
     name: str
     arguments: tuple[Argument, ...] = ()
+    _: KW_ONLY
+    about: Description = UNDESCRIBED
     error: str = "-1"
     """What it returns when it does not succeed, as a JavaScript literal."""
     check: Callable[[ActionContext, Arguments], Checked] | None = None
@@ -118,7 +143,7 @@ class Helper:
     """It only reads the recipe's own store: no line in the ledger unless it was refused."""
     content_result: bool = False
     """The ledger gets the result's size and hash instead of itself."""
-    without_ledger: bool = False
+    survives_ledger_failure: bool = False
     """It is done even if the ledger cannot be written."""
     undo: Undo | None = None
     """None: what was done cannot be taken back."""

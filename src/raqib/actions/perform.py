@@ -125,7 +125,7 @@ class _Call:
         if isinstance(arguments, Failed):
             return arguments
         self._arguments = arguments
-        if not helper.without_ledger and not context.services.ledger.writable():
+        if not helper.survives_ledger_failure and not context.services.ledger.writable():
             return Refused(f"the ledger cannot be written ({context.services.ledger.failure})")
         checked = helper.check(context, arguments)
         self._details.update(checked.details)

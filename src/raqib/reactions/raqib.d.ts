@@ -65,6 +65,8 @@ declare function DataSet(key: string, value: string, ttlSeconds?: number): numbe
 declare function DataGet(key: string): string;
 /** Removes a key; a list whole. Returns 0: it is not there (any more). -1: not done. */
 declare function DataDelete(key: string): number;
+/** Adds to a number, 1 if nothing else is said, as one step also between reactions that run in parallel. Without `ttlSeconds` the key keeps the end that it has. Returns the new number, NaN on error. */
+declare function DataIncr(key: string, by?: number, ttlSeconds?: number): number;
 /** Adds a text to the end of a list; without a key to the list of the key `default`. Returns 0: done. -1: not done. */
 declare function DataPush(value: string): number;
 /** Adds a text to the end of a list; without a key to the list of the key `default`. Returns 0: done. -1: not done. */
@@ -85,8 +87,6 @@ declare function DataIsEmpty(): boolean;
 declare function DataHasKey(key: string): boolean;
 /** Tells whether a key, or a list, holds that text. Returns true or false. */
 declare function DataHasValue(value: string): boolean;
-/** Adds to a number, 1 if nothing else is said, as one step also between reactions that run in parallel. Without `ttlSeconds` the key keeps the end that it has. Returns the new number, NaN on error. */
-declare function DataIncr(key: string, by?: number, ttlSeconds?: number): number;
 /** As DataSet, in the data that all recipes share. Returns 0: done. -1: not done. */
 declare function SharedSet(key: string, value: string, ttlSeconds?: number): number;
 /** As DataGet, in the data that all recipes share. Returns the text, `""` if there is no such key. */

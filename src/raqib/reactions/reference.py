@@ -8,8 +8,7 @@ from __future__ import annotations
 import sys
 
 from raqib.actions.declare import Argument, Helper
-from raqib.actions.descriptions import SECTIONS, Description
-from raqib.actions.helpers.table import HELPERS
+from raqib.actions.helpers.table import SECTIONS
 
 _INTRODUCTION = """# Helpers
 
@@ -54,7 +53,7 @@ def reference_page() -> str:
     parts = [_INTRODUCTION]
     for section, helpers in SECTIONS.items():
         parts.append(f"## {section}\n")
-        parts += [_page_entry(HELPERS[name], description) for name, description in helpers.items()]
+        parts += map(_page_entry, helpers)
     return "\n".join(parts)
 
 
@@ -62,13 +61,14 @@ def type_declarations() -> str:
     """Return the declarations, in TypeScript."""
     parts = [_TYPES]
     for helpers in SECTIONS.values():
-        for name, description in helpers.items():
-            comment = f"{description.summary} Returns {_lower(description.result)}."
-            parts += [f"/** {comment} */\n{line}" for line in _signatures(HELPERS[name], description)]
+        for helper in helpers:
+            comment = f"{helper.about.summary} Returns {_lower(helper.about.result)}."
+            parts += [f"/** {comment} */\n{line}" for line in _signatures(helper)]
     return "\n".join(parts) + "\n"
 
 
-def _page_entry(helper: Helper, description: Description) -> str:
+def _page_entry(helper: Helper) -> str:
+    description = helper.about
     signature = ", ".join(f"[{argument.name}]" if argument.optional else argument.name for argument in helper.arguments)
     lines = [f"### `{helper.name}({signature})`\n", f"{description.summary}\n"]
     lines += [f"- `{argument.name}`: {_describe(argument)}" for argument in helper.arguments]
@@ -87,7 +87,7 @@ def _describe(argument: Argument) -> str:
     return ", ".join(parts)
 
 
-def _signatures(helper: Helper, description: Description) -> list[str]:
+def _signatures(helper: Helper) -> list[str]:
     """Return one line, or two where the first argument is the one that can be omitted."""
     types = {"string": "string", "integer": "number", "number": "number", "object": "Record<string, unknown>"}
     leading = helper.arguments[:1] if helper.accepted(1) != helper.arguments[:1] else ()
@@ -98,7 +98,7 @@ def _signatures(helper: Helper, description: Description) -> list[str]:
             f"{argument.name}{'?' if argument.optional and not leading else ''}: {types[argument.kind]}"
             for argument in form
         )
-        + f"): {description.type};"
+        + f"): {helper.about.type};"
         for form in forms
     ]
 

@@ -169,7 +169,7 @@ def test_protected_program_is_not_killed(run_scenario: RunScenario, victim: subp
     assert victim.poll() is None
 
 
-def test_kill_without_ledger(run_scenario: RunScenario, victim: subprocess.Popen[bytes]) -> None:
+def test_kill_survives_ledger_failure(run_scenario: RunScenario, victim: subprocess.Popen[bytes]) -> None:
     async def scenario(host: Host) -> None:
         full = os.open("/dev/full", os.O_WRONLY)
         ledger = host.reactions._ledger

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from raqib.actions.descriptions import SECTIONS
+from raqib.actions.helpers.table import HELPERS
 from raqib.model.process import Process
 from raqib.testing import live_process, make_recipe
 
@@ -38,13 +38,13 @@ def test_every_example(run_scenario: RunScenario) -> None:
     logged: dict[str, str] = {}
 
     async def scenario(host: Host) -> None:
-        for name, description in [pair for helpers in SECTIONS.values() for pair in helpers.items()]:
+        for name, helper in HELPERS.items():
             before = len(host.lines)
-            recipe = make_recipe(f"function process(data) {{\n{description.example}\n}}", name=f"example_{name}")
+            recipe = make_recipe(f"function process(data) {{\n{helper.about.example}\n}}", name=f"example_{name}")
             with family() as ancestry:
                 finished = await host.run("", ancestry, recipe=recipe)
             assert "ok" == finished.outcome, finished.error
             logged[name] = "\n".join(line.text for line in host.lines[before:] if line.level == "info")
 
     run_scenario(scenario)
-    assert {name: one.prints for helpers in SECTIONS.values() for name, one in helpers.items()} == logged
+    assert {name: helper.about.prints for name, helper in HELPERS.items()} == logged

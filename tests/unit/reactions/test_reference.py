@@ -5,16 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import raqib
-from raqib.actions.descriptions import SECTIONS
-from raqib.actions.helpers.table import HELPERS
 from raqib.reactions.reference import reference_page, type_declarations
 
 PAGE = Path(__file__).parents[3] / "docs/reactions.md"
 TYPES = Path(raqib.__file__).parent / "reactions/raqib.d.ts"
-
-
-def test_every_helper_is_described() -> None:
-    assert sorted(HELPERS) == sorted(name for helpers in SECTIONS.values() for name in helpers)
 
 
 def test_the_page_is_current() -> None:

@@ -7,8 +7,28 @@ import os
 from pathlib import PurePosixPath
 
 from raqib.actions.context import ActionContext
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.helpers.files import find_obstacle, open_regular, problem, replace_atomically, write_all
+from raqib.actions.declare import (
+    DONE_OR_NOT,
+    Argument,
+    Arguments,
+    Checked,
+    Description,
+    Done,
+    Failed,
+    Helper,
+    Plan,
+    Refused,
+    Result,
+)
+from raqib.actions.helpers.files import (
+    READ_ERRORS,
+    WRITE_ERRORS,
+    find_obstacle,
+    open_regular,
+    problem,
+    replace_atomically,
+    write_all,
+)
 from raqib.actions.write_guards import open_parent, writable_path
 from raqib.errors import RaqibError
 from raqib.host.procfs import is_same, living_part, read_stat
@@ -137,6 +157,38 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
 
 
 HELPERS = (
-    Helper("HashFile", (Argument("path", "string"),), error='""', check=_hash_file, place="files"),
-    Helper("CopyFile", (Argument("from", "string"), Argument("toDir", "string")), check=_copy_file, place="files"),
+    Helper(
+        "HashFile",
+        (Argument("path", "string"),),
+        error='""',
+        check=_hash_file,
+        place="files",
+        about=Description(
+            summary=(
+                "Hashes a file. `exe` stands for the current process's program, which can be read even if it was"
+                " deleted."
+            ),
+            result='64 hexadecimal digits, `""` on error',
+            errors=f"the process is already gone; {READ_ERRORS}",
+            example="Info(HashFile('exe') === HashFile(data.process.exe), HashFile('/dev/null'), Errno());",
+            prints="true  /dev/null: expected a regular file",
+            type="string",
+        ),
+    ),
+    Helper(
+        "CopyFile",
+        (Argument("from", "string"), Argument("toDir", "string")),
+        check=_copy_file,
+        place="files",
+        about=Description(
+            summary="Copies a file, under its own name and with mode 0600, to a directory below `write_paths`.",
+            result=DONE_OR_NOT,
+            errors=f"{READ_ERRORS}; {WRITE_ERRORS}",
+            example=(
+                "const dir = CreateTempDir();\nInfo(CopyFile(data.process.exe, dir));\n"
+                "Info(HashFile(`${dir}/sleep`) === HashFile('exe'));\nRemoveDir(dir);"
+            ),
+            prints="0\ntrue",
+        ),
+    ),
 )

@@ -9,7 +9,20 @@ from functools import wraps
 import msgspec
 
 from raqib.actions.context import ActionContext, Services
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Result, Undo, Value
+from raqib.actions.declare import (
+    DONE_OR_NOT,
+    Argument,
+    Arguments,
+    Checked,
+    Description,
+    Done,
+    Failed,
+    Helper,
+    Plan,
+    Result,
+    Undo,
+    Value,
+)
 from raqib.actions.store import SHARED_NAMESPACE, StoreError
 from raqib.ledger.chain import Entry
 
@@ -134,20 +147,23 @@ def _is_empty(context: ActionContext, namespace: str, arguments: Arguments) -> V
     return context.store.size(namespace) == 0
 
 
-def _reading(name: str, error: str, work: _Work, arguments: tuple[Argument, ...] = (), namespace: str = "") -> Helper:
-    return Helper(name, arguments, error=error, check=_query(work, namespace), place="store", query=True)
+def _reading(
+    name: str, error: str, work: _Work, arguments: tuple[Argument, ...] = (), *, about: Description, namespace: str = ""
+) -> Helper:
+    return Helper(name, arguments, about=about, error=error, check=_query(work, namespace), place="store", query=True)
 
 
 def _changing(
-    name: str, work: _Work, arguments: tuple[Argument, ...] = (), *, error: str = "-1", namespace: str = ""
+    name: str, work: _Work, arguments: tuple[Argument, ...] = (), *, about: Description, namespace: str = ""
 ) -> Helper:
-    return Helper(name, arguments, error=error, check=_change(work, namespace), place="store")
+    return Helper(name, arguments, about=about, check=_change(work, namespace), place="store")
 
 
-def _incrementing(name: str, namespace: str = "") -> Helper:
+def _incrementing(name: str, namespace: str = "", *, about: Description) -> Helper:
     return Helper(
         name,
         (_KEY, _BY, _TTL),
+        about=about,
         error="NaN",
         check=_change(_increment, namespace),
         place="store",
@@ -158,22 +174,234 @@ def _incrementing(name: str, namespace: str = "") -> Helper:
     )
 
 
+_ERRORS = "a limit of size; the key holds the other kind (text or list)"
+
 HELPERS = (
-    _changing("DataSet", _set, (_KEY, _VALUE, _TTL)),
-    _reading("DataGet", '""', _get, (_KEY,)),
-    _changing("DataDelete", _delete, (_KEY,)),
-    _incrementing("DataIncr"),
-    _changing("DataPush", _push, (_LIST, _VALUE)),
-    Helper("DataPop", (_LIST,), error='""', check=_change(_pop), place="store", content_result=True),
-    _reading("DataKeys", '"[]"', _keys),
-    _reading("DataValues", '"[]"', _values),
-    _changing("DataClear", _clear),
-    _reading("DataSize", "-1", _size),
-    _reading("DataIsEmpty", "false", _is_empty),
-    _reading("DataHasKey", "false", _has_key, (_KEY,)),
-    _reading("DataHasValue", "false", _has_value, (_VALUE,)),
-    _changing("SharedSet", _set, (_KEY, _VALUE, _TTL), namespace=SHARED_NAMESPACE),
-    _reading("SharedGet", '""', _get, (_KEY,), namespace=SHARED_NAMESPACE),
-    _incrementing("SharedIncr", SHARED_NAMESPACE),
-    _changing("SharedDelete", _delete, (_KEY,), namespace=SHARED_NAMESPACE),
+    _changing(
+        "DataSet",
+        _set,
+        (_KEY, _VALUE, _TTL),
+        about=Description(
+            summary=(
+                "Gives a key of the recipe's own data a text, for `ttlSeconds` or for ever. It is on the disk when"
+                " it returns."
+            ),
+            result=DONE_OR_NOT,
+            errors=_ERRORS,
+            example="DataSet('last', data.process.exe, 3600);\nInfo(DataGet('last') === data.process.exe);",
+            prints="true",
+        ),
+    ),
+    _reading(
+        "DataGet",
+        '""',
+        _get,
+        (_KEY,),
+        about=Description(
+            summary="Returns the text of a key.",
+            result='The text, `""` if there is no such key',
+            errors="no such key; the key holds a list",
+            example="DataSet('a', '1');\nInfo(DataGet('a'), DataGet('b') === '', Errno());",
+            prints="1 true no such key",
+            type="string",
+        ),
+    ),
+    _changing(
+        "DataDelete",
+        _delete,
+        (_KEY,),
+        about=Description(
+            summary="Removes a key; a list whole.",
+            result="0: it is not there (any more). -1: not done",
+            errors="the ledger or the store cannot be written",
+            example="DataSet('a', '1');\nInfo(DataDelete('a'), DataDelete('a'), DataHasKey('a'));",
+            prints="0 0 false",
+        ),
+    ),
+    _incrementing(
+        "DataIncr",
+        about=Description(
+            summary=(
+                "Adds to a number, 1 if nothing else is said, as one step also between reactions that run in"
+                " parallel. Without"
+                " `ttlSeconds` the key keeps the end that it has."
+            ),
+            result="The new number, NaN on error",
+            errors=f"the key holds no number; the sum is too large; {_ERRORS}",
+            example="Info(DataIncr('seen'), DataIncr('seen', 2.5), DataGet('seen'));",
+            prints="1 3.5 3.5",
+        ),
+    ),
+    _changing(
+        "DataPush",
+        _push,
+        (_LIST, _VALUE),
+        about=Description(
+            summary="Adds a text to the end of a list; without a key to the list of the key `default`.",
+            result=DONE_OR_NOT,
+            errors=_ERRORS,
+            example=(
+                "DataPush('pids', String(data.process.pid));\nDataPush('one');\nDataPush('two');\nInfo(DataKeys());"
+            ),
+            prints='["default","pids"]',
+        ),
+    ),
+    Helper(
+        "DataPop",
+        (_LIST,),
+        error='""',
+        check=_change(_pop),
+        place="store",
+        content_result=True,
+        about=Description(
+            summary="Takes off the last text of a list. An emptied list vanishes.",
+            result='The text, `""` if the list is empty',
+            errors="the list is empty; the key holds a text",
+            example="DataPush('one');\nDataPush('two');\nInfo(DataPop(), DataPop(), DataPop() === '', DataSize());",
+            prints="two one true 0",
+            type="string",
+        ),
+    ),
+    _reading(
+        "DataKeys",
+        '"[]"',
+        _keys,
+        about=Description(
+            summary="Returns all keys, in order.",
+            result="A **string** that holds a JSON array",
+            errors="more than 1 MiB",
+            example="DataSet('b', '');\nDataSet('a', '');\nfor (const key of JSON.parse(DataKeys())) Info(key);",
+            prints="a\nb",
+            type="string",
+        ),
+    ),
+    _reading(
+        "DataValues",
+        '"[]"',
+        _values,
+        about=Description(
+            summary="Returns what all keys hold, in the order of the keys; a list as an array.",
+            result="A **string** that holds a JSON array",
+            errors="more than 1 MiB",
+            example="DataSet('a', '1');\nDataPush('b', '2');\nInfo(DataValues());",
+            prints='["1",["2"]]',
+            type="string",
+        ),
+    ),
+    _changing(
+        "DataClear",
+        _clear,
+        about=Description(
+            summary="Removes all keys of the recipe, lists included.",
+            result="0: done. -1: not done",
+            errors="the ledger or the store cannot be written",
+            example="DataSet('a', '1');\nInfo(DataClear(), DataSize());",
+            prints="0 0",
+        ),
+    ),
+    _reading(
+        "DataSize",
+        "-1",
+        _size,
+        about=Description(
+            summary="Returns the number of keys; a list is one.",
+            result="The number, -1 on error",
+            errors="the store cannot be read",
+            example="DataPush('a');\nDataPush('b');\nInfo(DataSize());",
+            prints="1",
+        ),
+    ),
+    _reading(
+        "DataIsEmpty",
+        "false",
+        _is_empty,
+        about=Description(
+            summary="Tells whether there are no keys.",
+            result="true or false",
+            errors="the store cannot be read",
+            example="Info(DataIsEmpty());\nDataSet('a', '');\nInfo(DataIsEmpty());",
+            prints="true\nfalse",
+            type="boolean",
+        ),
+    ),
+    _reading(
+        "DataHasKey",
+        "false",
+        _has_key,
+        (_KEY,),
+        about=Description(
+            summary="Tells whether there is such a key.",
+            result="true or false",
+            errors="the store cannot be read",
+            example="DataSet('a', '');\nInfo(DataHasKey('a'), DataHasKey('b'));",
+            prints="true false",
+            type="boolean",
+        ),
+    ),
+    _reading(
+        "DataHasValue",
+        "false",
+        _has_value,
+        (_VALUE,),
+        about=Description(
+            summary="Tells whether a key, or a list, holds that text.",
+            result="true or false",
+            errors="the store cannot be read",
+            example="DataPush('seen', data.process.exe);\nInfo(DataHasValue(data.process.exe), DataHasValue('x'));",
+            prints="true false",
+            type="boolean",
+        ),
+    ),
+    _changing(
+        "SharedSet",
+        _set,
+        (_KEY, _VALUE, _TTL),
+        namespace=SHARED_NAMESPACE,
+        about=Description(
+            summary="As DataSet, in the data that all recipes share.",
+            result=DONE_OR_NOT,
+            errors=_ERRORS,
+            example="SharedSet('last', name, 60);\nInfo(SharedGet('last') === name, DataHasKey('last'));",
+            prints="true false",
+        ),
+    ),
+    _reading(
+        "SharedGet",
+        '""',
+        _get,
+        (_KEY,),
+        namespace=SHARED_NAMESPACE,
+        about=Description(
+            summary="As DataGet, in the data that all recipes share.",
+            result='The text, `""` if there is no such key',
+            errors="no such key",
+            example="SharedSet('stage', 'two');\nif (SharedGet('stage') === 'two') Info('seen before');",
+            prints="seen before",
+            type="string",
+        ),
+    ),
+    _incrementing(
+        "SharedIncr",
+        SHARED_NAMESPACE,
+        about=Description(
+            summary="As DataIncr, in the data that all recipes share.",
+            result="The new number, NaN on error",
+            errors=f"the key holds no number; {_ERRORS}",
+            example="SharedDelete('hits');\nInfo(SharedIncr('hits', 1, 600));",
+            prints="1",
+        ),
+    ),
+    _changing(
+        "SharedDelete",
+        _delete,
+        (_KEY,),
+        namespace=SHARED_NAMESPACE,
+        about=Description(
+            summary="As DataDelete, in the data that all recipes share.",
+            result="0: it is not there (any more). -1: not done",
+            errors="the ledger or the store cannot be written",
+            example="SharedSet('a', '1');\nInfo(SharedDelete('a'), SharedGet('a') === '');",
+            prints="0 true",
+        ),
+    ),
 )

@@ -8,7 +8,20 @@ from pathlib import PurePosixPath
 
 from raqib.actions.context import ActionContext, ActionSettings, Services
 from raqib.actions.created import MadeDirectories
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
+from raqib.actions.declare import (
+    DONE_OR_NOT,
+    Argument,
+    Arguments,
+    Checked,
+    Description,
+    Done,
+    Failed,
+    Helper,
+    Plan,
+    Refused,
+    Result,
+    Undo,
+)
 from raqib.actions.helpers.files import problem
 from raqib.actions.write_guards import PARENT_MODE
 from raqib.errors import RaqibError
@@ -152,6 +165,33 @@ HELPERS = (
         check=_create_temp_dir,
         place="files",
         undo=Undo("removes it, with all that is in it", _undo_create),
+        about=Description(
+            summary=(
+                "Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern"
+                " of its name"
+                " ends in `*`."
+            ),
+            result='The path, `""` on error',
+            errors="a pattern that is none; the filesystem is full",
+            example=(
+                "const dir = CreateTempDir('case-*');\nInfo(dir.startsWith('/tmp/case-'), Stat(dir).mode);\n"
+                "Info(CreateTempDir('/etc/x*') === '');\nRemoveDir(dir);"
+            ),
+            prints="true drwx------\ntrue",
+            type="string",
+        ),
     ),
-    Helper("RemoveDir", (Argument("path", "string"),), check=_remove_dir, place="files"),
+    Helper(
+        "RemoveDir",
+        (Argument("path", "string"),),
+        check=_remove_dir,
+        place="files",
+        about=Description(
+            summary="Removes a directory that CreateTempDir or CollectEvidence made, with all that is in it.",
+            result=DONE_OR_NOT,
+            errors="another directory; a symbolic link on the way; a mount in it; already gone",
+            example="const dir = CreateTempDir();\nInfo(RemoveDir(dir), RemoveDir('/var/tmp'), Errno() !== '');",
+            prints="0 -1 true",
+        ),
+    ),
 )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from raqib.actions.context import ActionContext, EmergencyHelper
-from raqib.actions.declare import Arguments, Checked, Failed, Helper, Plan, Refused, Result
+from raqib.actions.declare import Arguments, Checked, Description, Failed, Helper, Plan, Refused, Result
 from raqib.ledger.chain import Entry
 
 Step = Callable[[ActionContext], Callable[[], None]]
@@ -52,6 +52,36 @@ def _take_down(context: ActionContext, name: EmergencyHelper, last_step: Callabl
 
 
 HELPERS = (
-    Helper("PowerOff", check=_check("PowerOff", lambda context: context.services.machine.power_off), place="files"),
-    Helper("Panic", check=_check("Panic", lambda context: context.services.machine.panic), place="files"),
+    Helper(
+        "PowerOff",
+        check=_check("PowerOff", lambda context: context.services.machine.power_off),
+        place="files",
+        about=Description(
+            summary=(
+                "Switches the host off at once. Needs `emergency.enabled` and its name in `emergency.helpers`; the"
+                " ledger is on"
+                " the disk first."
+            ),
+            result="Nothing, as a rule: the host is off. 0 in a dry run. -1: refused",
+            errors="switched off by the configuration; the ledger cannot be written",
+            example="if (PowerOff() < 0) Info(Errno());",
+            prints="emergency helpers are switched off (emergency.enabled)",
+        ),
+    ),
+    Helper(
+        "Panic",
+        check=_check("Panic", lambda context: context.services.machine.panic),
+        place="files",
+        about=Description(
+            summary=(
+                "Has the kernel panic, for a dump or a restart as the host is set up. Needs `emergency.enabled` and"
+                " its name in"
+                " `emergency.helpers`; the ledger is on the disk first."
+            ),
+            result="Nothing, as a rule: the host is down. 0 in a dry run. -1: refused",
+            errors="switched off by the configuration; the ledger cannot be written",
+            example="if (Panic() < 0) Info(Errno());",
+            prints="emergency helpers are switched off (emergency.enabled)",
+        ),
+    ),
 )

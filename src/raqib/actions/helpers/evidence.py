@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from raqib.actions.context import ActionContext
-from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.declare import Arguments, Checked, Description, Done, Failed, Helper, Plan, Refused, Result
 from raqib.actions.helpers.copies import copy_and_hash, open_process
 from raqib.actions.helpers.directories import make_directory
 from raqib.actions.helpers.files import FILE_MODE, open_regular, problem, write_all
@@ -189,4 +189,26 @@ def _describe(process: Process) -> dict[str, Any]:
     }
 
 
-HELPERS = (Helper("CollectEvidence", error='""', check=_collect_evidence, place="files"),)
+HELPERS = (
+    Helper(
+        "CollectEvidence",
+        error='""',
+        check=_collect_evidence,
+        place="files",
+        about=Description(
+            summary=(
+                "Keeps what is known of the process below the evidence directory: its program (also if deleted), maps,"
+                " descriptors, sockets, environment (redacted), ancestry, the event, and a manifest with the hash of"
+                " each."
+            ),
+            result='The directory, `""` on error; `Errno()` says what is missing in it',
+            errors="too little free space; the filesystem is full",
+            example=(
+                "const dir = CollectEvidence();\nconst manifest = JSON.parse(ReadFile(`${dir}/manifest.json`));\n"
+                "Info(manifest.files[0].name, manifest.files[0].sha256 === HashFile('exe'));\nRemoveDir(dir);"
+            ),
+            prints="program true",
+            type="string",
+        ),
+    ),
+)

@@ -11,7 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raqib.actions.context import ActionContext, ActionSettings
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.declare import (
+    DONE_OR_NOT,
+    Argument,
+    Arguments,
+    Checked,
+    Description,
+    Done,
+    Failed,
+    Helper,
+    Plan,
+    Refused,
+    Result,
+)
 from raqib.actions.write_guards import open_parent, writable_path
 from raqib.host.opening import open_without_links
 from raqib.model.clock import rfc3339
@@ -193,9 +205,77 @@ def _stat(context: ActionContext, arguments: Arguments) -> Checked:
     )
 
 
+WRITE_ERRORS = (
+    "outside `write_paths`; raqib's own files; evidence that was collected; a symbolic link on the way; no regular"
+    " file; too large; too little free space; the filesystem is full or read-only"
+)
+READ_ERRORS = "no such file; no regular file; too large; not permitted"
+
 HELPERS = (
-    Helper("ReadFile", (_PATH,), error='""', check=_read_file, place="files", content_result=True),
-    Helper("WriteFile", (_PATH, _TEXT), check=_write_file, place="files"),
-    Helper("AppendFile", (_PATH, _TEXT), check=_append_file, place="files"),
-    Helper("Stat", (_PATH,), error="null", check=_stat, place="files"),
+    Helper(
+        "ReadFile",
+        (_PATH,),
+        error='""',
+        check=_read_file,
+        place="files",
+        content_result=True,
+        about=Description(
+            summary="Reads a regular file, of procfs too; what is not UTF-8 is replaced. Never waits for anybody.",
+            result='The contents, `""` on error; an empty file is `""` without a reason in `Errno()`',
+            errors=READ_ERRORS,
+            example=(
+                "Info(ReadFile(`/proc/${data.process.pid}/comm`).trim());\nInfo(ReadFile('/dev/zero') === '', Errno());"
+            ),
+            prints="sleep\ntrue /dev/zero: expected a regular file",
+            type="string",
+        ),
+    ),
+    Helper(
+        "WriteFile",
+        (_PATH, _TEXT),
+        check=_write_file,
+        place="files",
+        about=Description(
+            summary="Writes a file of mode 0600 in the place of whatever has that name; missing directories are made.",
+            result=DONE_OR_NOT,
+            errors=WRITE_ERRORS,
+            example=(
+                "const dir = CreateTempDir();\nInfo(WriteFile(`${dir}/new/note`, data.process.exe));\n"
+                "Info(WriteFile('/etc/passwd', ''), Errno() !== '');\nRemoveDir(dir);"
+            ),
+            prints="0\n-1 true",
+        ),
+    ),
+    Helper(
+        "AppendFile",
+        (_PATH, _TEXT),
+        check=_append_file,
+        place="files",
+        about=Description(
+            summary="Adds to the end of a file, which is made if it is not there.",
+            result=DONE_OR_NOT,
+            errors=f"the file has several names; {WRITE_ERRORS}",
+            example=(
+                "const dir = CreateTempDir();\nAppendFile(`${dir}/seen`, 'one\\n');\nAppendFile(`${dir}/seen`,"
+                " 'two\\n');\n"
+                "Info(ReadFile(`${dir}/seen`).split('\\n').length);\nRemoveDir(dir);"
+            ),
+            prints="3",
+        ),
+    ),
+    Helper(
+        "Stat",
+        (_PATH,),
+        error="null",
+        check=_stat,
+        place="files",
+        about=Description(
+            summary="Tells what a file is.",
+            result="`size` in bytes, `mode` as `-rw-r--r--`, `modTime` in RFC 3339, `isDir`; null on error",
+            errors="no such file; not permitted",
+            example="const status = Stat('/etc/passwd');\nInfo(status.mode, status.isDir, Stat('/nowhere'));",
+            prints="-rw-r--r-- false null",
+            type="{ size: number; mode: string; modTime: string; isDir: boolean } | null",
+        ),
+    ),
 )

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from raqib.actions.context import ActionContext
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.declare import Argument, Arguments, Checked, Description, Done, Failed, Helper, Plan, Refused, Result
 from raqib.actions.kill_guards import refusal
 from raqib.host.procfs import TICK_NS, has_exited, is_same, read_stat
 from raqib.model.process import ProcessKey
@@ -142,8 +142,52 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _helper(name: str, *arguments: Argument) -> Helper:
-    return Helper(name, arguments, check=_kill_what(TARGETS[name]), budget="kills", without_ledger=True)
+def _helper(name: str, *arguments: Argument, about: Description) -> Helper:
+    return Helper(
+        name, arguments, about=about, check=_kill_what(TARGETS[name]), budget="kills", survives_ledger_failure=True
+    )
 
 
-HELPERS = (_helper("KillCurrent"), _helper("KillParent"), _helper("KillProcess", Argument("pid", "integer")))
+KILL_RESULT = "0: killed. 1: already gone, or its pid is another process's now. -1: not killed"
+KILL_ERRORS = (
+    "the event has no process; a guard (pid 1, kernel threads, raqib, its workers and ancestors, protected programs);"
+    " the recipe's budget; not gone within 1 s"
+)
+
+HELPERS = (
+    _helper(
+        "KillCurrent",
+        about=Description(
+            summary="Kills the process that triggered the event and waits until it is gone, at most 1 s.",
+            result=KILL_RESULT,
+            errors=KILL_ERRORS,
+            example="Info(KillCurrent(), KillCurrent(), Errno() !== '');",
+            prints="0 1 true",
+        ),
+    ),
+    _helper(
+        "KillParent",
+        about=Description(
+            summary="Kills the parent that the process had at the time of the event.",
+            result=KILL_RESULT,
+            errors=f"the parent is not known; {KILL_ERRORS}",
+            example="if (KillParent() < 0) Warn('the parent lives: ' + Errno()); else Info('done');",
+            prints="done",
+        ),
+    ),
+    _helper(
+        "KillProcess",
+        Argument("pid", "integer"),
+        about=Description(
+            summary=(
+                "Kills a process by its pid: one that occurs in the event is that very process, any other must have"
+                " started"
+                " before the event."
+            ),
+            result=KILL_RESULT,
+            errors=f"below `min_pid`; started after the event; {KILL_ERRORS}",
+            example="const parent = data.process.ppid;\nInfo(KillProcess(parent), KillProcess(1), Errno());",
+            prints="0 -1 pid 1 is below min_pid (500)",
+        ),
+    ),
+)

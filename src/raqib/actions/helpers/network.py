@@ -8,7 +8,19 @@ from itertools import takewhile
 from typing import Literal
 
 from raqib.actions.context import ActionContext, Services
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Undo
+from raqib.actions.declare import (
+    Argument,
+    Arguments,
+    Checked,
+    Description,
+    Done,
+    Failed,
+    Helper,
+    Plan,
+    Refused,
+    Result,
+    Undo,
+)
 from raqib.actions.network_access import Kind, NetworkAccess, Remote
 from raqib.errors import RaqibError, RefusedError
 from raqib.ledger.chain import Entry
@@ -148,18 +160,106 @@ _DOMAIN = Argument("domain", "string")
 _SECONDS = Argument("seconds", "number")
 
 
-def _helper(name: str, arguments: tuple[Argument, ...], check: Check, kind: Kind | None) -> Helper:
+def _helper(
+    name: str, arguments: tuple[Argument, ...], check: Check, kind: Kind | None, *, about: Description
+) -> Helper:
     undo = None if kind is None else _undo(kind)
     budget: Literal["blocks"] | None = None if kind is None else "blocks"
     # Like kills, blocks do not wait until the ledger can be written again.
-    return Helper(name, arguments, check=check, budget=budget, without_ledger=kind is not None, undo=undo)
+    return Helper(
+        name, arguments, about=about, check=check, budget=budget, survives_ledger_failure=kind is not None, undo=undo
+    )
 
+
+_ERRORS = (
+    "network policy is not enabled; a guard (loopback, own addresses, gateways, resolvers, protected or too wide"
+    " networks, single labels); no remote addresses or names; the recipe's budget"
+)
 
 HELPERS = (
-    _helper("NetBlockIp", (Argument("ip", "string", optional=True),), _BLOCK_IP, "network"),
-    _helper("NetUnblockIp", (_IP,), _unblock("network"), None),
-    _helper("NetBlockIpTimer", (_IP, _SECONDS), _block_for("network"), "network"),
-    _helper("NetBlockDomain", (Argument("domain", "string", optional=True),), _BLOCK_DOMAIN, "domain"),
-    _helper("NetUnblockDomain", (_DOMAIN,), _unblock("domain"), None),
-    _helper("NetBlockDomainTimer", (_DOMAIN, _SECONDS), _block_for("domain"), "domain"),
+    _helper(
+        "NetBlockIp",
+        (Argument("ip", "string", optional=True),),
+        _BLOCK_IP,
+        "network",
+        about=Description(
+            summary=(
+                "Blocks an address or a range; without argument every remote address in the flows of the event's"
+                " process."
+            ),
+            result="0: blocked. 1: all were blocked already. -1: not blocked",
+            errors=_ERRORS,
+            example="if (NetBlockIp('192.0.2.1') < 0) Info(Errno());",
+            prints="network policy is not enabled",
+        ),
+    ),
+    _helper(
+        "NetUnblockIp",
+        (_IP,),
+        _unblock("network"),
+        None,
+        about=Description(
+            summary="Takes off a block that a reaction or an administrator set at run time.",
+            result="0: taken off. 1: it was not blocked. -1: not taken off",
+            errors=_ERRORS,
+            example="Info(NetUnblockIp('192.0.2.1'), Errno());",
+            prints="-1 network policy is not enabled",
+        ),
+    ),
+    _helper(
+        "NetBlockIpTimer",
+        (_IP, _SECONDS),
+        _block_for("network"),
+        "network",
+        about=Description(
+            summary="Blocks an address or a range for so many seconds; the block ends by itself.",
+            result="0: blocked. 1: it was blocked already. -1: not blocked",
+            errors=_ERRORS,
+            example="Info(NetBlockIpTimer('192.0.2.0/24', 60), Errno());",
+            prints="-1 network policy is not enabled",
+        ),
+    ),
+    _helper(
+        "NetBlockDomain",
+        (Argument("domain", "string", optional=True),),
+        _BLOCK_DOMAIN,
+        "domain",
+        about=Description(
+            summary=(
+                "Blocks the resolution of a name, and the addresses that it resolves to; without argument every"
+                " remote name in"
+                " the flows."
+            ),
+            result="0: blocked. 1: it was blocked already. -1: not blocked",
+            errors=_ERRORS,
+            example="Info(NetBlockDomain('bad.example.com'), Errno());",
+            prints="-1 network policy is not enabled",
+        ),
+    ),
+    _helper(
+        "NetUnblockDomain",
+        (_DOMAIN,),
+        _unblock("domain"),
+        None,
+        about=Description(
+            summary="Takes off the block of a name.",
+            result="0: taken off. 1: it was not blocked. -1: not taken off",
+            errors=_ERRORS,
+            example="Info(NetUnblockDomain('bad.example.com'), Errno());",
+            prints="-1 network policy is not enabled",
+        ),
+    ),
+    _helper(
+        "NetBlockDomainTimer",
+        (_DOMAIN, _SECONDS),
+        _block_for("domain"),
+        "domain",
+        about=Description(
+            summary="Blocks a name for so many seconds.",
+            result="0: blocked. 1: it was blocked already. -1: not blocked",
+            errors=_ERRORS,
+            example="Info(NetBlockDomainTimer('bad.example.com', 60), Errno());",
+            prints="-1 network policy is not enabled",
+        ),
+    ),
 )

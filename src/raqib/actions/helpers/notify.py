@@ -7,7 +7,19 @@ from typing import Any
 import msgspec
 
 from raqib.actions.context import ActionContext
-from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.declare import (
+    DONE_OR_NOT,
+    Argument,
+    Arguments,
+    Checked,
+    Description,
+    Done,
+    Failed,
+    Helper,
+    Plan,
+    Refused,
+    Result,
+)
 from raqib.model.execution import Notice
 
 MAX_NOTICES = 100
@@ -36,5 +48,12 @@ HELPERS = (
         "Notify",
         (Argument("title", "string"), Argument("fields", "object", optional=True, content=True)),
         check=_notify,
+        about=Description(
+            summary="Makes an event of its own, of the type `notify`, which goes to all printers.",
+            result=DONE_OR_NOT,
+            errors="more than 100 in one execution; fields that take more than 64 KiB",
+            example="Info(Notify('miner seen', { exe: data.process.exe, times: DataIncr('seen') }));",
+            prints="0",
+        ),
     ),
 )

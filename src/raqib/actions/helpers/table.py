@@ -1,4 +1,4 @@
-"""All helpers by name. Those without an action return their error value and say so in `Errno()`."""
+"""All helpers, by section and by name. Those without an action return their error value and say so in `Errno()`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from types import MappingProxyType
 from raqib.actions.declare import Helper
 from raqib.actions.helpers import copies, data, directories, emergency, evidence, files, kill, network, notify, tree
 
-HELPERS: Mapping[str, Helper] = MappingProxyType(
+SECTIONS: Mapping[str, tuple[Helper, ...]] = MappingProxyType(
     {
-        helper.name: helper
-        for helpers in (
-            kill.HELPERS,
-            tree.HELPERS,
-            network.HELPERS,
-            files.HELPERS,
-            copies.HELPERS,
-            evidence.HELPERS,
-            directories.HELPERS,
-            data.HELPERS,
-            notify.HELPERS,
-            emergency.HELPERS,
-        )
-        for helper in helpers
+        "Processes": (*kill.HELPERS, *tree.HELPERS),
+        "Network": network.HELPERS,
+        "Files": (*files.HELPERS, *copies.HELPERS, *evidence.HELPERS, *directories.HELPERS),
+        "Data": data.HELPERS,
+        "Others": (*notify.HELPERS, *emergency.HELPERS),
     }
+)
+"""In the order of the reference page."""
+
+HELPERS: Mapping[str, Helper] = MappingProxyType(
+    {helper.name: helper for helpers in SECTIONS.values() for helper in helpers}
 )
 """Every function of the contract, loggers and `Errno` apart."""

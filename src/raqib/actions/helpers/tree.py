@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raqib.actions.context import ActionContext
-from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.helpers.kill import WAIT_S, hold, wait_until_gone
+from raqib.actions.declare import Arguments, Checked, Description, Done, Failed, Helper, Plan, Refused, Result
+from raqib.actions.helpers.kill import KILL_ERRORS, WAIT_S, hold, wait_until_gone
 from raqib.actions.kill_guards import refusal
 from raqib.host.procfs import ProcessStat, has_exited, read_stat
 
@@ -188,4 +188,22 @@ def _within_budget(context: ActionContext, tree: _Tree) -> tuple[list[_Node], li
     return [root, *allowed], others[len(allowed) :]
 
 
-HELPERS = (Helper("KillTree", check=_kill_tree, budget="kills", without_ledger=True),)
+HELPERS = (
+    Helper(
+        "KillTree",
+        check=_kill_tree,
+        budget="kills",
+        survives_ledger_failure=True,
+        about=Description(
+            summary=(
+                "Kills the process and all its descendants, stopped first so that none escapes by forking. Each"
+                " counts in the"
+                " budget; protected ones are left alone, with what is below them."
+            ),
+            result="The number of processes killed; `Errno()` says which were left. -1: none",
+            errors=f"the process is already gone; {KILL_ERRORS}",
+            example="Info(KillTree() >= 1, Errno());",
+            prints="true ",
+        ),
+    ),
+)
