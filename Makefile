@@ -45,6 +45,9 @@ format: setup ## rewrite Python and C in the project's style
 bench: setup ## the workloads behind the numbers in README
 	$(PYTHON) -m bench
 
+verifier-cost: setup ## what the verifier makes of each eBPF program, compared with what is checked in
+	@$(PYTHON) -m bench.verifier
+
 vm: setup-vm ## load, attach and see a program start on other kernels, in virtual machines
 	@tests/vm/run
 
@@ -71,4 +74,4 @@ setup-vm:
 	@scripts/setup vm
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test unit long $(LONG_PARTS) lint format bench vm vm-emergency wheel lock clean setup setup-vm
+.PHONY: help run demo test unit long $(LONG_PARTS) lint format bench verifier-cost vm vm-emergency wheel lock clean setup setup-vm

@@ -8,9 +8,8 @@
 
 #include "files/record.bpf.h"
 
-#define PIPEFS_MAGIC	    0x50495045
-#define SOCKFS_MAGIC	    0x534f434b
-#define ANON_INODE_FS_MAGIC 0x09041934
+#include <linux/magic.h>
+
 /* So many of the last components are told of a path that is too long to be told. */
 #define LAST_COMPONENTS 8
 

@@ -14,6 +14,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* include/linux/sched/signal.h */
 #define SIGNAL_GROUP_EXIT 0x4
 
 static __always_inline bool is_agent(void)

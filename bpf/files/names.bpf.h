@@ -5,7 +5,9 @@
 
 #include "files/access.bpf.h"
 
-#define AT_FDCWD   -100
+#include <linux/fcntl.h>
+
+/* include/linux/fs.h */
 #define FMODE_PATH (1 << 14)
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)

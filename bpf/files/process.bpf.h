@@ -6,8 +6,8 @@
 #include "files/path.bpf.h"
 #include "lib/process_key.bpf.h"
 
-#define AT_NULL	   0
-#define AT_BASE	   7
+#include <linux/auxvec.h>
+
 #define AUXV_PAIRS 40
 
 /* Identifiers that can change while a process lives. */

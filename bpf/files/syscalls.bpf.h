@@ -5,13 +5,13 @@
 
 #include "files/names.bpf.h"
 
-#define FMODE_CREATED	  (1 << 20)
-#define O_TRUNC		  01000
-#define S_IFMT		  0170000
-#define S_IFREG		  0100000
-#define AT_SYMLINK_FOLLOW 0x400
-#define MAX_ERRNO	  4095
-#define CLOSE_RANGE_MOST  4096
+#include <linux/fcntl.h>
+#include <linux/stat.h>
+
+/* include/linux/fs.h, include/linux/err.h */
+#define FMODE_CREATED	 (1 << 20)
+#define MAX_ERRNO	 4095
+#define CLOSE_RANGE_MOST 4096
 
 struct call {
 	struct pt_regs *regs;

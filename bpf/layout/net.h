@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the network programs and the daemon exchange; continues layout.h. */
+/* What the network programs and the daemon exchange; continues core.h. */
 #pragma once
 
 #include "layout/core.h"

@@ -6,11 +6,12 @@
 #include "layout/core.h"
 #include "lib/siphash.bpf.h"
 
+#include <linux/limits.h>
+
 /* A path is collected as parts around the middle: dentries from the leaf downwards, named
  * components upwards. */
 #define PARTS	     2048
 #define PARTS_MIDDLE (PARTS / 2)
-#define NAME_MAX     255
 
 /* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
 #define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))

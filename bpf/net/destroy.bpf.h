@@ -6,12 +6,6 @@
 #include "net/kernel.h"
 #include "net/policy.bpf.h"
 
-#define TCP_ESTABLISHED_STATE 1
-#define TCP_TIME_WAIT_STATE   6
-#define TCP_CLOSE_STATE	      7
-#define TCP_LISTEN_STATE      10
-#define TCP_NEW_SYN_RECV      12
-
 /* Since 6.5; weak, so that the other programs load without it. */
 extern int bpf_sock_destroy(struct sock_common *sk) __ksym __weak;
 

@@ -108,7 +108,7 @@ static __always_inline void socket_asked(struct __sk_buff *skb, const struct net
 {
 	struct net_mark *mark;
 
-	if (packet->protocol != PROTO_TCP)
+	if (packet->protocol != IPPROTO_TCP)
 		return;
 	mark = mark_of(skb);
 	if (mark)
@@ -134,7 +134,8 @@ static __noinline int question_verdict(struct __sk_buff *skb, const struct net_p
 			return DNS_DROP;
 		}
 	}
-	if (packet->protocol == PROTO_UDP && bpf_map_lookup_elem(&net_resolvers, &packet->remote)) {
+	if (packet->protocol == IPPROTO_UDP &&
+	    bpf_map_lookup_elem(&net_resolvers, &packet->remote)) {
 		now = bpf_ktime_get_boot_ns();
 		question_key(&key, packet, scratch);
 		bpf_map_update_elem(&net_questions, &key, &now, BPF_ANY);
@@ -152,7 +153,7 @@ static __always_inline __u32 message_start(struct __sk_buff *skb, const struct n
 
 	*empty = !length;
 	/* Several datagrams may come as one. */
-	if (packet->protocol == PROTO_UDP)
+	if (packet->protocol == IPPROTO_UDP)
 		return packet->fragment || skb->gso_size ? 0 : packet->payload;
 	if (length < 2 + DNS_HEADER_BYTES ||
 	    bpf_skb_load_bytes(skb, packet->payload, &prefix, sizeof(prefix)) ||
@@ -177,7 +178,7 @@ static __noinline int dns_question(struct __sk_buff *skb, const struct net_packe
 	__u32 at;
 
 	at = message_start(skb, packet, &empty);
-	if (empty && packet->protocol == PROTO_TCP)
+	if (empty && packet->protocol == IPPROTO_TCP)
 		return false;
 	scratch = at ? scratch_claim(NET_EGRESS) : 0;
 	if (scratch) {
@@ -228,7 +229,7 @@ static __noinline int answer_verdict(struct __sk_buff *skb, const struct net_pac
 		return DNS_PASS;
 	if (message_short(scratch, 4) != 1 || !name_read(scratch, DNS_HEADER_BYTES))
 		return DNS_MALFORMED;
-	if (packet->protocol == PROTO_UDP) {
+	if (packet->protocol == IPPROTO_UDP) {
 		/* Whoever can send a packet could have any address blocked. */
 		question_key(&key, packet, scratch);
 		if (!bpf_map_lookup_elem(&net_questions, &key)) {
@@ -263,9 +264,9 @@ static __noinline int dns_answer(struct __sk_buff *skb, const struct net_packet 
 	if (!bpf_map_lookup_elem(&net_resolvers, &packet->remote))
 		return false;
 	at = message_start(skb, packet, &empty);
-	if (empty && packet->protocol == PROTO_TCP)
+	if (empty && packet->protocol == IPPROTO_TCP)
 		return false;
-	if (!at && packet->protocol == PROTO_TCP)
+	if (!at && packet->protocol == IPPROTO_TCP)
 		return is_resolution_enforced() || (has_domains() && has_asked(skb));
 	scratch = at ? scratch_claim(NET_INGRESS) : 0;
 	if (scratch) {

@@ -10,22 +10,14 @@
 
 #include "net/owner.bpf.h"
 
+/* linux/icmp.h, which the headers of the C library would have to come with. */
 #define ICMP_ECHO_REPLY	     0
 #define ICMP_ECHO_REQUEST    8
-#define ICMPV6_ECHO_REQUEST  128
-#define ICMPV6_ECHO_REPLY    129
 #define ICMP_IDENTIFIER_BACK 4 /* from the end of the header */
 
 /* What a flow has done after which its packets are no news until it ends. */
 #define ALL_WAYS      (FLOW_INGRESS | FLOW_EGRESS | FLOW_STARTED | FLOW_ONGOING)
 #define QUIET_PACKETS 256
-
-#define STATE_ESTABLISHED 1
-#define STATE_SYN_SENT	  2
-#define STATE_FIN_WAIT1	  4
-#define STATE_CLOSE	  7
-#define STATE_CLOSE_WAIT  8
-#define STATE_LISTEN	  10
 
 /* Written by the daemon. */
 struct flow_config flow_config SEC(".data.flow_config");
@@ -221,12 +213,12 @@ static __always_inline bool flow_key_of(struct __sk_buff *skb, const struct net_
 	copy_address(&key->remote, &packet->remote);
 	key->version = packet->version;
 	key->protocol = packet->protocol;
-	if (packet->protocol == PROTO_TCP || packet->protocol == PROTO_UDP) {
+	if (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP) {
 		key->local_port = packet->local_port;
 		key->remote_port = packet->remote_port;
 		return true;
 	}
-	key->protocol = PROTO_ICMP;
+	key->protocol = IPPROTO_ICMP;
 	if (packet->version == 4
 		    ? packet->icmp_type == ICMP_ECHO_REPLY || packet->icmp_type == ICMP_ECHO_REQUEST
 		    : packet->icmp_type == ICMPV6_ECHO_REQUEST ||
@@ -245,7 +237,7 @@ static __always_inline __u32 first_actions(const struct net_packet *packet)
 {
 	bool out = packet->direction == NET_EGRESS;
 
-	if (packet->protocol != PROTO_TCP)
+	if (packet->protocol != IPPROTO_TCP)
 		return FLOW_CREATED | FLOW_STARTED | (out ? FLOW_OUTGOING : FLOW_INCOMING);
 	if (!(packet->tcp_flags & TCP_SYN)) /* it was there before */
 		return FLOW_STARTED | FLOW_ONGOING;
@@ -260,7 +252,7 @@ static __always_inline __u32 further_actions(const struct net_packet *packet, __
 {
 	__u32 other = packet->direction == NET_EGRESS ? FLOW_INGRESS : FLOW_EGRESS;
 
-	if (packet->protocol != PROTO_TCP)
+	if (packet->protocol != IPPROTO_TCP)
 		return known & other ? FLOW_ONGOING : 0;
 	return (known & FLOW_STARTED) && packet->payload < packet->length ? FLOW_ONGOING : 0;
 }
@@ -271,8 +263,8 @@ static __always_inline bool may_begin(const struct net_socket *socket,
 {
 	struct sock *sk = (struct sock *)socket->sock;
 
-	return packet->protocol != PROTO_TCP || (packet->tcp_flags & TCP_SYN) ||
-	       BPF_CORE_READ(sk, __sk_common.skc_state) != STATE_LISTEN;
+	return packet->protocol != IPPROTO_TCP || (packet->tcp_flags & TCP_SYN) ||
+	       BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_LISTEN;
 }
 
 static __always_inline __u64 totals_add(struct flow_totals *totals, struct __sk_buff *skb,
@@ -333,7 +325,7 @@ static __always_inline void socket_keep(struct net_socket *socket, const struct 
 			totals_move(&socket->totals, &before->totals);
 	}
 	if (!same && !(flow->actions & FLOW_ENDED) &&
-	    (packet->protocol != PROTO_TCP || !socket->last.protocol))
+	    (packet->protocol != IPPROTO_TCP || !socket->last.protocol))
 		socket->last = *key;
 }
 
@@ -344,7 +336,7 @@ static __always_inline bool is_others(const struct net_packet *packet, const str
 {
 	if (flow && !(flow->actions & FLOW_ENDED))
 		return flow->cookie != packet->cookie;
-	return packet->direction == NET_INGRESS && key->protocol != PROTO_ICMP;
+	return packet->direction == NET_INGRESS && key->protocol != IPPROTO_ICMP;
 }
 
 static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet *packet,
@@ -370,7 +362,7 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (socket->raw && is_others(packet, &key, flow))
 		return;
-	begins = packet->protocol != PROTO_TCP ||
+	begins = packet->protocol != IPPROTO_TCP ||
 		 (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	if (!flow || (begins && (flow->actions & FLOW_ENDED))) {
 		if (!flow && !may_begin(socket, packet))

@@ -5,11 +5,9 @@
 
 #include "lib/kernel.h"
 
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#include <linux/in6.h>
 
-struct in6_addr {
-	__u8 bytes[16];
-};
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
 	struct net *net;

@@ -70,8 +70,8 @@ int destroy_forbidden(struct bpf_iter__tcp *ctx)
 	if (!sk || net_switch.off)
 		return 0;
 	state = sk->skc_state;
-	if (state == TCP_TIME_WAIT_STATE || state == TCP_CLOSE_STATE || state == TCP_LISTEN_STATE ||
-	    state == TCP_NEW_SYN_RECV || !remote_of(sk, &remote))
+	if (state == BPF_TCP_TIME_WAIT || state == BPF_TCP_CLOSE || state == BPF_TCP_LISTEN ||
+	    state == BPF_TCP_NEW_SYN_RECV || !remote_of(sk, &remote))
 		return 0;
 	decide(&remote, &decision);
 	if (decision.verdict != NET_DENY || !(decision.act & NET_ENFORCE))

@@ -15,6 +15,7 @@
 #include "net/packet.bpf.h"
 #include "lib/process_key.bpf.h"
 
+/* include/linux/sched.h, include/linux/net.h */
 #define PF_KTHREAD 0x00200000
 #define SOCK_RAW   3
 
@@ -121,7 +122,7 @@ static __always_inline bool sent_by_current(const struct net_socket *socket,
 {
 	struct sock *sk = (struct sock *)socket->sock;
 
-	if (packet->protocol != PROTO_TCP)
+	if (packet->protocol != IPPROTO_TCP)
 		return socket->user;
 	return (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) &&
 	       BPF_CORE_READ(sk, sk_lock.owned);

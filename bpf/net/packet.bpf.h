@@ -8,21 +8,15 @@
 #include "lib/scratch.bpf.h"
 
 #include <bpf/bpf_endian.h>
+#include <linux/icmpv6.h>
+#include <linux/in.h>
+#include <linux/in6.h>
 
+/* include/linux/socket.h; the C library has them, the kernel's public headers do not. */
 #define AF_INET	 2
 #define AF_INET6 10
 
-#define PROTO_HOPOPTS  0
-#define PROTO_ICMP     1
-#define PROTO_TCP      6
-#define PROTO_UDP      17
-#define PROTO_ROUTING  43
-#define PROTO_FRAGMENT 44
-#define PROTO_AH       51
-#define PROTO_ICMPV6   58
-#define PROTO_DSTOPTS  60
-#define PROTO_MH       135
-
+/* RFC 9293: bits of the 14th byte of the header. */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
@@ -165,19 +159,20 @@ static __always_inline __u32 read_ipv6(struct __sk_buff *skb, struct net_packet 
 	next = header.next;
 	for (i = 0; i < EXTENSION_HEADERS; i++) {
 		packet->protocol = next;
-		if (next != PROTO_HOPOPTS && next != PROTO_ROUTING && next != PROTO_FRAGMENT &&
-		    next != PROTO_AH && next != PROTO_DSTOPTS && next != PROTO_MH)
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING &&
+		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_MH)
 			return at;
 		if (!header_read(skb, at, &extension, sizeof(extension)))
 			return 0;
-		if (next == PROTO_FRAGMENT) {
+		if (next == IPPROTO_FRAGMENT) {
 			fragment = bpf_ntohs(extension.fragment);
 			packet->fragment = (fragment & (IPV6_OFFSET | IPV6_MORE_FRAGMENTS)) != 0;
 			packet->protocol = extension.next;
 			if (fragment & IPV6_OFFSET)
 				return 0;
 			at += 8;
-		} else if (next == PROTO_AH) {
+		} else if (next == IPPROTO_AH) {
 			at += (extension.length + 2) * 4;
 		} else {
 			at += (extension.length + 1) * 8;
@@ -196,13 +191,13 @@ static __always_inline void read_transport(struct __sk_buff *skb, struct net_pac
 	__u8 icmp[2];
 
 	switch (packet->protocol) {
-	case PROTO_TCP:
-	case PROTO_UDP:
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
 		if (!header_read(skb, at, &ports, sizeof(ports)))
 			return;
 		packet->local_port = bpf_ntohs(egress ? ports.source : ports.destination);
 		packet->remote_port = bpf_ntohs(egress ? ports.destination : ports.source);
-		if (packet->protocol == PROTO_UDP) {
+		if (packet->protocol == IPPROTO_UDP) {
 			at += 8;
 			break;
 		}
@@ -211,8 +206,8 @@ static __always_inline void read_transport(struct __sk_buff *skb, struct net_pac
 		packet->tcp_flags = tail.flags;
 		at += (tail.words >> 4) * 4;
 		break;
-	case PROTO_ICMP:
-	case PROTO_ICMPV6:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
 		if (!header_read(skb, at, icmp, sizeof(icmp)))
 			return;
 		packet->icmp_type = icmp[0];

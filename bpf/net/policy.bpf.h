@@ -234,7 +234,7 @@ static __always_inline bool is_indispensable(const struct net_packet *packet)
 {
 	if (packet->version == 4)
 		return packet->protocol == PROTO_IGMP;
-	return packet->protocol == PROTO_ICMPV6 && packet->transport &&
+	return packet->protocol == IPPROTO_ICMPV6 && packet->transport &&
 	       ((packet->icmp_type >= ICMPV6_LISTENER_FIRST &&
 		 packet->icmp_type <= ICMPV6_NEIGHBOUR_LAST) ||
 		packet->icmp_type == ICMPV6_LISTENER_REPORT);
@@ -267,7 +267,7 @@ static __always_inline bool is_still_named(struct net_mark *mark, const struct n
 {
 	__u64 tag;
 
-	if (packet->protocol != PROTO_TCP)
+	if (packet->protocol != IPPROTO_TCP)
 		return false;
 	tag = tag_of(&packet->remote, policy_active()->epoch);
 	if (decision->verdict == NET_ALLOW && decision->source == NET_BY_DOMAIN)
@@ -294,7 +294,7 @@ static __noinline int judge(struct __sk_buff *skb, const struct net_packet *pack
 		decision.verdict = NET_ALLOW;
 	if (decision.verdict != NET_DENY) {
 		/* A connection to a name outlives the time of its address, see is_still_named. */
-		if (mark && (!decision.end_ns || packet->protocol == PROTO_TCP))
+		if (mark && (!decision.end_ns || packet->protocol == IPPROTO_TCP))
 			mark->allowed = tag;
 		return false;
 	}

@@ -27,7 +27,7 @@ int net_sock_release(struct bpf_sock *ctx)
 	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 
 	/* A TCP connection lives on for a while. */
-	if (!socket || ctx->protocol == PROTO_TCP)
+	if (!socket || ctx->protocol == IPPROTO_TCP)
 		return 1;
 	flow_of_socket(socket, cookie, FLOW_ENDED | FLOW_TERMINATOR);
 	return 1;
@@ -96,7 +96,7 @@ int net_sockops(struct bpf_sock_ops *ops)
 	socket = socket_put(cookie, NULL, address_of(sk));
 	if (!socket)
 		return 1;
-	key.protocol = PROTO_TCP;
+	key.protocol = IPPROTO_TCP;
 	key.version = 6;
 	key.net_ns = socket->net_ns;
 	key.local_port = ops->local_port;
@@ -171,15 +171,15 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int now)
 	if (!socket)
 		return 0;
 	/* The flow that a listener has is one of many. */
-	if (socket->last.protocol != PROTO_TCP || before == STATE_LISTEN)
+	if (socket->last.protocol != IPPROTO_TCP || before == BPF_TCP_LISTEN)
 		return 0;
-	if (now == STATE_ESTABLISHED && before == STATE_SYN_SENT) {
+	if (now == BPF_TCP_ESTABLISHED && before == BPF_TCP_SYN_SENT) {
 		flow_of_socket(socket, cookie, FLOW_STARTED);
-	} else if (now == STATE_FIN_WAIT1) {
+	} else if (now == BPF_TCP_FIN_WAIT1) {
 		flow_of_socket(socket, cookie, FLOW_TERMINATOR);
-	} else if (now == STATE_CLOSE_WAIT) {
+	} else if (now == BPF_TCP_CLOSE_WAIT) {
 		flow_of_socket(socket, cookie, FLOW_TERMINATED);
-	} else if (now == STATE_CLOSE) {
+	} else if (now == BPF_TCP_CLOSE) {
 		flow_of_socket(socket, cookie, FLOW_ENDED);
 		/* The socket may be connected anew. */
 		if (is_still(socket, cookie))
@@ -200,7 +200,7 @@ static __always_inline void sock_used(struct sock *sk)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv_length, struct sock *sk, int length, int flags)
 {
-	if ((length >= 0 || sk->sk_protocol == PROTO_TCP) && is_ours(sk))
+	if ((length >= 0 || sk->sk_protocol == IPPROTO_TCP) && is_ours(sk))
 		sock_used(sk);
 	return 0;
 }
@@ -228,7 +228,7 @@ static __always_inline bool flow_key_of_sock(struct sock *sk, __u32 net_ns, stru
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
 
-	if (protocol != PROTO_TCP && protocol != PROTO_UDP)
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return false;
 	key->protocol = protocol;
 	key->net_ns = net_ns;
@@ -259,7 +259,7 @@ static __always_inline void existing_flow(struct net_socket *socket, __u32 actio
 		NET_COUNT(flows_made);
 		flow = flow_make(&key, NULL);
 	}
-	if (key.protocol == PROTO_TCP)
+	if (key.protocol == IPPROTO_TCP)
 		actions |= bpf_map_lookup_elem(&net_listeners, &listener) ? FLOW_INCOMING
 									  : FLOW_OUTGOING;
 	if (flow)
@@ -293,8 +293,8 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	known = bpf_map_lookup_elem(&net_sockets, &cookie);
 	if (flow_config.step == 2) {
 		if (known && known->last.protocol &&
-		    (known->last.protocol == PROTO_UDP || state == STATE_ESTABLISHED))
-			existing_flow(known, known->last.protocol == PROTO_TCP
+		    (known->last.protocol == IPPROTO_UDP || state == BPF_TCP_ESTABLISHED))
+			existing_flow(known, known->last.protocol == IPPROTO_TCP
 						     ? FLOW_STARTED | FLOW_ONGOING
 						     : FLOW_STARTED);
 		return 0;
@@ -307,7 +307,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	fresh.net_ns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	fresh.user = 1;
 	fresh.raw = BPF_CORE_READ(sk, sk_type) == SOCK_RAW;
-	if (state == STATE_LISTEN) {
+	if (state == BPF_TCP_LISTEN) {
 		listener.net_ns = fresh.net_ns;
 		listener.port = BPF_CORE_READ(sk, __sk_common.skc_num);
 		bpf_map_update_elem(&net_listeners, &listener, &one, BPF_ANY);

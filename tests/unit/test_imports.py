@@ -1,58 +1,110 @@
-"""Dependencies between the stages point one way."""
+"""Dependencies between the rooms point one way."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
+import pytest
+
 import raqib
 
 ROOT = Path(raqib.__file__).parent
 
-ALLOWED = {
+ALLOWED: dict[str, set[str]] = {
     "model": set(),
+    "host": {"model"},
     "kernel": {"model"},
-    "sensors": {"kernel", "model"},
-    "recipes": {"model"},
-    "matcher": {"recipes", "model"},
-    "context": {"model"},
+    "dns": {"model"},
+    "events": {"model"},
+    "ledger": {"model"},
     "printers": {"model"},
-    "actions": {"model"},
-    "reactions": {"actions", "model"},
+    "recipes": {"model"},
+    "sensors": {"kernel", "model"},
+    "matcher": {"recipes", "model"},
     "netpolicy": {"kernel", "recipes", "model"},
+    "actions": {"host", "ledger", "model"},
+    "actions.helpers": {"actions", "host", "ledger", "model"},
+    "reactions": {"actions", "actions.helpers", "host", "ledger", "model", "reactions.shell"},
+    "reactions.shell": {"host", "model"},
+    "reactions.worker": {"reactions"},
+    "config": {"actions", "netpolicy", "printers", "reactions", "recipes", "sensors"},
+    "library": {"config", "matcher", "model", "reactions", "recipes"},
+    "control": {"actions", "actions.helpers", "config", "events", "host", "ledger", "model", "reactions"},
+    "offline": {"actions", "config", "events", "ledger", "matcher", "model", "reactions", "recipes"},
 }
-"""What each stage may import, beside itself and `raqib.errors`; `agent` wires all of them and `cli` calls it."""
+"""What each room may import, beside itself and `raqib.errors`; `agent` wires all of them and `cli` calls it."""
 
+WIRING = {"agent", "cli"}
 EVERYBODY_MAY = {"errors", "__version__"}
+NESTED = {room for room in ALLOWED if "." in room}
 
 
-def imported_stages(file: Path) -> set[str]:
+def room_of(module: str) -> str:
+    """Return the room of a module, given without the leading `raqib.`."""
+    first, _, rest = module.partition(".")
+    nested = f"{first}.{rest.partition('.')[0]}"
+    return nested if nested in NESTED else first
+
+
+def imported_rooms(file: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         modules = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules = [f"raqib.{alias.name}" for alias in node.names] if node.module == "raqib" else [node.module]
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "raqib":
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
-        found |= {module.split(".")[1] for module in modules if module.startswith("raqib.")}
+        found |= {room_of(module.removeprefix("raqib.")) for module in modules if module.startswith("raqib.")}
     return found - EVERYBODY_MAY
 
 
-def test_each_stage_imports_only_what_it_may() -> None:
-    wrong = {
-        str(file.relative_to(ROOT)): sorted(beyond)
-        for stage, allowed in ALLOWED.items()
-        for file in (ROOT / stage).rglob("*.py")
-        if (beyond := imported_stages(file) - allowed - {stage})
+def files_of(room: str) -> list[Path]:
+    return [
+        file
+        for file in ROOT.joinpath(*room.split(".")).rglob("*.py")
+        if room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)) == room
+    ]
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_each_room_imports_only_what_it_may(room: str) -> None:
+    beyond = {
+        str(file.relative_to(ROOT)): sorted(imported_rooms(file) - ALLOWED[room] - {room}) for file in files_of(room)
     }
-    assert {} == wrong
+    assert {} == {file: rooms for file, rooms in beyond.items() if rooms}
 
 
-def test_every_stage_is_in_the_table() -> None:
-    stages = {folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").exists()}
-    assert {*ALLOWED, "agent", "cli"} == stages
+@pytest.mark.parametrize("room", ALLOWED)
+def test_what_a_room_may_import_is_what_it_imports(room: str) -> None:
+    used = set().union(*map(imported_rooms, files_of(room)))
+    assert set() == ALLOWED[room] - used
 
 
-def test_only_the_kernel_stage_talks_to_libbpf() -> None:
+def test_no_room_is_above_itself() -> None:
+    above = {room: set(allowed) for room, allowed in ALLOWED.items()}
+    while above:
+        lowest = {room for room, allowed in above.items() if not allowed & above.keys()}
+        assert lowest, f"a circle among {sorted(above)}"
+        above = {room: allowed for room, allowed in above.items() if room not in lowest}
+
+
+def test_a_worker_imports_itself_and_the_protocol_only() -> None:
+    imported = {
+        node.module
+        for file in files_of("reactions.worker")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("raqib.")
+    }
+    other = {module for module in imported if not module.startswith("raqib.reactions.worker")}
+    assert {"raqib.errors", "raqib.reactions.protocol"} == other
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {folder.name for folder in ROOT.iterdir() if (folder / "__init__.py").exists()}
+    assert {room for room in ALLOWED if "." not in room} | WIRING == rooms
+
+
+def test_only_the_kernel_room_talks_to_libbpf() -> None:
     users = {file.relative_to(ROOT).parts[0] for file in ROOT.rglob("*.py") if "import cffi" in file.read_text()}
     assert {"kernel"} == users

@@ -61,7 +61,7 @@ class BpfObject:
                 code = self.library.calls.bpf_map__set_pin_path(self._map(pinned), os.fsencode(path))
                 if code:
                     raise self.library.error(f"map {pinned}: cannot be pinned at {path}", code)
-            for program in self._programs():
+            for program in self.programs():
                 if program in without or (only is not None and program not in only):
                     self.library.calls.bpf_program__set_autoload(self.program(program), False)
             code = self.library.calls.bpf_object__load(self._object)
@@ -89,7 +89,8 @@ class BpfObject:
             raise RaqibError(f"expected a map {name!r} in the eBPF object, found none")
         return found
 
-    def _programs(self) -> list[str]:
+    def programs(self) -> list[str]:
+        """Return the names of all programs, also of those that are not loaded."""
         found: list[str] = []
         program = ffi.NULL
         while True:
@@ -105,6 +106,11 @@ class BpfObject:
         if found == ffi.NULL:
             raise RaqibError(f"expected a program {name!r} in the eBPF object, found none")
         return found
+
+    def program_fd(self, name: str) -> int:
+        """Return a program's descriptor, which belongs to the object; below 0 if it is not loaded."""
+        fd: int = self.library.calls.bpf_program__fd(self.program(name))
+        return fd
 
     def map(self, name: str, key: str, value: str) -> Map:
         """Return a map with the types of its keys and values, such as `struct process_key`."""
@@ -179,7 +185,7 @@ class BpfObject:
         opts.sz = ffi.sizeof("struct bpf_test_run_opts")
         opts.ctx_in = request
         opts.ctx_size_in = size
-        program = self.library.calls.bpf_program__fd(self.program(name))
+        program = self.program_fd(name)
         with self._running:
             code = self.library.calls.bpf_prog_test_run_opts(program, opts)
         if code:
@@ -193,7 +199,7 @@ class BpfObject:
         opts.sz = ffi.sizeof("struct bpf_test_run_opts")
         opts.data_in = data
         opts.data_size_in = len(frame)
-        code = self.library.calls.bpf_prog_test_run_opts(self.library.calls.bpf_program__fd(self.program(name)), opts)
+        code = self.library.calls.bpf_prog_test_run_opts(self.program_fd(name), opts)
         if code:
             raise self.library.error(f"cannot run {name}", code)
         return int(opts.retval), int(opts.duration)
