@@ -21,17 +21,42 @@ ALLOWED: dict[str, set[str]] = {
     "printers": {"model"},
     "recipes": {"model"},
     "sensors": {"kernel", "model"},
-    "matcher": {"recipes", "model"},
-    "netpolicy": {"kernel", "recipes", "model"},
+    "matcher": {"model", "recipes"},
+    "netpolicy": {"kernel", "model", "recipes"},
     "actions": {"host", "ledger", "model"},
     "actions.helpers": {"actions", "host", "ledger", "model"},
     "reactions": {"actions", "actions.helpers", "host", "ledger", "model", "reactions.shell"},
     "reactions.shell": {"host", "model"},
     "reactions.worker": {"reactions"},
-    "config": {"actions", "netpolicy", "printers", "reactions", "recipes", "sensors"},
+    "config": {"actions", "model", "netpolicy", "printers", "reactions", "recipes", "sensors"},
     "library": {"config", "matcher", "model", "reactions", "recipes"},
-    "control": {"actions", "actions.helpers", "config", "events", "host", "ledger", "model", "reactions"},
-    "offline": {"actions", "config", "events", "ledger", "matcher", "model", "reactions", "recipes"},
+    "control": {
+        "actions",
+        "actions.helpers",
+        "config",
+        "events",
+        "host",
+        "kernel",
+        "ledger",
+        "library",
+        "model",
+        "printers",
+        "reactions",
+        "sensors",
+    },
+    "offline": {
+        "actions",
+        "actions.helpers",
+        "config",
+        "events",
+        "ledger",
+        "matcher",
+        "model",
+        "netpolicy",
+        "printers",
+        "reactions",
+        "recipes",
+    },
 }
 """What each room may import, beside itself and `raqib.errors`; `agent` wires all of them and `cli` calls it."""
 
@@ -98,6 +123,11 @@ def test_a_worker_imports_itself_and_the_protocol_only() -> None:
     }
     other = {module for module in imported if not module.startswith("raqib.reactions.worker")}
     assert {"raqib.errors", "raqib.reactions.protocol"} == other
+
+
+def test_what_runs_and_what_needs_no_kernel_do_not_import_each_other() -> None:
+    assert "offline" not in set().union(*map(imported_rooms, files_of("agent")))
+    assert "agent" not in ALLOWED["offline"]
 
 
 def test_every_room_is_in_the_table() -> None:

@@ -17,14 +17,13 @@ import structlog
 
 from raqib.agent.environment import Environments
 from raqib.agent.hangup import Hangup
-from raqib.agent.intake import RECORDS_AT_ONCE, take_in
-from raqib.agent.log import write_line
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
 from raqib.agent.scheduling import take_short_slices, take_short_turns
 from raqib.agent.shadow import Shadows
 from raqib.agent.sweeper import Cadence
 from raqib.config.config import Config
 from raqib.config.stages import make_printers, map_sizes, policy_of, reactions_config
+from raqib.control.log import write_line
 from raqib.control.oversight import Oversight, Parts
 from raqib.errors import RaqibError
 from raqib.events.ancestry import Lineage
@@ -49,6 +48,7 @@ from raqib.reactions import Reactions
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.spec import RecipeSpec
 from raqib.sensors.files import Accessed, FileSensor
+from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 
 _DRAIN_S = 3.0
 _RECORDS_BEFORE_RELOAD = 32 * RECORDS_AT_ONCE

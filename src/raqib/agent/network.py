@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from raqib.actions.network_access import NetworkAccess
-from raqib.agent.intake import RECORDS_AT_ONCE, lost_of, take_in
 from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.agent.net_policy import PolicyKeeper, load_sensor
 from raqib.config.config import NetworkConfig
@@ -31,6 +30,7 @@ from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
+from raqib.sensors.intake import RECORDS_AT_ONCE, lost_of, take_in
 from raqib.sensors.network import NetworkSensor
 
 _LOOK_S = 10.0

@@ -1,18 +1,16 @@
-"""Writes what the sensors deliver, and does nothing else."""
+"""Hands on what the sensors deliver, and does nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from raqib.agent.environment import Environments
-from raqib.agent.intake import lost_of, take_in
 from raqib.agent.network import TOLD, Network
 from raqib.config.config import Config
 from raqib.config.stages import map_sizes, policy_of
@@ -22,14 +20,18 @@ from raqib.model.actions import ALL_ACTIONS
 from raqib.model.clock import boottime_ns
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
-from raqib.offline.recording import Recorded, create, entry_line, header_line
+from raqib.model.process import Process
 from raqib.recipes.compile import CompiledSet
 from raqib.sensors.files import FileSensor, Policy
+from raqib.sensors.intake import lost_of, take_in
 
 EVERYTHING = Policy(wanted=ALL_ACTIONS, residual=ALL_ACTIONS, hints=(), interest=lambda name: ALL_ACTIONS)
 """Whatever any process does to any file."""
 
 _FLOWS_AT_THE_END = 20_000
+
+Write = Callable[[FileObservation | FlowObservation, Iterable[Process]], None]
+"""Gets an observation and the process's ancestors, nearest first."""
 
 
 class Counts(NamedTuple):
@@ -43,10 +45,9 @@ class Counts(NamedTuple):
 class Recorder:
     """Belongs to one event loop."""
 
-    def __init__(self, path: Path, compiled: CompiledSet, config: Config, *, everything: bool) -> None:
-        """Record what the recipes may need, or `everything`. Raises RaqibError if the file cannot be written."""
-        self._path = path
-        self._file = create(path)
+    def __init__(self, write: Write, compiled: CompiledSet, config: Config, *, everything: bool) -> None:
+        """Hand what the recipes may need, or `everything`, to `write`, which may raise RaqibError: that ends it."""
+        self._write = write
         self._policy = EVERYTHING if everything else policy_of(compiled)
         self._config = config
         self._flows = compiled.flows.wanted | TOLD if everything else compiled.flows.wanted
@@ -55,19 +56,17 @@ class Recorder:
         self._stop = asyncio.Event()
         self._count = 0
         self._latest_ns = 0
-        self._failure: OSError | None = None
+        self._failure: RaqibError | None = None
 
     async def run(self, duration_s: float | None, on_ready: Callable[[], None]) -> Counts:
         """Record until a signal or the end of the time.
 
         Raises:
             NotPermittedError: this kernel or these privileges do not allow it.
-            RaqibError: the file could not be written to the end.
+            RaqibError: of `write`.
         """
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._file)
-            self._write(header_line())
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._stop.set)
                 stack.callback(loop.remove_signal_handler, number)
@@ -90,27 +89,22 @@ class Recorder:
             self._drain()
             self._network.consume(_FLOWS_AT_THE_END)
             lost = lost_of(self._sensor.counters())
-            with contextlib.suppress(OSError):
-                self._file.flush()
         if self._failure is not None:
-            raise RaqibError(f"{self._path}: expected room for the recording, found: {self._failure}")
+            raise self._failure
         return Counts(self._count, lost)
 
     def _observe(self, seen: FileObservation | FlowObservation) -> None:
         seen = self._environments.of_observation(seen)
         ancestors = Lineage(self._environments.finder(self._sensor.process)).ancestors(seen.process)
-        self._write(entry_line(Recorded(seen, tuple(ancestors))))
-        self._count += 1
-        self._latest_ns = max(self._latest_ns, seen.timestamp_ns)
-
-    def _write(self, line: bytes) -> None:
         if self._failure is not None:
             return
         try:
-            self._file.write(line)
-        except OSError as error:
+            self._write(seen, ancestors)
+        except RaqibError as error:
             self._failure = error
             self._stop.set()
+        self._count += 1
+        self._latest_ns = max(self._latest_ns, seen.timestamp_ns)
 
     def _drain(self) -> None:
         """Take in what happened until now, and leave what goes on happening."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from raqib.agent.intake import lost_of
+from raqib.sensors.intake import lost_of
 
 
 class Swept(Protocol):

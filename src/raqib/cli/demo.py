@@ -19,8 +19,8 @@ import typer
 
 from raqib.agent import Agent, Config
 from raqib.agent.agent import Times
-from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
+from raqib.control.log import configure
 from raqib.errors import RaqibError
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection

@@ -14,7 +14,6 @@ import typer
 from raqib.agent import load_config
 from raqib.cli.event_option import EventOption, Log, note_cut, read_event
 from raqib.cli.options import AsJson, ConfigFile
-from raqib.config.stages import rehearsal_with
 from raqib.errors import RaqibError, UsageError
 from raqib.events.build import detect
 from raqib.library.reading import load_path
@@ -25,6 +24,7 @@ from raqib.model.recipe import Reaction, RecipeInfo
 from raqib.offline.event_log import logs_of
 from raqib.offline.one_reaction import Trial, detection_of, try_reactions
 from raqib.offline.printed import Document, Printed
+from raqib.offline.rehearsal import rehearsal_with
 from raqib.offline.sample_event import plain_recipe, sample_of
 from raqib.printers.escape import visible
 from raqib.reactions import check_reactions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,6 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raqib.agent.log import configure
 from raqib.agent.privileges import require_root
 from raqib.agent.record import Recorder
 from raqib.cli.options import DURATION_METAVAR
@@ -18,7 +18,9 @@ from raqib.cli.options import duration as seconds_of
 from raqib.cli.recipe_options import ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import count
 from raqib.config.config import Config
+from raqib.control.log import configure
 from raqib.library.library import Library
+from raqib.offline.recording import RecordingFile
 from raqib.recipes.compile import CompiledSet, compile_set
 
 
@@ -67,7 +69,7 @@ async def _record(
         what = "everything" if everything else f"what {count(len(compiled.recipes), 'recipe')} may need"
         print(f"ready: recording {what}", file=sys.stderr, flush=True)
 
-    recorder = Recorder(output, compiled, settings, everything=everything)
-    counts = await recorder.run(duration_s, ready)
+    with contextlib.closing(RecordingFile(output)) as file:
+        counts = await Recorder(file.write, compiled, settings, everything=everything).run(duration_s, ready)
     lost = f", {counts.lost} lost in the kernel" if counts.lost else ""
     print(f"{count(counts.observations, 'observation')} written to {output}{lost}", file=sys.stderr)

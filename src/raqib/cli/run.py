@@ -11,12 +11,12 @@ import msgspec
 import typer
 
 from raqib.agent.agent import Agent
-from raqib.agent.log import configure, tell
 from raqib.agent.privileges import require_root
 from raqib.agent.start import look
 from raqib.cli.options import DURATION_METAVAR
 from raqib.cli.options import duration as seconds_of
 from raqib.config.config import Config, PrinterName, read_config
+from raqib.control.log import configure, tell
 from raqib.errors import UsageError
 from raqib.library.library import Library
 from raqib.recipes.diagnostic import Loaded

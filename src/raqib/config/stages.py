@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from raqib.config.config import Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
-from raqib.offline.rehearsal import Rehearsal
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.printers.varlog import older_file
 from raqib.reactions import ReactionsConfig
@@ -43,11 +41,6 @@ def reactions_config(config: Config) -> ReactionsConfig:
     return ReactionsConfig(
         data_dir=config.data_dir, emergency=config.emergency, own_paths=_own_logs(config), **settings
     )
-
-
-def rehearsal_with(config: Config, **hooks: Any) -> Rehearsal:
-    """Return a dry run with the limits and guards of the configuration; `hooks` are those of `Rehearsal`."""
-    return Rehearsal(reactions_config(config), protected_cidrs=config.network.protected_cidrs, **hooks)
 
 
 def _own_logs(config: Config) -> tuple[Path, ...]:

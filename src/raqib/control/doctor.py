@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raqib.agent.intake import lost_of
 from raqib.config.config import DEFAULT_PATH, Config, load_config
 from raqib.control.socket import NoAgentError, ask
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.probes import Answer
 from raqib.library.reading import files_of
 from raqib.reactions.check import sandbox_missing
+from raqib.sensors.intake import lost_of
 
 LITTLE_BYTES, FEW_INODES = 256 << 20, 1000
 """What a disk should have left: some minutes of a flood of events."""

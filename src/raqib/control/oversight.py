@@ -15,9 +15,9 @@ import structlog
 
 from raqib import __version__
 from raqib.actions.budgets import BreakerOpened
-from raqib.agent.log import is_for_people
 from raqib.config.config import Config
 from raqib.control.answer import Answer
+from raqib.control.log import is_for_people
 from raqib.control.operator import Operator
 from raqib.control.server import Command, ControlServer
 from raqib.control.statistics import Statistics

@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 
 from raqib.config.config import Config
-from raqib.config.stages import rehearsal_with
 from raqib.events.build import detect
 from raqib.matcher.explain import explain
 from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.model.detection import Detection
 from raqib.model.flow import FlowObservation
-from raqib.offline.rehearsal import Reacted, Rehearsal, show_call
+from raqib.offline.rehearsal import Reacted, Rehearsal, rehearsal_with, show_call
 from raqib.offline.samples import Outcome, Turn, run_test, turns
 from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
 

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -98,13 +98,35 @@ def read_recording(path: Path, on_cut: Callable[[str], None] = lambda message: N
         raise RaqibError(f"{path}: expected a recording that can be read: {error.strerror or error}") from error
 
 
-def create(path: Path) -> BinaryIO:
-    """Open a new recording, which its owner alone can read. Raises RaqibError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        return os.fdopen(os.open(path, flags, 0o600), "wb")
-    except OSError as error:
-        raise RaqibError(f"{path}: expected a file that can be written: {error.strerror or error}") from error
+class RecordingFile:
+    """A recording that is being written; its owner alone can read it."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin a new one. Raises RaqibError if it cannot be written."""
+        self._path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._file = os.fdopen(os.open(path, flags, 0o600), "wb")
+        except OSError as error:
+            raise RaqibError(f"{path}: expected a file that can be written: {error.strerror or error}") from error
+        self._write(header_line())
+
+    def write(self, seen: FileObservation | FlowObservation, ancestors: Iterable[Process]) -> None:
+        """Add an observation; `ancestors` are nearest first. Raises RaqibError."""
+        self._write(entry_line(Recorded(seen, tuple(ancestors))))
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._file.write(line)
+        except OSError as error:
+            raise RaqibError(f"{self._path}: expected room for the recording, found: {error}") from error
+
+    def close(self) -> None:
+        """Write what is still in memory, and close the file. Raises RaqibError."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise RaqibError(f"{self._path}: expected room for the recording, found: {error}") from error
 
 
 def _read(path: Path, file: BinaryIO, on_cut: Callable[[str], None]) -> Iterator[Recorded]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from raqib.config.config import Config
+from raqib.config.stages import reactions_config
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, HelperCall, LogLine
 from raqib.offline.door import RehearsalDoor, RehearsedCall
@@ -114,6 +116,11 @@ class Rehearsal:
         self._on_finished(finished)
         if finished.uuid in self._waiting:
             self._waiting[finished.uuid].put_nowait(finished)
+
+
+def rehearsal_with(config: Config, **hooks: Any) -> Rehearsal:
+    """Return a dry run with the limits and guards of the configuration; `hooks` are those of `Rehearsal`."""
+    return Rehearsal(reactions_config(config), protected_cidrs=config.network.protected_cidrs, **hooks)
 
 
 def _plain(call: RehearsedCall) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from raqib.config.config import Config
-from raqib.config.stages import rehearsal_with
 from raqib.events.build import detect
 from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.lineage import KnownLineage
@@ -21,7 +20,7 @@ from raqib.model.execution import LogLine
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.offline.recording import Recorded
-from raqib.offline.rehearsal import Reacted, Rehearsal
+from raqib.offline.rehearsal import Reacted, Rehearsal, rehearsal_with
 from raqib.offline.replay_history import Remembered
 from raqib.recipes.compile import compile_set
 from raqib.recipes.spec import RecipeSpec

@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 
 from raqib.config.config import Config
-from raqib.config.stages import rehearsal_with
 from raqib.model.clock import boottime_ns, rfc3339_of_boot
 from raqib.model.execution import HelperCall, LogLine
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.offline.one_reaction import detection_of, try_reactions
 from raqib.offline.printed import Printed, read_document
+from raqib.offline.rehearsal import rehearsal_with
 from raqib.testing import make_detection, make_recipe
 
 PROCESS = Process(key=ProcessKey(4242, 1), ppid=1, uid=7, comm=b"bash", image=Image(exe=b"/bin/bash"))
