@@ -14,9 +14,8 @@ import tempfile
 from pathlib import Path
 from statistics import quantiles
 
-from raqib.agent import Agent, Config
-from raqib.agent.agent import Times
-from raqib.config.config import ReactionsSection
+from raqib.agent.agent import Agent, Times
+from raqib.config.config import Config, ReactionsSection
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished

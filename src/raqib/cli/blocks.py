@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raqib.agent import load_config
 from raqib.agent.privileges import require_root
 from raqib.cli.options import DURATION_METAVAR, AsJson, ConfigFile, duration
 from raqib.cli.words import columns, count
+from raqib.config.config import load_config
 from raqib.errors import UsageError
 from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import ADMINISTRATOR, Block, Blocks

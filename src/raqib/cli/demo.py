@@ -17,9 +17,9 @@ from typing import Any
 
 import typer
 
-from raqib.agent import Agent, Config
-from raqib.agent.agent import Times
+from raqib.agent.agent import Agent, Times
 from raqib.agent.privileges import require_root
+from raqib.config.config import Config
 from raqib.control.log import configure
 from raqib.errors import RaqibError
 from raqib.library.reading import with_checked_reactions

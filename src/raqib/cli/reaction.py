@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raqib.agent import load_config
 from raqib.cli.event_option import EventOption, Log, note_cut, read_event
 from raqib.cli.options import AsJson, ConfigFile
+from raqib.config.config import load_config
 from raqib.errors import RaqibError, UsageError
 from raqib.events.build import detect
 from raqib.library.reading import load_path

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from raqib.agent import Config, load_config
+from raqib.config.config import Config, load_config
 from raqib.errors import UsageError
 from raqib.recipes.source import is_missing
 

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import msgspec
 import typer
 
-from raqib.agent import load_config
 from raqib.cli.recipe_options import AsJson, ConfigFile
 from raqib.cli.words import count, stage_lines
+from raqib.config.config import load_config
 from raqib.errors import UsageError
 from raqib.library.reading import load_path, with_checked_reactions
 from raqib.offline.recipe_tests import TrialReport, run_trials

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
 from raqib.actions.budgets import BreakerOpened
-from raqib.agent import Config
+from raqib.config.config import Config
 from raqib.control import oversight
 from raqib.control.operator import Answer, Operator
 from raqib.control.oversight import Oversight, Parts, resident_bytes
