@@ -149,14 +149,18 @@ else:
 """
 
 
-def test_whatever_programs_do_an_event_has_its_bounds(run_agent: RunAgent, settings: Path, tmp_path: Path) -> None:
+def test_whatever_programs_do_an_event_has_its_bounds(
+    run_agent: RunAgent, settings: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     name = f"secret-of-{tmp_path.parent.name}-{tmp_path.name}"
     opened = recipe("reads", patterns=f"[{{base: '{name}'}}]", mechanism="file_access", file_actions="[open]")
     agent = run_agent(opened, "--config", str(settings))
     agent.most_bytes = MOST_BYTES
     program = tmp_path / "nesting.py"
     program.write_text(NESTING)
-    deep = os.fsencode(tmp_path) + b"/" + b"/".join([b"\x7f\xff" * 60] * 25) + b"/" + name.encode()
+    deep = (
+        os.fsencode(tmp_path_factory.mktemp("deep")) + b"/" + b"/".join([b"\x7f\xff" * 60] * 25) + b"/" + name.encode()
+    )
     many = ["x" * 100_000] * 18
     subprocess.run(
         [sys.executable, program, "40", "name", os.fsdecode(deep), *many],
