@@ -19,6 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from raqib.actions.store import Store
+from raqib.model.compact import MOST_BYTES, USUAL_BYTES
 from tests.e2e.conftest import PATIENCE_S, RAQIB, SCHEMA, AgentProcess, recipe, start_victim
 
 RunAgent = Callable[..., AgentProcess]
@@ -335,6 +336,8 @@ def test_500_events_at_once_are_all_printed_and_each_reaction_is_run_or_counted(
     agent = run_agent(text, "--config", str(config))
     # Checking against the schema takes longer than making an event; some are checked below.
     agent.validates = False
+    # Deep in a tree of processes that have long arguments.
+    agent.most_bytes = MOST_BYTES if deep else USUAL_BYTES
     before = raqib_json("status", "--json", "--data-dir", agent.data_dir)["memory"]["agent_bytes"]
     touch = tmp_path / "touch.py"
     touch.write_text(TOUCH)

@@ -241,7 +241,8 @@ def test_an_event_is_explained_with_what_was_done(run_agent: RunAgent, victim: P
     other.write_text(json.dumps(event).replace(str(victim), "/bin/harmless"))
     told = raqib("explain", "--recipe", "kills", "--event", other, "--recipes", tmp_path / "recipes", "--no-builtin")
     assert told.stdout.startswith("kills does not match, because of bases")
-    assert 1 == raqib("explain", "0", *options).returncode
+    assert 1 == raqib("explain", "0" * 8, *options).returncode
+    assert 2 == raqib("explain", "0", *options).returncode
     assert 2 == raqib("explain").returncode
 
 
