@@ -11,7 +11,6 @@ import os
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,10 +20,6 @@ from raqib.kernel.pinning import USUAL_PLACE, is_bpf_filesystem
 HERE = Path(__file__).parent
 PRIVILEGED = (HERE / "kernel", HERE / "e2e")
 CAP_SYS_ADMIN = 1 << 21
-
-APART: dict[str, str] = {}
-"""Files and folders whose tests run in one process, one after the other, and by what they share; every other file may
-run beside any other one, since tests judge only what their own programs did."""
 
 had_mount = is_bpf_filesystem(USUAL_PLACE)
 
@@ -72,20 +67,6 @@ def fail_if_required(report: pytest.TestReport | pytest.CollectReport, path: Pat
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     report.outcome = "failed"
     report.longrepr = f"{report.nodeid}: expected to run since RAQIB_REQUIRE_KERNEL is set, but: {reason}"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Hand out tests by files, or by what shares something with others, in the order in which they were collected."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return next((name for start, name in APART.items() if file.startswith(start)), file)
-
-    config.option.loadscopereorder = False
-    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
