@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -20,6 +21,10 @@ from raqib.kernel.pinning import USUAL_PLACE, is_bpf_filesystem
 HERE = Path(__file__).parent
 PRIVILEGED = (HERE / "kernel", HERE / "e2e")
 CAP_SYS_ADMIN = 1 << 21
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that is not interactive has what it starts in the background ignore it, and all below would do so, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 had_mount = is_bpf_filesystem(USUAL_PLACE)
 
