@@ -72,7 +72,7 @@ def test_disarm_stops_actions_at_once_and_survives_a_restart(run_agent: RunAgent
     assert "all actions are switched off" in again.logged()
     assert {"armed": True, "done": True, "reason": ""} == raqib_json("arm", "--json", *here)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         outcomes(again, 1)
     assert 0 == again.stop()
     entries = [(entry["action"], entry["decision"]) for entry in again.ledger()]
@@ -93,7 +93,7 @@ def test_disarm_without_an_agent_holds_for_the_next(run_agent: RunAgent, victim:
 def test_status_counts_what_happened(run_agent: RunAgent, victim: Path) -> None:
     agent = start_agent(run_agent, victim)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         outcomes(agent, 1)
     status = raqib_json("status", "--json", "--data-dir", agent.data_dir)
     assert agent.process.pid == status["pid"]
@@ -167,7 +167,7 @@ def test_ledger_is_shown_filtered_verified_and_its_head_is_told(run_agent: RunAg
     agent = start_agent(run_agent, victim)
     here = ("--data-dir", agent.data_dir)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         (outcome,) = outcomes(agent, 1)
     shown = [json.loads(line) for line in raqib("ledger", "--json", *here).splitlines()]
     assert ["DataIncr", "KillCurrent", "execution"] == [entry["action"] for entry in shown]
@@ -200,13 +200,13 @@ def test_ledger_follow_shows_lines_as_they_come(run_agent: RunAgent, victim: Pat
     ) as following:
         assert following.stdout is not None
         with start_victim(victim) as started:
-            assert -signal.SIGKILL == started.wait(10)
+            assert -signal.SIGKILL == started.wait(60)
         received, deadline = b"", time.monotonic() + PATIENCE_S
         while b'"action":"execution"' not in received and time.monotonic() < deadline:
             if select.select([following.stdout], [], [], 1)[0]:
                 received += os.read(following.stdout.fileno(), 65536)
         following.send_signal(signal.SIGINT)
-        assert 0 == following.wait(10)
+        assert 0 == following.wait(60)
     assert ["DataIncr", "KillCurrent", "execution"] == [json.loads(line)["action"] for line in received.splitlines()]
     assert 0 == agent.stop()
 
@@ -216,7 +216,7 @@ def test_undo_and_store(run_agent: RunAgent, victim: Path, running: bool) -> Non
     agent = start_agent(run_agent, victim)
     here = ("--data-dir", agent.data_dir)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         outcomes(agent, 1)
     if not running:
         assert 0 == agent.stop()
@@ -288,7 +288,7 @@ def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Pa
     )
     agent = run_agent(text)
     with start_victim(victim) as first:
-        assert -signal.SIGKILL == first.wait(10)
+        assert -signal.SIGKILL == first.wait(60)
     for count in (2, 3):
         with start_victim(victim) as later:
             outcomes(agent, count)

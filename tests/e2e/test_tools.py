@@ -215,7 +215,7 @@ def test_an_event_is_explained_with_what_was_done(run_agent: RunAgent, victim: P
     )
     agent = run_agent(text)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         agent.read(lambda events: bool(agent.of("kills", "outcome")))
     assert 0 == agent.stop()
     (event,) = agent.of("kills", "execution")

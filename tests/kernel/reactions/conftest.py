@@ -64,7 +64,7 @@ class Host:
 
     async def warm(self, workers: int) -> None:
         """Wait until that many workers are ready."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.reactions.wait_ready(workers)
 
 
@@ -77,7 +77,7 @@ def run_scenario(tmp_path: Path) -> RunScenario:
     """Runs a coroutine with started reactions, and closes them."""
 
     def run(scenario: Scenario, network: NetworkAccess | None = None, **settings: Any) -> Host:
-        settings = {"workers": 2, "timeout_s": 2.0, **settings}
+        settings = {"workers": 2, "timeout_s": 10.0, **settings}
         host = Host(ReactionsConfig(data_dir=tmp_path / "data", **settings), network)
 
         async def main() -> None:
@@ -93,7 +93,7 @@ def run_scenario(tmp_path: Path) -> RunScenario:
     return run
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Poll a condition that nothing can be notified of."""
     deadline = time.monotonic() + seconds
     while not condition():
