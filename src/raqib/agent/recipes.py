@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from raqib.model.recipe import Reaction
-from raqib.reactions import ReactionProblem, check_reactions, doubts_about
+from raqib.reactions import ReactionProblem, action_of, check_reactions, doubts_about
 from raqib.recipes.code_place import CodePlaces
 from raqib.recipes.diagnostic import Diagnostic, Loaded, Severity, source_of
 from raqib.recipes.lists import ListCache, Lists
@@ -91,6 +91,7 @@ class ReactionChecks:
     def __init__(self) -> None:
         self._known: dict[Reaction, ReactionProblem | None] = {}
         self._warnings: dict[Reaction, tuple[ReactionProblem, ...]] = {}
+        self._actions: dict[Reaction, str | None] = {}
 
     def learn(self, reactions: Iterable[Reaction]) -> None:
         """Check those that are new, and forget those that are gone. Raises NotPermittedError."""
@@ -99,8 +100,9 @@ class ReactionChecks:
         new = [reaction for reaction in wanted if reaction not in self._known]
         if new:
             self._known.update(zip(new, check_reactions(new), strict=True))
-        good = (reaction for reaction, problem in self._known.items() if problem is None)
+        good = tuple(reaction for reaction, problem in self._known.items() if problem is None)
         self._warnings = {one: self._warnings[one] if one in self._warnings else doubts_about(one) for one in good}
+        self._actions = {one: self._actions[one] if one in self._actions else action_of(one) for one in good}
 
     def filter(self, loaded: Loaded) -> Loaded:
         """Leave out the enabled recipes with a reaction that does not compile, and say why."""
@@ -116,9 +118,19 @@ class ReactionChecks:
                 said = [problem] if problem is not None else self._warnings[reaction]
                 severity: Severity = "warning" if problem is None else "error"
                 diagnostics += [_diagnostic(severity, one, recipe, index, file) for one in said]
+                if _acts_on_all(recipe) and (helper := self._actions.get(reaction)):
+                    every = "file that is touched" if recipe.mechanism == "file_access" else "program that starts"
+                    message = f"expected a condition, found none beside {helper}: it acts on every {every}"
+                    message += "; add bases, or arbitrary"
+                    diagnostics.append(Diagnostic("warning", source, recipe.name, f"reactions[{index}]", message))
             if not wrong:
                 kept.append(recipe)
         return Loaded(tuple(kept), (*loaded.diagnostics, *diagnostics))
+
+
+def _acts_on_all(recipe: RecipeSpec) -> bool:
+    """Tell whether nothing but actions decides on which files a recipe's reactions run."""
+    return recipe.file is not None and not recipe.file.patterns and not recipe.groups and recipe.info.mode == "react"
 
 
 def _diagnostic(
