@@ -37,13 +37,14 @@ def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagn
         return [], problem_of(path, f"expected a readable directory: {error.strerror or error}")
 
 
-def without_files(path: Path) -> list[Diagnostic]:
-    """Return a warning if a path is a directory in which there are no recipe files: it may be another one's name."""
+def without_recipes(path: Path, found: Loaded) -> list[Diagnostic]:
+    """Return a warning if there is nothing at all in what was loaded from a path: it may be another one's name."""
     files, problem = files_of(path, allow_unsafe_owner=True)
-    if files or problem is not None:
+    if found != Loaded() or problem is not None:
         return []
-    found = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
-    return [Diagnostic("warning", source_of(path), "", "", f"expected files {found}, found none")]
+    suffixes = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
+    message = "expected a list of recipes, found nothing there" if files else f"expected files {suffixes}, found none"
+    return [Diagnostic("warning", source_of(path), "", "", message)]
 
 
 def is_missing(path: Path) -> bool:

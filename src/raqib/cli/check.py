@@ -8,13 +8,13 @@ from typing import Literal
 import msgspec
 
 from raqib.agent.config import read_config
-from raqib.agent.recipes import load_path, with_checked_reactions, without_files
+from raqib.agent.recipes import load_path, with_checked_reactions, without_recipes
 from raqib.agent.start import look
 from raqib.cli.words import count
 from raqib.netpolicy.spec import KEY as POLICY
 from raqib.netpolicy.spec import MAX_BYTES, load_policy
 from raqib.recipes.check import REQUIRED_FIELDS
-from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
+from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.document import Mapping, parse
 from raqib.recipes.load import combine
 from raqib.recipes.source import BadSourceError, read_source
@@ -37,10 +37,7 @@ def check(paths: list[Path], *, as_json: bool) -> int:
                 # Who owns the files is a matter of the host that runs them, not of the one that checks them.
                 found = load_path(path, allow_unsafe_owner=True)
                 loaded.append(found)
-                diagnostics += without_files(path)
-                if found == Loaded() and path.is_file():
-                    message = "expected a list of recipes, found nothing in this file"
-                    diagnostics.append(Diagnostic("warning", source_of(path), "", "", message))
+                diagnostics += without_recipes(path, found)
     together = combine(Loaded(), loaded)
     recipes, problems = with_checked_reactions(together.recipes)
     diagnostics = [*together.diagnostics, *problems, *diagnostics]

@@ -18,7 +18,7 @@ from tree_sitter import Language, Node, Parser
 
 from raqib.actions.table import HELPERS
 
-MAX_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 256 << 10
 """Of code that is looked at."""
 _MOST: Final = 20
 """Names told of one reaction."""
@@ -178,8 +178,8 @@ def _analyse(code: str) -> tuple[_Analysis, _Scope] | None:
     if root is None:
         return None
     found = _Analysis()
-    top = _Scope(None, names={*_hoisted(root), *_block_names(root)})
     try:
+        top = _Scope(None, names={*_hoisted(root), *_block_names(root)})
         found.walk(root, top)
     except RecursionError:
         return None

@@ -106,7 +106,7 @@ def test_a_file_with_nothing_in_it_is_told(text: str, tmp_path: Path, capsys: py
     (tmp_path / "a.yaml").write_text(text)
     status, found = told(tmp_path / "a.yaml", capsys)
     assert 0 == status
-    assert f"warning: {tmp_path}/a.yaml: expected a list of recipes, found nothing in this file" in found
+    assert f"warning: {tmp_path}/a.yaml: expected a list of recipes, found nothing there" in found
 
 
 def test_a_policy_among_recipes_is_told_where_it_belongs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
