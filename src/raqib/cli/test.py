@@ -15,7 +15,7 @@ import typer
 
 from raqib.agent import load_config
 from raqib.agent.recipe_tests import TrialReport, run_trials
-from raqib.agent.recipes import load_path, with_checked_reactions
+from raqib.agent.recipes import load_path, with_checked_reactions, without_recipes
 from raqib.agent.rehearsal import show_call
 from raqib.cli.recipe_options import AsJson, ConfigFile
 from raqib.cli.words import count, stage_lines
@@ -47,6 +47,9 @@ def run_tests(
     settings = load_config(config)
     # Who owns the files is a matter of the host that runs them, not of the one that tests them.
     users = [load_path(path, allow_unsafe_owner=True) for path in paths or ()]
+    for path, user in zip(paths or (), users, strict=True):
+        for one in without_recipes(path, user):
+            print(f"warning: {visible(str(one))}", file=sys.stderr)
     loaded = combine(load_builtin() if builtin else Loaded(), users)
     recipes, problems = with_checked_reactions(loaded.recipes)
     errors = [*loaded.errors, *problems]

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions, doubts_about
+    from raqib.reactions.check import ReactionProblem, action_of, check_reaction, check_reactions, doubts_about
     from raqib.reactions.config import Finished, HelperCall, LogLine, ReactionsConfig, Timings
     from raqib.reactions.service import Reactions
 
@@ -22,6 +22,7 @@ __all__ = [
     "Reactions",
     "ReactionsConfig",
     "Timings",
+    "action_of",
     "check_reaction",
     "check_reactions",
     "doubts_about",
@@ -35,6 +36,7 @@ _HOMES = {
     "Reactions": "service",
     "ReactionsConfig": "config",
     "Timings": "config",
+    "action_of": "check",
     "check_reaction": "check",
     "check_reactions": "check",
     "doubts_about": "check",
