@@ -179,7 +179,7 @@ def test_ledger_is_shown_filtered_verified_and_its_head_is_told(run_agent: RunAg
     assert 2 == subprocess.run([RAQIB, "ledger", "--since", "soon", *here], capture_output=True, check=False).returncode
     assert 0 == agent.stop()
     heads = [line["head"] for line in map(json.loads, agent.logged().splitlines()) if line["event"] == "ledger head"]
-    assert 2 <= len(heads)
+    assert heads  # none of the ledger as it was at the start: empty
     assert "intact" in raqib("ledger", "verify", "--against", heads[-1], *here)
 
     path = agent.data_dir / "ledger.jsonl"
