@@ -13,7 +13,7 @@ import pytest
 
 from raqib.kernel.network import find_cgroup2
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 _numbers = itertools.count()
 
 

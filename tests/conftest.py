@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,9 +22,9 @@ HERE = Path(__file__).parent
 PRIVILEGED = (HERE / "kernel", HERE / "e2e")
 CAP_SYS_ADMIN = 1 << 21
 
-APART: dict[str, str] = {}
-"""Files and folders whose tests run in one process, one after the other, and by what they share; every other file may
-run beside any other one, since tests judge only what their own programs did."""
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that is not interactive has what it starts in the background ignore it, and all below would do so, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 had_mount = is_bpf_filesystem(USUAL_PLACE)
 
@@ -72,20 +72,6 @@ def fail_if_required(report: pytest.TestReport | pytest.CollectReport, path: Pat
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     report.outcome = "failed"
     report.longrepr = f"{report.nodeid}: expected to run since RAQIB_REQUIRE_KERNEL is set, but: {reason}"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Hand out tests by files, or by what shares something with others, in the order in which they were collected."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return next((name for start, name in APART.items() if file.startswith(start)), file)
-
-    config.option.loadscopereorder = False
-    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

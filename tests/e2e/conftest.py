@@ -23,7 +23,7 @@ from tests.cgroups import new_cgroup
 
 RAQIB = Path(sys.executable).with_name("raqib")
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/event.schema.json").read_text())
-PATIENCE_S = 30.0
+PATIENCE_S = 100.0
 
 Event = dict[str, Any]
 

@@ -19,6 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from raqib.actions.store import Store
+from raqib.model.compact import MOST_BYTES, USUAL_BYTES
 from tests.e2e.conftest import PATIENCE_S, RAQIB, SCHEMA, AgentProcess, recipe, start_victim
 
 RunAgent = Callable[..., AgentProcess]
@@ -71,7 +72,7 @@ def test_disarm_stops_actions_at_once_and_survives_a_restart(run_agent: RunAgent
     assert "all actions are switched off" in again.logged()
     assert {"armed": True, "done": True, "reason": ""} == raqib_json("arm", "--json", *here)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         outcomes(again, 1)
     assert 0 == again.stop()
     entries = [(entry["action"], entry["decision"]) for entry in again.ledger()]
@@ -92,7 +93,7 @@ def test_disarm_without_an_agent_holds_for_the_next(run_agent: RunAgent, victim:
 def test_status_counts_what_happened(run_agent: RunAgent, victim: Path) -> None:
     agent = start_agent(run_agent, victim)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         outcomes(agent, 1)
     status = raqib_json("status", "--json", "--data-dir", agent.data_dir)
     assert agent.process.pid == status["pid"]
@@ -166,7 +167,7 @@ def test_ledger_is_shown_filtered_verified_and_its_head_is_told(run_agent: RunAg
     agent = start_agent(run_agent, victim)
     here = ("--data-dir", agent.data_dir)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         (outcome,) = outcomes(agent, 1)
     shown = [json.loads(line) for line in raqib("ledger", "--json", *here).splitlines()]
     assert ["DataIncr", "KillCurrent", "execution"] == [entry["action"] for entry in shown]
@@ -178,7 +179,7 @@ def test_ledger_is_shown_filtered_verified_and_its_head_is_told(run_agent: RunAg
     assert 2 == subprocess.run([RAQIB, "ledger", "--since", "soon", *here], capture_output=True, check=False).returncode
     assert 0 == agent.stop()
     heads = [line["head"] for line in map(json.loads, agent.logged().splitlines()) if line["event"] == "ledger head"]
-    assert 2 <= len(heads)
+    assert heads  # none of the ledger as it was at the start: empty
     assert "intact" in raqib("ledger", "verify", "--against", heads[-1], *here)
 
     path = agent.data_dir / "ledger.jsonl"
@@ -199,13 +200,13 @@ def test_ledger_follow_shows_lines_as_they_come(run_agent: RunAgent, victim: Pat
     ) as following:
         assert following.stdout is not None
         with start_victim(victim) as started:
-            assert -signal.SIGKILL == started.wait(10)
+            assert -signal.SIGKILL == started.wait(60)
         received, deadline = b"", time.monotonic() + PATIENCE_S
         while b'"action":"execution"' not in received and time.monotonic() < deadline:
             if select.select([following.stdout], [], [], 1)[0]:
                 received += os.read(following.stdout.fileno(), 65536)
         following.send_signal(signal.SIGINT)
-        assert 0 == following.wait(10)
+        assert 0 == following.wait(60)
     assert ["DataIncr", "KillCurrent", "execution"] == [json.loads(line)["action"] for line in received.splitlines()]
     assert 0 == agent.stop()
 
@@ -215,7 +216,7 @@ def test_undo_and_store(run_agent: RunAgent, victim: Path, running: bool) -> Non
     agent = start_agent(run_agent, victim)
     here = ("--data-dir", agent.data_dir)
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         outcomes(agent, 1)
     if not running:
         assert 0 == agent.stop()
@@ -287,7 +288,7 @@ def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Pa
     )
     agent = run_agent(text)
     with start_victim(victim) as first:
-        assert -signal.SIGKILL == first.wait(10)
+        assert -signal.SIGKILL == first.wait(60)
     for count in (2, 3):
         with start_victim(victim) as later:
             outcomes(agent, count)
@@ -335,6 +336,8 @@ def test_500_events_at_once_are_all_printed_and_each_reaction_is_run_or_counted(
     agent = run_agent(text, "--config", str(config))
     # Checking against the schema takes longer than making an event; some are checked below.
     agent.validates = False
+    # Deep in a tree of processes that have long arguments.
+    agent.most_bytes = MOST_BYTES if deep else USUAL_BYTES
     before = raqib_json("status", "--json", "--data-dir", agent.data_dir)["memory"]["agent_bytes"]
     touch = tmp_path / "touch.py"
     touch.write_text(TOUCH)

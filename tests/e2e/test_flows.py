@@ -117,7 +117,7 @@ def test_who_connects_is_killed(run_agent: RunAgent, start: Start) -> None:
     """
     agent = run_agent(flow_recipe("calls_home", remote_cidrs="[127.0.0.0/8]", remote_port=str(port), reaction=reaction))
     client = start(CLIENT, port)
-    assert -signal.SIGKILL == client.wait(20)
+    assert -signal.SIGKILL == client.wait(60)
     agent.read(lambda events: len(agent.of("calls_home", "outcome")) == 1)
     [event] = agent.of("calls_home", "network_peer")
     assert client.pid == event["process"]["pid"]
@@ -196,7 +196,7 @@ def test_flows_as_events(run_agent: RunAgent, start: Start, tmp_path: Path) -> N
     port = int(line(start(SERVER)))
     client = start(CLIENT, port)
     tell(client)
-    assert 0 == client.wait(20)
+    assert 0 == client.wait(60)
 
     def of_client() -> list[Event]:
         return [one for one in agent.of("flow", "flow") if one["process"]["pid"] == client.pid]

@@ -64,7 +64,7 @@ def test_sigkill_while_it_runs_and_a_restart(
     attached = programs() - before
     assert attached
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
     agent.process.kill()
     assert -signal.SIGKILL == agent.process.wait()
     await_(lambda: not any(alive(pid) for pid in workers), "no worker")
@@ -73,7 +73,7 @@ def test_sigkill_while_it_runs_and_a_restart(
     again = run_agent(text)
     attached = programs() - before
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         again.read(lambda events: bool(again.of("kills", "outcome")))
     assert 0 == again.stop()
     counted = again.of("kills", "outcome")[0]["fields"]["reactions"][0]["actions"][0]

@@ -162,7 +162,11 @@ def test_a_directory_that_does_not_exist_yet_and_is_replaced(run_agent: RunAgent
     directory = tmp_path / "etc" / "raqib" / "recipes"
     bait = tmp_path / "bait"
     bait.write_text("")
-    agent = run_agent(None, "--no-builtin", "--recipes", str(directory))
+    # On the command line it would be a matter of usage; a configuration may be older than its directory.
+    config = tmp_path / "config.yaml"
+    config.write_text(f"recipes: {{directories: [{directory}]}}\n")
+    agent = run_agent(None, "--no-builtin", "--config", str(config))
+    assert "error: " in agent.stderr.read_text()
     assert "found nothing" in agent.stderr.read_text()
     reloads = Reloads(agent)
     directory.mkdir(parents=True)

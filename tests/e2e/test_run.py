@@ -33,7 +33,7 @@ def test_a_reaction_gets_the_event_and_kills(run_agent: RunAgent, victim: Path) 
     """
     agent = run_agent(recipe("kills", patterns=f"[{{dir: '{victim.parent}', base: victim}}]", reaction=reaction))
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         agent.read(lambda events: len(agent.of("kills", "outcome")) == 1)
     (event,) = agent.of("kills", "execution")
     assert str(victim) == event["process"]["exe"]
@@ -132,7 +132,7 @@ def test_limits_of_a_recipe_hold_for_it_alone(run_agent: RunAgent, victim: Path,
         )
     )
     with start_victim(victim) as first:
-        assert -signal.SIGKILL == first.wait(10)
+        assert -signal.SIGKILL == first.wait(60)
     with start_victim(victim) as second:
         agent.read(lambda events: all(len(agent.of(name, "outcome")) == 2 for name in ("once", "fat", "short")))
         assert second.poll() is None
@@ -156,10 +156,10 @@ def test_what_goes_wrong_in_a_reaction_is_told_with_recipe_and_line(
         + recipe("kills", patterns=where, reaction="function process(data) { KillCurrent(); }")
     )
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
         agent.read(lambda events: all(agent.of(name, "outcome") for name in ("throws", "spins", "kills")))
     with start_victim(victim) as started:
-        assert -signal.SIGKILL == started.wait(10)
+        assert -signal.SIGKILL == started.wait(60)
     assert 0 == agent.stop()
     (thrown,) = agent.of("throws", "outcome")[:1]
     assert "error" == thrown["fields"]["reactions"][0]["outcome"]

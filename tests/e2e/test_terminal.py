@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,16 @@ def test_ctrl_c_again_and_again(case: Case) -> None:
         terminal.wait()
         assert "Traceback" not in terminal.shown
         assert terminal.process.returncode in (0, 130)
+
+
+def test_ctrl_c_before_anything_runs() -> None:
+    """Python itself begins before raqib can do anything about it; then modules are loaded for a while."""
+    code = "import raqib.cli; print('began', flush=True); raqib.cli.main()"
+    with Terminal([sys.executable, "-c", code, "demo"]) as terminal:
+        terminal.wait_for("began")
+        terminal.type("\x03")
+        assert terminal.wait() in (1, 130)
+        assert "Traceback" not in terminal.shown
 
 
 def test_stopped_and_brought_back(case: Case) -> None:

@@ -15,7 +15,7 @@ from raqib.model.process import ProcessKey
 from raqib.sensors.files import FileSensor, Hint, Policy
 
 AT_FDCWD = -100
-DEADLINE_S = 20.0
+DEADLINE_S = 100.0
 
 Argument = str | bytes | int | Path
 Call = Sequence[Argument]

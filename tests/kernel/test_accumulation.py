@@ -102,7 +102,7 @@ def test_what_was_done_by_name_first_counts(watch: Watch, matcher: Matcher, prog
         watch.wait(lambda: any(UNLINK in one.new for one in watch.seen))
     finally:
         os.close(go[1])
-        assert 0 == child.wait(20)
+        assert 0 == child.wait(60)
         os.close(go[0])
     watch.sensor.consume()
     assert [(child.pid, EXECUTED | UNLINK)] == matches(watch, matcher)

@@ -57,7 +57,7 @@ def test_killed_daemon_leaves_nothing(number: signal.Signals) -> None:
         assert held <= set(programs())
     finally:
         child.send_signal(number)
-        assert -number == child.wait(20)
+        assert -number == child.wait(60)
         if child.stdout:
             child.stdout.close()
     deadline = time.monotonic() + 20

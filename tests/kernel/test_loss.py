@@ -89,7 +89,7 @@ def test_burst_without_reading(make_watch: MakeWatch, crowd: Path, lives: bool) 
         assert {0} == {value for name, value in watch.sensor.counters().items() if name.startswith("lost_")}
     finally:
         os.close(writes)
-        assert 0 == child.wait(20)
+        assert 0 == child.wait(60)
     watch.sensor.sweep()
     assert 0 == watched(watch)
 

@@ -107,7 +107,7 @@ def test_ancestors_that_have_ended(watch: Watch, file: Path) -> None:
         stdin=reads,
         close_fds=True,
     )
-    assert 0 == child.wait(20)
+    assert 0 == child.wait(60)
     os.close(reads)
     os.close(writes)
     watch.wait(lambda: bool(watch.seen))
@@ -146,7 +146,7 @@ def test_process_that_was_there_before(make_watch, tmp_path: Path, act_program: 
         assert b"" != parents[-1].image.exe
     finally:
         os.close(writes)
-        assert 0 == child.wait(20)
+        assert 0 == child.wait(60)
     watch.sensor.consume()
     assert [found.key] == [one.process.key for one in watch.seen]
     assert found.image == watch.seen[0].process.image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from raqib.library.library import Library
 from raqib.printers import VoidPrinter
 from tests.cgroups import new_cgroup
 
+PINS = Path(f"/sys/fs/bpf/raqib-start-{os.getpid()}")
 MORE_THAN_THERE_IS = 0xFFFFFFF0
 """Entries; the kernel says no before it looks for memory."""
 
@@ -52,7 +54,7 @@ def test_what_cannot_be_loaded_ends_everything_else(broken: str, tmp_path: Path)
             network=NetworkConfig(
                 cgroup=cgroup,
                 enforce=True,
-                pin_dir=Path("/sys/fs/bpf/raqib-test-start"),
+                pin_dir=PINS,
                 sockets=MORE_THAN_THERE_IS if broken == "network" else 1024,
             ),
         )
@@ -60,4 +62,4 @@ def test_what_cannot_be_loaded_ends_everything_else(broken: str, tmp_path: Path)
         with pytest.raises(RaqibError, match="cannot load the eBPF programs"):
             asyncio.run(agent.run(0.0))
     assert () == agent.worker_pids
-    assert not Path("/sys/fs/bpf/raqib-test-start").exists()
+    assert not PINS.exists()

@@ -173,7 +173,7 @@ def test_name_in_another_mount_namespace(watch: Watch, tree: Path) -> None:
         assert (False, OPEN | FileAction.CREATE | UNLINK) == (seen.as_given, seen.actions)
     finally:
         os.close(writes)
-        assert 0 == child.wait(20)
+        assert 0 == child.wait(60)
         os.close(reads)
 
 

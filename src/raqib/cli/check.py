@@ -11,7 +11,7 @@ import typer
 from raqib.agent.start import look
 from raqib.cli.words import count
 from raqib.config.config import read_config
-from raqib.library.reading import load_path, with_checked_reactions, without_files
+from raqib.library.reading import load_path, with_checked_reactions, without_recipes
 from raqib.netpolicy.spec import KEY as POLICY
 from raqib.netpolicy.spec import MAX_BYTES, load_policy
 from raqib.recipes.check import REQUIRED_FIELDS
@@ -49,8 +49,9 @@ def check(paths: list[Path], *, as_json: bool) -> int:
                 diagnostics += load_policy(path)[1]
             case _:
                 # Who owns the files is a matter of the host that runs them, not of the one that checks them.
-                loaded.append(load_path(path, allow_unsafe_owner=True))
-                diagnostics += without_files(path)
+                found = load_path(path, allow_unsafe_owner=True)
+                loaded.append(found)
+                diagnostics += without_recipes(path, found)
     together = combine(Loaded(), loaded)
     recipes, problems = with_checked_reactions(together.recipes)
     diagnostics = [*together.diagnostics, *problems, *diagnostics]

@@ -78,7 +78,7 @@ class _Show:
         lines, self._lines = self._lines, []
         if self._pretty is None:
             answer = {
-                "event": msgspec.Raw(detection.event_json),
+                "event": msgspec.Raw(detection.data_json),
                 "reactions": reacted,
                 "log": [{"level": line.level, "text": line.text, "reaction": line.reaction} for line in lines],
             }

@@ -17,7 +17,7 @@ from raqib.cli.recipe_options import AsJson, ConfigFile
 from raqib.cli.words import count, stage_lines
 from raqib.config.config import load_config
 from raqib.errors import UsageError
-from raqib.library.reading import load_path, with_checked_reactions
+from raqib.library.reading import load_path, with_checked_reactions, without_recipes
 from raqib.offline.recipe_tests import TrialReport, run_trials
 from raqib.offline.rehearsal import show_call
 from raqib.printers.escape import visible
@@ -47,6 +47,9 @@ def run_tests(
     settings = load_config(config)
     # Who owns the files is a matter of the host that runs them, not of the one that tests them.
     users = [load_path(path, allow_unsafe_owner=True) for path in paths or ()]
+    for path, user in zip(paths or (), users, strict=True):
+        for one in without_recipes(path, user):
+            print(f"warning: {visible(str(one))}", file=sys.stderr)
     loaded = combine(load_builtin() if builtin else Loaded(), users)
     recipes, problems = with_checked_reactions(loaded.recipes)
     errors = [*loaded.errors, *problems]

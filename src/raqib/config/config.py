@@ -14,7 +14,7 @@ from raqib.errors import UsageError
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
 from raqib.netpolicy.spec import MAX_BYTES
 from raqib.recipes.diagnostic import Diagnostic, source_of
-from raqib.recipes.document import Mapping, parse
+from raqib.recipes.document import Mapping, Sequence, parse
 from raqib.recipes.reader import At, is_empty
 from raqib.recipes.source import BadSourceError, is_missing, read_source
 
@@ -199,6 +199,9 @@ def read_config(path: Path | None) -> ConfigFile:
     diagnostics = [Diagnostic("error", source, "", one.path, one.message, one.line) for one in faults]
     if node is None or is_empty(node):
         return ConfigFile(None if diagnostics else Config(), diagnostics, source)
+    if isinstance(node, Sequence):
+        message = "expected a configuration, which is a mapping, found a list; recipes are given by --recipes"
+        return ConfigFile(None, [*diagnostics, Diagnostic("error", source, "", "$", message, node.line)], source)
     root = At(node, "$")
     config, said = read_settings(root, Config, source, beside=(NETWORK_POLICY,))
     diagnostics += said

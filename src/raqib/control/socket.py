@@ -50,7 +50,8 @@ def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = Non
             with short_path(directory) as path:
                 connection.connect(str(path))
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-            raise NoAgentError(f"{directory}: expected a running agent, found none") from error
+            remedy = "raqib run starts one, --data-dir names another"
+            raise NoAgentError(f"{directory}: expected a running agent, found none: {remedy}") from error
         except PermissionError as error:
             raise NotPermittedError(f"{directory}: expected root: the agent answers nobody else") from error
         try:

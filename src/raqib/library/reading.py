@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from raqib.model.recipe import Reaction
-from raqib.reactions import ReactionProblem, check_reactions, doubts_about
+from raqib.reactions import ReactionProblem, action_of, check_reactions, doubts_about
 from raqib.recipes.code_place import CodePlaces
 from raqib.recipes.diagnostic import Diagnostic, Loaded, Severity, source_of
 from raqib.recipes.lists import ListCache, Lists
@@ -37,13 +37,14 @@ def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagn
         return [], problem_of(path, f"expected a readable directory: {error.strerror or error}")
 
 
-def without_files(path: Path) -> list[Diagnostic]:
-    """Return a warning if a path is a directory in which there are no recipe files: it may be another one's name."""
+def without_recipes(path: Path, found: Loaded) -> list[Diagnostic]:
+    """Return a warning if there is nothing at all in what was loaded from a path: it may be another one's name."""
     files, problem = files_of(path, allow_unsafe_owner=True)
-    if files or problem is not None:
+    if found != Loaded() or problem is not None:
         return []
-    found = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
-    return [Diagnostic("warning", source_of(path), "", "", f"expected files {found}, found none")]
+    suffixes = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
+    message = "expected a list of recipes, found nothing there" if files else f"expected files {suffixes}, found none"
+    return [Diagnostic("warning", source_of(path), "", "", message)]
 
 
 def load_safely(path: Path, *, allow_unsafe_owner: bool, lists: Lists | None = None) -> Loaded:
@@ -83,6 +84,7 @@ class ReactionChecks:
     def __init__(self) -> None:
         self._known: dict[Reaction, ReactionProblem | None] = {}
         self._warnings: dict[Reaction, tuple[ReactionProblem, ...]] = {}
+        self._actions: dict[Reaction, str | None] = {}
 
     def learn(self, reactions: Iterable[Reaction]) -> None:
         """Check those that are new, and forget those that are gone. Raises NotPermittedError."""
@@ -91,8 +93,9 @@ class ReactionChecks:
         new = [reaction for reaction in wanted if reaction not in self._known]
         if new:
             self._known.update(zip(new, check_reactions(new), strict=True))
-        good = (reaction for reaction, problem in self._known.items() if problem is None)
+        good = tuple(reaction for reaction, problem in self._known.items() if problem is None)
         self._warnings = {one: self._warnings[one] if one in self._warnings else doubts_about(one) for one in good}
+        self._actions = {one: self._actions[one] if one in self._actions else action_of(one) for one in good}
 
     def filter(self, loaded: Loaded) -> Loaded:
         """Leave out the enabled recipes with a reaction that does not compile, and say why."""
@@ -108,9 +111,19 @@ class ReactionChecks:
                 said = [problem] if problem is not None else self._warnings[reaction]
                 severity: Severity = "warning" if problem is None else "error"
                 diagnostics += [_diagnostic(severity, one, recipe, index, file) for one in said]
+                if _acts_on_all(recipe) and (helper := self._actions.get(reaction)):
+                    every = "file that is touched" if recipe.mechanism == "file_access" else "program that starts"
+                    message = f"expected a condition, found none beside {helper}: it acts on every {every}"
+                    message += "; add bases, or arbitrary"
+                    diagnostics.append(Diagnostic("warning", source, recipe.name, f"reactions[{index}]", message))
             if not wrong:
                 kept.append(recipe)
         return Loaded(tuple(kept), (*loaded.diagnostics, *diagnostics))
+
+
+def _acts_on_all(recipe: RecipeSpec) -> bool:
+    """Tell whether nothing but actions decides on which files a recipe's reactions run."""
+    return recipe.file is not None and not recipe.file.patterns and not recipe.groups and recipe.info.mode == "react"
 
 
 def _diagnostic(

@@ -11,7 +11,7 @@ from raqib.matcher.explain_flow import flow_findings
 from raqib.matcher.facts import Facts
 from raqib.matcher.finding import Finding, quoted
 from raqib.matcher.lineage import Lineage
-from raqib.model.actions import FileAction, action_names
+from raqib.model.actions import ALL_ACTIONS, FileAction, action_names
 from raqib.model.clock import boot_offset_ns
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
@@ -70,11 +70,23 @@ def describe_pattern(pattern: Pattern) -> str:
 def _file_actions(spec: RecipeSpec, part: FilePart, seen: FileObservation) -> Finding:
     rule = Rule(0, spec)
     done = int(seen.actions) | (int(EXECVE_IMPLIES) if seen.actions & FileAction.EXECVE else 0)
-    needs = f"{'all' if part.all else 'any'} of {' '.join(action_names(part.actions))}"
+    if part.actions == ALL_ACTIONS:
+        needs = "all actions" if part.all else "any action"
+    else:
+        needs = f"{'all' if part.all else 'any'} of {_named(part.actions)}"
     if spec.mechanism in ("execution", "env_vars"):
         needs += ", and execve"
-    details = (f"needs {needs}", f"the process did {' '.join(action_names(done)) or 'nothing'}")
+    did, implied = seen.actions, ""
+    if did & FileAction.EXECVE:
+        # What is implied is not listed beside it: nobody reads a list of fifteen.
+        others = EXECVE_IMPLIES & ~FileAction.EXECVE
+        did, implied = did & ~others, f" (execve implies {_named(others)})"
+    details = (f"needs {needs}", f"the process did {_named(did) or 'nothing'}{implied}")
     return Finding("file_actions", rule.satisfied_by(done), details)
+
+
+def _named(actions: int) -> str:
+    return " ".join(action_names(actions))
 
 
 def _arbitrary(spec: RecipeSpec, facts: Facts) -> Finding:

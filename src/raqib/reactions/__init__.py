@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raqib.reactions.check import ReactionProblem, check_reaction, check_reactions, doubts_about
+    from raqib.reactions.check import ReactionProblem, action_of, check_reaction, check_reactions, doubts_about
     from raqib.reactions.config import ReactionsConfig
     from raqib.reactions.service import Reactions
 
@@ -18,6 +18,7 @@ __all__ = [
     "ReactionProblem",
     "Reactions",
     "ReactionsConfig",
+    "action_of",
     "check_reaction",
     "check_reactions",
     "doubts_about",
@@ -27,6 +28,7 @@ _HOMES = {
     "ReactionProblem": "check",
     "Reactions": "service",
     "ReactionsConfig": "config",
+    "action_of": "check",
     "check_reaction": "check",
     "check_reactions": "check",
     "doubts_about": "check",

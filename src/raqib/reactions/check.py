@@ -19,7 +19,7 @@ from raqib.errors import NotPermittedError
 from raqib.model.recipe import Reaction
 from raqib.reactions.broker import STUBS
 from raqib.reactions.config import WORKER_UID, ReactionsConfig
-from raqib.reactions.identifiers import async_process, unknown_names
+from raqib.reactions.identifiers import acting_helpers, async_process, unknown_names
 from raqib.reactions.process import start_process
 from raqib.reactions.protocol import Check, Ended, FrameReader, ProtocolError, Ready, ToDaemon, ToWorker, pack
 
@@ -90,6 +90,11 @@ def sandbox_missing(*, worker_uid: int = WORKER_UID) -> tuple[str, ...]:
     """
     with _Checker.started(64, worker_uid) as checker:
         return checker.missing
+
+
+def action_of(reaction: Reaction) -> str | None:
+    """Return what a reaction acts by: the first helper that kills or blocks, or the shell; None if it does not."""
+    return "a shell reaction" if reaction.format == "shell" else next(iter(acting_helpers(reaction.code)), None)
 
 
 def _check_shell(code: str) -> ReactionProblem | None:

@@ -18,7 +18,7 @@ from tree_sitter import Language, Node, Parser
 
 from raqib.actions.helpers.table import HELPERS
 
-MAX_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 256 << 10
 """Of code that is looked at."""
 _MOST: Final = 20
 """Names told of one reaction."""
@@ -35,6 +35,7 @@ STANDARD: Final = frozenset(
 GLOBALS: Final = STANDARD | HELPERS.keys() | {"Info", "Warn", "Errno", "console", "kind", "name", "uuid", "data"}
 """All that a reaction finds; helpers, then what belongs to its event."""
 
+ACTING: Final = frozenset(name for name, helper in HELPERS.items() if helper.budget) | {"PowerOff", "Panic"}
 _ELSEWHERE: Final = {
     **dict.fromkeys(
         ("require", "module", "exports", "Buffer"), "reactions have no modules: only ECMAScript and the helpers"
@@ -77,7 +78,6 @@ class NameProblem(NamedTuple):
 @dataclass(slots=True)
 class _Scope:
     above: _Scope | None
-    function: bool = False
     dynamic: bool = False
     """Whether names may come from an object (`with`)."""
     names: set[str] = field(default_factory=set)
@@ -114,7 +114,7 @@ class _Analysis:
             self.walk(child, scope)
 
     def _function(self, node: Node, scope: _Scope) -> _Scope:
-        inner = _Scope(scope, function=True)
+        inner = _Scope(scope)
         if node.type != "arrow_function":
             inner.names.add("arguments")
         own = node.child_by_field_name("name")
@@ -153,17 +153,10 @@ class _Analysis:
 
 def unknown_names(code: str) -> list[NameProblem]:
     """Return a warning for each name that nothing defines, in the order of their first places; never raises."""
-    root = _tree(code)
-    if root is None:
+    analysed = _analyse(code)
+    if analysed is None or analysed[0].runs_text:
         return []
-    found = _Analysis()
-    top = _Scope(None, function=True, names={*_hoisted(root), *_block_names(root)})
-    try:
-        found.walk(root, top)
-    except RecursionError:
-        return []
-    if found.runs_text:
-        return []
+    found, top = analysed
     lines = code.split("\n")
     own = top.names | found.made
     return [
@@ -171,6 +164,26 @@ def unknown_names(code: str) -> list[NameProblem]:
         for name, node in found.open.items()
         if name not in GLOBALS and name not in found.made
     ][:_MOST]
+
+
+def acting_helpers(code: str) -> list[str]:
+    """Return the helpers that kill, block or worse and that the code mentions, in the order of their first places."""
+    analysed = _analyse(code)
+    return [] if analysed is None else [name for name in analysed[0].open if name in ACTING]
+
+
+def _analyse(code: str) -> tuple[_Analysis, _Scope] | None:
+    """Return what was found, and the outermost scope; None if the code cannot be looked at."""
+    root = _tree(code)
+    if root is None:
+        return None
+    found = _Analysis()
+    try:
+        top = _Scope(None, names={*_hoisted(root), *_block_names(root)})
+        found.walk(root, top)
+    except RecursionError:
+        return None
+    return found, top
 
 
 def async_process(code: str) -> NameProblem | None:

@@ -20,7 +20,7 @@ failed action, too. An argument is omitted by not giving it: `undefined`, `null`
 
 `Info(...)`, `Warn(...)` and `Error(...)`, also as `console.log`, `.warn` and `.error`, write to the log; `new
 Error(...)` is the constructor that it always was. `kind`, `name` (of the recipe), `uuid` and `data` (the event) are
-globals. In a dry run every helper answers as if it had acted.
+globals. In a dry run every helper answers as if it had acted (operating.md says what that means).
 """
 
 _TYPES = """// Generated: python -m raqib.reactions.reference types > src/raqib/reactions/raqib.d.ts

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 
-import msgspec
-
+from raqib.model.quantity import parse_duration, parse_size
 from raqib.model.recipe import IMPORTANCES, Importance, Limits, Mode, Reaction, ReactionFormat, RecipeInfo
 from raqib.recipes.attack import resolve
 from raqib.recipes.check_arbitrary import check_groups, check_times
@@ -18,6 +18,8 @@ from raqib.recipes.document import Mapping, Node, Scalar
 from raqib.recipes.lists import Lists
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import Breed, Mechanism, RecipeSpec
+
+Quantity = TypeVar("Quantity", int, float)
 
 REQUIRED_FIELDS = ("kind", "name", "mechanism", "breed", "importance")
 _EXPECTED = ("version", "description", "tactic", "technique")
@@ -48,6 +50,8 @@ _MODES: tuple[Mode, ...] = ("off", "shadow", "alert", "dry_react", "react")
 _FORMATS: tuple[ReactionFormat, ...] = ("js", "shell")
 _FORMAT_SLIPS = {"javascript": "it is called js", "bash": "it is called shell", "sh": "it is called shell"}
 _NONE = frozenset({"none", "example", ""})
+_MOST_TIMEOUT_S = 3600
+_MOST_HEAP_MIB = 65536
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f/]{1,128}")
 
 
@@ -151,18 +155,29 @@ def _limits(reader: Reader, at: At | None) -> Limits:
     if at is None:
         return Limits()
     fields = reader.fields(at, Limits.__struct_fields__)
-    timeout_at = fields.get("timeout_s")
-    timeout: float | None = None
-    if timeout_at is not None:
-        try:
-            timeout = msgspec.convert(reader.text(timeout_at), float, strict=False)
-        except msgspec.ValidationError:
-            timeout = 0.0
-        if not 0 < timeout <= 3600:
-            reader.error(timeout_at, "expected seconds, more than 0 and at most 3600")
+    timeout_at, heap_at = fields.get("timeout_s"), fields.get("heap_mib")
+    timeout = heap = None
+    if timeout_at is not None and (text := reader.text(timeout_at, "a duration")) is not None:
+        timeout = _quantity(reader, timeout_at, parse_duration, text)
+        if timeout is not None and not 0 < timeout <= _MOST_TIMEOUT_S:
+            reader.error(timeout_at, f"expected more than 0 and at most 1h, found {shown(text)}")
+    if heap_at is not None and (text := reader.text(heap_at, "a size")) is not None:
+        # A number alone means MiB, as the name says.
+        size = _quantity(reader, heap_at, parse_size, f"{text.strip()}MiB" if text.strip().isdecimal() else text)
+        heap, rest = (None, 0) if size is None else divmod(size, 1 << 20)
+        if rest or (heap is not None and not 1 <= heap <= _MOST_HEAP_MIB):
+            reader.error(heap_at, f"expected whole MiB, at least 1 and at most {_MOST_HEAP_MIB}, found {shown(text)}")
     return Limits(
         timeout_s=timeout,
-        heap_mib=reader.integer(fields.get("heap_mib"), 1, 65536),
+        heap_mib=heap,
         kills_per_minute=reader.integer(fields.get("kills_per_minute"), 0, 10**6),
         blocks_per_minute=reader.integer(fields.get("blocks_per_minute"), 0, 10**6),
     )
+
+
+def _quantity(reader: Reader, at: At, parse: Callable[[str], Quantity], text: str) -> Quantity | None:
+    try:
+        return parse(text)
+    except ValueError as error:
+        reader.error(at, str(error))
+        return None

@@ -39,10 +39,10 @@ FLOW_FACTS = frozenset(
 )
 """Those that are known of flows only."""
 
-_ALIASES = {f"any_{name}": name for name in FACTS if name.startswith("ancient_")}
+FACT_ALIASES = {f"any_{name}": name for name in FACTS if name.startswith("ancient_")}
 _WHENS: tuple[When, ...] = ("smaller", "bigger", "equal")
 _TESTS = ("pattern", "number", "numbers", "time", "cidr")
-_ALLOWED: dict[FactKind, tuple[str, ...]] = {
+ALLOWED_TESTS: dict[FactKind, tuple[str, ...]] = {
     "text": ("pattern",),
     "number": ("number", "numbers", "pattern"),
     "time": ("time",),
@@ -59,7 +59,7 @@ _ITEM_SLIPS = {
     "how": "how belongs to the group",
     "value": "write pattern, number, numbers, time or cidr",
 }
-_KINDS: dict[str, TimesKind] = {
+TIMES_KINDS: dict[str, TimesKind] = {
     "times_per_proc": "times_per_proc",
     "times_per_parent_proc": "times_per_parent_proc",
     "times_per_exe": "times_per_exe",
@@ -105,7 +105,7 @@ def _check_item(reader: Reader, at: At, inherited: str) -> Item | None:
     if what_at is None:
         reader.error(at, "expected what: the fact that is tested, found none")
         return None
-    word = reader.choice(what_at, (*FACTS, *_ALIASES))
+    word = reader.choice(what_at, (*FACTS, *FACT_ALIASES))
     which = reader.choice(fields.get("which"), ("pertinent", "irrelevant"), _WHICH_SLIPS) or inherited
     when: When = reader.choice(fields.get("when"), _WHENS) or "equal"
     tests = [name for name in _TESTS if name in fields]
@@ -114,10 +114,10 @@ def _check_item(reader: Reader, at: At, inherited: str) -> Item | None:
         return None
     if word is None:
         return None
-    what = _ALIASES.get(word, word)
+    what = FACT_ALIASES.get(word, word)
     test = tests[0]
-    if test not in _ALLOWED[FACTS[what]]:
-        allowed = " or ".join(_ALLOWED[FACTS[what]])
+    if test not in ALLOWED_TESTS[FACTS[what]]:
+        allowed = " or ".join(ALLOWED_TESTS[FACTS[what]])
         reader.error(fields[test], f"expected {allowed} for {what}, found {test}")
         return None
     if "when" in fields and test == "pattern":
@@ -184,8 +184,8 @@ def check_times(reader: Reader, at: At | None) -> tuple[TimesLimit, ...]:
         for name in ("kind", "max"):
             if name not in fields:
                 reader.error(entry, f"expected {name}, found none")
-        kind = reader.choice(fields.get("kind"), _KINDS)
+        kind = reader.choice(fields.get("kind"), TIMES_KINDS)
         most = reader.integer(fields.get("max"), 1, 10**9)
         if kind is not None and most is not None:
-            result.append(TimesLimit(_KINDS[kind], most))
+            result.append(TimesLimit(TIMES_KINDS[kind], most))
     return tuple(result)

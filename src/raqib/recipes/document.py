@@ -19,6 +19,16 @@ MAX_ALIASES: Final = 16
 MAX_ALIASED_NODES: Final = 10_000
 """How large the target of one alias may be, what it refers to included."""
 
+_SYNTAX_HINTS: Final = {
+    "tab character": "; indent with blanks, not with tabs",
+    "cannot start any token": "; indent with blanks, not with tabs, and put special characters into quotes",
+    "mapping values are not allowed": "; indent the line as those above, and put a value with a colon into quotes",
+    "did not find expected": "; indent the line as those above that it belongs to",
+    "could not find expected ':'": "; indent the line as those above that it belongs to, or add the colon",
+    "unexpected end of stream": "; close the quote",
+}
+"""What is behind most mistakes, by the parser's words for them."""
+
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 
 
@@ -121,7 +131,12 @@ def _syntax_fault(error: yaml.YAMLError) -> Fault:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
     context = getattr(error, "context", None)
-    return Fault("", f"expected YAML: {context + ', ' if context else ''}{problem}", mark.line + 1 if mark else 0)
+    message = f"expected YAML: {context + ', ' if context else ''}{problem}"
+    began = getattr(error, "context_mark", None)
+    if mark and began and began.line < mark.line:
+        message += f" (it begins in line {began.line + 1})"
+    hint = next((hint for words, hint in _SYNTAX_HINTS.items() if words in message), "")
+    return Fault("", message + hint, mark.line + 1 if mark else 0)
 
 
 class _Builder:

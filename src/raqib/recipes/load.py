@@ -8,11 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from raqib.recipes.check import check_recipe, name_of
+from raqib.recipes.check import REQUIRED_FIELDS, check_recipe, name_of
 from raqib.recipes.diagnostic import Diagnostic, Loaded, source_of
-from raqib.recipes.document import Fault, Scalar, is_nothing, parse
+from raqib.recipes.document import Fault, Node, Scalar, is_nothing, parse
+from raqib.recipes.document import Mapping as MappingNode
 from raqib.recipes.document import Sequence as SequenceNode
 from raqib.recipes.lists import Lists
+from raqib.recipes.reader import kind_of
 from raqib.recipes.source import BadSourceError, read_source
 from raqib.recipes.spec import RecipeSpec
 
@@ -34,7 +36,7 @@ def load_text(text: bytes | str, source: str, *, builtin: bool = False, lists: L
     if root is None or (isinstance(root, Scalar) and is_nothing(root)):
         return Loaded((), tuple(_fault(fault, source, "") for fault in faults))
     if not isinstance(root, SequenceNode):
-        return Loaded((), (Diagnostic("error", source, "", "$", "expected a list of recipes", root.line),))
+        return Loaded((), (Diagnostic("error", source, "", "$", _no_list(root), root.line),))
     by_index: dict[int, list[Fault]] = {}
     for fault in faults:
         found = _INDEX.match(fault.path)
@@ -59,6 +61,16 @@ def load_text(text: bytes | str, source: str, *, builtin: bool = False, lists: L
             continue
         recipes[spec.name] = spec
     return Loaded(tuple(recipes.values()), tuple(diagnostics))
+
+
+def _no_list(root: Node) -> str:
+    expected = f"expected a list of recipes, found {kind_of(root)}"
+    keys = root.entries.keys() if isinstance(root, MappingNode) else set()
+    if keys & {*REQUIRED_FIELDS}:
+        return f"{expected}; begin each recipe with a dash, and indent the lines after it"
+    if "network_policy" in keys:
+        return f"{expected} with a network policy, which belongs to --policy or the configuration's network.policy"
+    return expected
 
 
 def _fault(fault: Fault, source: str, recipe: str) -> Diagnostic:

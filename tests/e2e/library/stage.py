@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.conftest import AgentProcess, Event
 
-PATIENCE_S = 20.0
+PATIENCE_S = 100.0
 
 PROLOGUE = """\
 set -eu

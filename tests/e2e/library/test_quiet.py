@@ -18,7 +18,7 @@ from tests.e2e.library.stage import Stage, is_below, summary
 
 LONG = os.environ.get("RAQIB_QUIET") == "long"
 IDLE_S = int(os.environ.get("LONG_IDLE_S", "600")) if LONG else 3
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(IDLE_S + 2 * PATIENCE_S)]
 

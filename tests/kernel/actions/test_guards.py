@@ -233,4 +233,4 @@ def test_pid_of_the_event_is_that_very_process(act: Acting, victim: subprocess.P
     act.detection = make_detection("", ancestry=[process])
     assert ProcessKey(victim.pid, process.key.start_ns) == process.key
     assert 0 == act("KillProcess", victim.pid).value
-    assert -9 == victim.wait(5)
+    assert -9 == victim.wait(60)

@@ -190,7 +190,7 @@ def race(name: str, tries: int, server: str = "10.99.2.2", port: int = 80) -> di
 
 
 def opened(key: str, address: str, port: int = 81) -> bool:
-    made = socket.create_connection((address, port), timeout=5)
+    made = socket.create_connection((address, port), timeout=60)
     OPEN[key] = made
     made.settimeout(5)
     return bool(made.recv(1)) if port == 81 else True
@@ -254,7 +254,7 @@ def pid() -> int:
     return os.getpid()
 
 
-def until_reached(address: str, deadline_s: float = 5.0) -> int:
+def until_reached(address: str, deadline_s: float = 60.0) -> int:
     """Send datagrams until one is answered; CLOCK_BOOTTIME of the answer, or 0."""
     deadline = time.monotonic() + deadline_s
     with socket.socket(family(address), socket.SOCK_DGRAM) as made:

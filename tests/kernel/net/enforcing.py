@@ -19,7 +19,7 @@ from raqib.netpolicy.spec import PolicySpec, policy_from
 from raqib.sensors.network import NetworkSensor
 from tests.kernel.net.lab import Actor
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 def spec(text: str) -> PolicySpec:

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 NAMES = ("client", "dns", "web", "web6")
 IPV4 = {name: f"10.99.{number}.2" for number, name in enumerate(NAMES, 1)}
 IPV6 = {name: f"fd99:{number}::2" for number, name in enumerate(NAMES, 1)}
-WAIT_S = 20.0
+WAIT_S = 100.0
 _numbers = itertools.count()
 
 

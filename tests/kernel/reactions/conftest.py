@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from raqib.actions.network_access import NetworkAccess
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, LogLine, Notice
 from raqib.model.process import Process
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Host:
     """Running reactions, and all that they reported."""
 
-    def __init__(self, config: ReactionsConfig) -> None:
+    def __init__(self, config: ReactionsConfig, network: NetworkAccess | None = None) -> None:
         self.config = config
         self.lines: list[LogLine] = []
         self.finished: list[Finished] = []
@@ -39,6 +40,7 @@ class Host:
             on_log=lambda line: self.on_log(line),
             on_finished=self.finished.append,
             on_notify=self.notices.append,
+            network=lambda: network,
         )
 
     @property
@@ -62,7 +64,7 @@ class Host:
 
     async def warm(self, workers: int) -> None:
         """Wait until that many workers are ready."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.reactions.wait_ready(workers)
 
 
@@ -74,9 +76,9 @@ RunScenario = Callable[..., Host]
 def run_scenario(tmp_path: Path) -> RunScenario:
     """Runs a coroutine with started reactions, and closes them."""
 
-    def run(scenario: Scenario, **settings: Any) -> Host:
-        settings = {"workers": 2, "timeout_s": 2.0, **settings}
-        host = Host(ReactionsConfig(data_dir=tmp_path / "data", **settings))
+    def run(scenario: Scenario, network: NetworkAccess | None = None, **settings: Any) -> Host:
+        settings = {"workers": 2, "timeout_s": 10.0, **settings}
+        host = Host(ReactionsConfig(data_dir=tmp_path / "data", **settings), network)
 
         async def main() -> None:
             await host.reactions.start()
@@ -91,7 +93,7 @@ def run_scenario(tmp_path: Path) -> RunScenario:
     return run
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Poll a condition that nothing can be notified of."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -9,9 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import pytest
+
 from raqib.actions.helpers.table import HELPERS
+from raqib.actions.network_access import NetworkAccess
+from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.model.process import Process
+from raqib.netpolicy.host import Host as NetworkHost
 from raqib.testing import live_process, make_recipe
+from tests.cgroups import new_cgroup
+from tests.kernel.net.enforcing import Enforcer
 
 from .conftest import Host, RunScenario
 
@@ -34,7 +41,16 @@ def family() -> Iterator[list[Process]]:
             parent.kill()
 
 
-def test_every_example(run_scenario: RunScenario) -> None:
+@pytest.fixture
+def network() -> Iterator[NetworkAccess]:
+    """A network policy on a cgroup of its own, in which nobody is."""
+    with new_cgroup("examples") as cgroup:
+        enforcer = Enforcer(cgroup, NetworkHost())
+        yield NetworkAccess(BlocksOfHelpers(enforcer.blocks), lambda detection: [])
+        enforcer.close()
+
+
+def test_every_example(run_scenario: RunScenario, network: NetworkAccess) -> None:
     logged: dict[str, str] = {}
 
     async def scenario(host: Host) -> None:
@@ -46,5 +62,5 @@ def test_every_example(run_scenario: RunScenario) -> None:
             assert "ok" == finished.outcome, finished.error
             logged[name] = "\n".join(line.text for line in host.lines[before:] if line.level == "info")
 
-    run_scenario(scenario)
+    run_scenario(scenario, network)
     assert {name: helper.about.prints for name, helper in HELPERS.items()} == logged

@@ -112,7 +112,7 @@ def test_a_worker_that_is_busy_with_nothing_is_replaced(
         host.on_log = lambda line: (host.lines.append(line), told.set())
         finished = await host.run("spin while idle")
         assert "ok" == finished.outcome
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await told.wait()
         await host.warm(3)
         # Those that do nothing are left alone.

@@ -146,7 +146,7 @@ def test_a_shell_that_does_not_end_holds_up_nothing(
         await started.wait()
         if how == "switched off":
             host.reactions.services.switch.disarm()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await host.reactions.drain()
         assert not undying[0].reaped.is_set()
         undying[0].may_end = True

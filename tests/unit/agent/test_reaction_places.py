@@ -78,3 +78,35 @@ def test_a_warning_is_told_once_and_the_recipe_runs(tmp_path: Path) -> None:
     for _ in range(2):
         assert ["n"] == [one.name for one in library.load().recipes]
         assert 1 == sum("KilCurrent" in str(one) for one in library.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "found"),
+    [
+        (("", ""), "KillCurrent()", ""),
+        (("  bases: [{base: x}]\n", ""), "KillCurrent()", "KillCurrent"),
+        (("  bases: [{base: x}]\n", ""), "const kill = KillTree; kill()", "KillTree"),
+        (("  bases: [{base: x}]\n", ""), "Info('KillCurrent()'); DataSet('a', 'KillTree')", ""),
+        (("  bases: [{base: x}]\n", ""), "const KillTree = () => 1; KillTree()", ""),
+        (("  bases: [{base: x}]\n", "  mode: dry_react\n"), "KillCurrent()", ""),
+        (("  bases: [{base: x}]\n", "  base: x\n"), "NetBlockIp()", ""),
+        (
+            (
+                "  bases: [{base: x}]\n",
+                "  arbitrary: [{which: irrelevant, items: [{what: uid, number: 0}]}]\n",
+            ),
+            "NetBlockIp()",
+            "",
+        ),
+        (("  bases: [{base: x}]\n", ""), "NetBlockDomain()", "NetBlockDomain"),
+    ],
+)
+def test_an_action_without_any_condition_is_told(
+    tmp_path: Path, change: tuple[str, str], code: str, found: str
+) -> None:
+    head = HEAD.replace("  - format: shell\n    code: 'true'\n", "").replace(*change) if change[0] else HEAD
+    said = [str(one) for one in told(tmp_path, head + LITERAL.replace("SAID", code)) if one.path == "reactions[0]"]
+    if change[0]:
+        assert len(said) == bool(found), said
+    if found:
+        assert f"n: reactions[0]: expected a condition, found none beside {found}: it acts on every program" in said[0]

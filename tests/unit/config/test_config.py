@@ -75,7 +75,7 @@ def test_reactions_know_raqibs_own_files(tmp_path: Path, monkeypatch: pytest.Mon
         ("recipes: {lists: {x: {}}}", "$.recipes.lists.x: expected a path, found a mapping"),
         ("data_dir: 3", ":1: $.data_dir: expected a path, found '3'"),
         ("data_dir: ~nobody-of-that-name/x", "there is no such user"),
-        ("- a list", ":1: $: expected a mapping, found a list"),
+        ("- a list", ":1: $: expected a configuration, which is a mapping, found a list"),
         ("a: [", ":2: expected YAML: while parsing a flow node"),
         ("recipes:\n\tbuiltin: true", ":2: expected YAML: "),
         ("printers: {raw: true}\nprinters: {}", ":2: $.printers: expected each key once, found it again"),

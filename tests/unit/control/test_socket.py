@@ -221,7 +221,7 @@ def test_what_takes_long_keeps_only_its_like_waiting(tmp_path: Path) -> None:
         server = ControlServer(tmp_path, commands, one_at_a_time={"undo", "store_set"})
         await server.start()
         try:
-            async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            async with asyncio.TaskGroup() as group, asyncio.timeout(60):
                 group.create_task(asyncio.to_thread(ask, tmp_path, "undo"))
                 await begun.wait()
                 group.create_task(asyncio.to_thread(ask, tmp_path, "store_set"))

@@ -32,7 +32,7 @@ def library(directory: Path) -> Library:
 
 SHELLS = """
 - {kind: k, name: s, version: '1', description: d, tactic: impact, technique: resource_hijacking, mechanism: execution,
-   breed: execution, importance: low, mode: MODE,
+   breed: execution, importance: low, mode: MODE, bases: [{base: x}],
    reactions: [{format: js, code: 'function process(data) {}'}, {format: shell, code: 'true'}]}
 """
 

@@ -25,6 +25,20 @@ def findings(fields: str, *, path: bytes = b"/etc/shadow", aliases: tuple[bytes,
     return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownLineage())}
 
 
+EXECUTION = """
+- kind: starts
+  name: starts
+  version: "1"
+  description: a shell starts
+  mechanism: execution
+  breed: execution
+  tactic: execution
+  technique: user_execution
+  importance: low
+  bases: [{base: sh}]
+"""
+
+
 def test_every_stage_is_there_in_order() -> None:
     assert ["bases", "file_actions", "arbitrary", "times"] == list(findings("base: shadow"))
 
@@ -47,6 +61,23 @@ def test_actions() -> None:
     found = findings("file_actions: [open, write], file_actions_how: all")["file_actions"]
     assert found.passed is False
     assert ("needs all of open write", "the process did open") == found.details
+
+
+def test_an_execution_is_said_in_brief() -> None:
+    [shell] = load_text(EXECUTION, "test.yaml").recipes
+    seen = FileObservation(
+        process=Process(key=ProcessKey(1, 2)),
+        path=b"/bin/sh",
+        actions=FileAction.EXECVE | FileAction.OPEN | FileAction.READ,
+        new=FileAction.EXECVE,
+        timestamp_ns=0,
+    )
+    found = {one.stage: one for one in explain(shell, seen, KnownLineage())}["file_actions"]
+    assert found.passed
+    assert (
+        "needs any action, and execve",
+        "the process did execve (execve implies mmap open read close)",
+    ) == found.details
 
 
 @pytest.mark.parametrize(

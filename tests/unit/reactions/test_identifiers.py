@@ -118,7 +118,18 @@ def test_an_async_process_is_told(code: str, place: tuple[int, int] | None) -> N
         assert "nothing waits for its promise" in problem.message
 
 
-@pytest.mark.parametrize("code", ["(" * 20000, "let x = ;", "a" * (2 << 20), "[" * 5000 + "]" * 5000, "\ud800", ""])
+UNREADABLE = [
+    "(" * 20000,
+    "let x = ;",
+    "a" * (2 << 20),
+    "[" * 5000 + "]" * 5000,
+    f"let {'[' * 3000}a{']' * 3000} = b",
+    "\ud800",
+    "",
+]
+
+
+@pytest.mark.parametrize("code", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_code_that_cannot_be_looked_at_costs_nothing(code: str) -> None:
     assert [] == unknown_names(code)
     assert async_process(code) is None

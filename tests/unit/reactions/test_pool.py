@@ -48,7 +48,7 @@ def test_attempts_go_on_however_many_have_failed(monkeypatch: pytest.MonkeyPatch
         pool = WorkerPool(listener, 1, SETUP, -1)
         pool._failures = 5000
         pool._replenish()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await listener.thrice.wait()
         await pool.close()
         return listener.problems

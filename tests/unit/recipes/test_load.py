@@ -184,7 +184,15 @@ BROKEN = [
     ("reactions: [{format: js, code: '  '}]", "$[0].reactions[0].code: expected code, found only blanks"),
     ("mode: on", "$[0].mode: expected off or shadow or alert or dry_react or react"),
     ("limits: {timeout: 3}", "did you mean timeout_s?"),
-    ("limits: {timeout_s: -1}", "expected seconds"),
+    ("limits: {timeout_s: -1}", "$[0].limits.timeout_s: expected a duration such as 30s, 10m or 1h, found '-1'"),
+    ("limits: {timeout_s: 2h}", "$[0].limits.timeout_s: expected more than 0 and at most 1h, found '2h'"),
+    ("limits: {timeout_s: [1]}", "$[0].limits.timeout_s: expected a duration, found a list"),
+    (
+        "limits: {heap_mib: 1KiB}",
+        "$[0].limits.heap_mib: expected whole MiB, at least 1 and at most 65536",
+    ),
+    ("limits: {heap_mib: 0}", "$[0].limits.heap_mib: expected whole MiB, at least 1"),
+    ("limits: {heap_mib: much}", "$[0].limits.heap_mib: expected a size such as"),
     ("enabled: maybe", "expected true or false, found 'maybe'"),
     ("remote_domains: a.org", "$[0].remote_domains: expected no remote_domains beside mechanism file_access"),
     ("tests: [{event: {}}]", "$[0].tests[0]: expected expect"),
@@ -411,3 +419,10 @@ def test_between_users_files_the_first_by_name_holds() -> None:
     combined = combine(Loaded(), [late, early])
     assert [spec.file.patterns[0].base for spec in combined.recipes if spec.file] == [b"early"]
     assert [one.source for one in combined.diagnostics] == ["/a/20.yaml"]
+
+
+def test_limits_are_written_as_people_do() -> None:
+    text = "- {kind: k, name: n, mechanism: execution, breed: execution, importance: low, limits: LIMITS}"
+    for limits in ("{timeout_s: 90, heap_mib: 32}", "{timeout_s: 1m30s, heap_mib: 32MiB}"):
+        (spec,) = load_text(text.replace("LIMITS", limits), "a.yaml").recipes
+        assert Limits(timeout_s=90, heap_mib=32) == spec.info.limits
