@@ -129,7 +129,8 @@ def _nearest(path: Path) -> Path:
 
 
 def _quoted(path: Path) -> str:
-    return shown(source_of(path))
+    # Whole: the end of a path is what tells it from others.
+    return ascii(source_of(path))
 
 
 def _error(path: str, message: str) -> Diagnostic:
