@@ -32,7 +32,7 @@ _WRITE_ERRORS = (
     "outside `write_paths`; raqib's own files; evidence that was collected; a symbolic link on the way; no regular"
     " file; too large; too little free space; the filesystem is full or read-only"
 )
-_READ_ERRORS = "no such file; no regular file; too large; not permitted"
+_READ_ERRORS = "raqib's own data; no such file; no regular file; too large; not permitted"
 _STORE_ERRORS = "a limit of size; the key holds the other kind (text or list)"
 _OK = "0: done. -1: not done"
 _NETWORK = (
@@ -189,9 +189,9 @@ _FILES = {
         "string",
     ),
     "RemoveDir": Description(
-        "Removes a directory that CreateTempDir or CollectEvidence made, with all that is in it.",
+        "Removes a directory that CreateTempDir or CollectEvidence made for the same recipe, with all that is in it.",
         _OK,
-        "another directory; a symbolic link on the way; a mount in it; already gone",
+        "another directory, or another recipe's; a symbolic link on the way; a mount in it; already gone",
         "const dir = CreateTempDir();\nInfo(RemoveDir(dir), RemoveDir('/var/tmp'), Errno() !== '');",
         "0 -1 true",
     ),

@@ -37,7 +37,7 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{recipe}-{secrets.token_hex(8)}"
     path = settings.evidence_dir / name
     if context.dry_run:
-        context.services.made.add_dry(str(path))
+        context.services.made.add_dry(str(path), context.recipe)
 
     def do() -> Result:
         try:

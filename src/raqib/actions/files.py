@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.paths import open_parent, open_without_links, writable_path
+from raqib.actions.paths import is_own_data, open_parent, open_without_links, writable_path
 from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600
@@ -32,13 +32,14 @@ def problem(path: str, error: Exception) -> Failed:
 
 def _read_file(context: ActionContext, arguments: Arguments) -> Checked:
     # Reading changes nothing, so that a dry run does it as well.
-    return _read(arguments[0], context.services.settings.max_read_bytes)
+    return _read(arguments[0], context.services.settings)
 
 
-def _read(path: str, limit: int) -> Result:
+def _read(path: str, settings: ActionSettings) -> Result:
+    limit = settings.max_read_bytes
     try:
-        descriptor = open_regular(path)
-        if isinstance(descriptor, Failed):
+        descriptor = open_foreign(path, settings)
+        if not isinstance(descriptor, int):
             return descriptor
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             content = bytearray()
@@ -62,6 +63,18 @@ def open_regular(path: str, directory: int | None = None) -> int | Failed:
         return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
         os.close(handle)
+
+
+def open_foreign(path: str, settings: ActionSettings) -> int | Failed | Refused:
+    """Open a regular file for reading if it is none of raqib's own: those hold what other recipes know. Raises OSError.
+
+    What was collected as evidence may be read.
+    """
+    descriptor = open_regular(path)
+    if isinstance(descriptor, int) and is_own_data(descriptor, settings):
+        os.close(descriptor)
+        return Refused(f"{path}: raqib's own data is not read")
+    return descriptor
 
 
 def _write_file(context: ActionContext, arguments: Arguments) -> Checked:

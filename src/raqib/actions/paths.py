@@ -119,6 +119,19 @@ def _step(directory: int, name: str, *, make: bool) -> int:
     return open_without_links(directory, name, _DIRECTORY)
 
 
+def is_own_data(descriptor: int, settings: ActionSettings) -> bool:
+    """Tell whether an open file is one that lies in raqib's data directory itself, whatever name led to it.
+
+    Raises OSError.
+    """
+    status = os.fstat(descriptor)
+    own = settings.data_dir
+    if (directory := _identity(own)) is None or directory[0] != status.st_dev:
+        return False
+    with os.scandir(own) as entries:
+        return any(os.path.samestat(entry.stat(follow_symlinks=False), status) for entry in entries)
+
+
 class _Own:
     """Files and directories of raqib's outside of its data directory, known by what they are and by where they are."""
 
