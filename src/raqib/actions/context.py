@@ -82,6 +82,8 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """AppendFile lets no file grow beyond it."""
     min_free_bytes: int = 64 << 20
     """Nothing is written to a filesystem that has less left for unprivileged users."""
+    min_free_inodes: int = 4096
+    """Neither a file nor a directory is made on a filesystem that has fewer left."""
     max_hash_bytes: int = 1 << 30
     max_copy_bytes: int = 256 << 20
     """Of each file that CopyFile or CollectEvidence copies."""

@@ -11,7 +11,7 @@ from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, He
 from raqib.actions.files import problem
 from raqib.actions.ledger import Entry
 from raqib.actions.made import MadeDirectories
-from raqib.actions.paths import PARENT_MODE, open_without_links
+from raqib.actions.paths import PARENT_MODE, check_space, open_without_links
 from raqib.actions.removal import RemovalError, check_contents, remove_contents
 from raqib.errors import RaqibError
 
@@ -35,9 +35,7 @@ def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:
         try:
             parent = open_without_links(None, str(settings.temp_dir), _FLAGS)
             try:
-                space = os.fstatvfs(parent)
-                if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-                    return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+                check_space(parent, settings)
                 make_directory(context, parent, name, path)
             finally:
                 os.close(parent)

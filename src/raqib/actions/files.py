@@ -12,7 +12,7 @@ from pathlib import Path
 
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.paths import is_own_data, open_parent, open_without_links, writable_path
+from raqib.actions.paths import check_space, is_own_data, open_parent, open_without_links, writable_path
 from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600
@@ -127,10 +127,8 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
 
 
 def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
-    """Return what stands in the way of writing a file of that name."""
-    space = os.fstatvfs(directory)
-    if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-        return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+    """Return what stands in the way of writing a file of that name. Raises OSError."""
+    check_space(directory, settings)
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

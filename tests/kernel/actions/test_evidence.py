@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from raqib.actions import evidence
 from raqib.actions.manifest import MANIFEST, read_manifest, verify_evidence
 from raqib.errors import RaqibError
 from raqib.testing import live_process, make_detection
 
-from .conftest import Acting, Change
+from .conftest import Acting, Change, Interfere
 
 
 def collect(act: Acting, expected: str = "") -> Path:
@@ -129,6 +130,22 @@ def test_evidence_can_be_removed_and_is_not_made_in_a_dry_run(about: Acting) -> 
     record = about("CollectEvidence")
     assert ("would", str(about.settings.evidence_dir)) == (record.decision, str(Path(record.value).parent))
     assert [] == list(about.settings.evidence_dir.iterdir())
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "maps", "event.json", "anything"])
+def test_nothing_is_laid_into_evidence_that_is_being_collected(about: Acting, interfere: Interfere, name: str) -> None:
+    records = []
+
+    def write() -> None:
+        (directory,) = about.settings.evidence_dir.iterdir()
+        records.extend(about(helper, f"{directory}/{name}", "forged") for helper in ("WriteFile", "AppendFile"))
+        records.append(about("WriteFile", f"{directory}/new/{name}", "forged"))
+
+    interfere(evidence, "open_process", write)
+    directory = collect(about)
+    assert ["refused"] * 3 == [record.decision for record in records], records
+    assert [] == verify_evidence(directory)
+    assert {"program", "maps", "event.json"} <= {file.name for file in read_manifest(directory).files}
 
 
 def test_free_space(about: Acting, configure: Change) -> None:

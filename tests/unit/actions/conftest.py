@@ -48,6 +48,7 @@ class Acting:
             evidence_dir=data_dir / "evidence",
             write_paths=(str(self.writable),),
             min_free_bytes=0,
+            min_free_inodes=0,
             temp_dir=self.writable,
         )
         self.ledger_path = data_dir / "ledger.jsonl"

@@ -227,6 +227,18 @@ class TestWriting:
         assert "symbolic link" in act(helper, str(act.writable / "link" / "x"), "x").reason
 
 
+@pytest.mark.parametrize("limit", ["min_free_bytes", "min_free_inodes"])
+def test_no_directory_is_made_without_room(act: Acting, configure: Change, tmp_path: Path, limit: str) -> None:
+    configure(**{limit: 1 << 62})
+    (tmp_path / "file").touch()
+    calls = (("WriteFile", f"{act.writable}/a/b", "x"), ("AppendFile", f"{act.writable}/c/d", "x"))
+    for call in (*calls, ("CopyFile", str(tmp_path / "file"), f"{act.writable}/e"), ("CreateTempDir",)):
+        record = act(*call)
+        assert ("error", True) == (record.decision, "left" in record.reason), (call, record)
+    assert "left" in act("CollectEvidence").reason
+    assert [] == [*act.writable.iterdir(), *act.settings.evidence_dir.iterdir()]
+
+
 def test_stat(act: Acting, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("12345")
