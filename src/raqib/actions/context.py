@@ -73,6 +73,13 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     critical_kills_per_minute: int = 120
     """Of recipes of that importance."""
     critical_blocks_per_minute: int = 1200
+    evidence_per_minute: int = 30
+    """How often a recipe may collect evidence."""
+    critical_evidence_per_minute: int = 120
+    written_bytes_per_minute: int = 1 << 30
+    """What a recipe may write to files, evidence included."""
+    max_evidence_bytes: int = 10 << 30
+    """All evidence together; of that at most half for one recipe. Beyond it nothing more is collected."""
     max_kills_per_minute: int = 1000
     """What a recipe's own limit can raise it to."""
     max_blocks_per_minute: int = 10_000
@@ -166,21 +173,28 @@ class ActionContext:
     def limit_of(self, budget: Budget) -> int:
         """Return how many actions a minute the recipe may take, its own wish within the ceiling."""
         settings, recipe = self.services.settings, self.detection.recipe
-        critical = "critical_" if recipe.importance == "critical" else ""
-        default: int = getattr(settings, f"{critical}{budget}_per_minute")
+        default: int = getattr(settings, f"{budget}_per_minute")
+        if recipe.importance == "critical":
+            default = getattr(settings, f"critical_{budget}_per_minute", default)
+        if budget in ("evidence", "written_bytes"):
+            return default
         ceiling: int = getattr(settings, f"max_{budget}_per_minute")
         wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
         return default if wanted is None else min(wanted, max(default, ceiling))
 
-    def take(self, budget: Budget) -> bool:
-        """Take one action from the recipe's budget; False if nothing is left of it, which is told once."""
+    def take(self, budget: Budget, amount: int = 1) -> bool:
+        """Take from the recipe's budget; False if nothing is left of it, which is told once."""
         limit, budgets, recipe = self.limit_of(budget), self.services.budgets, self.detection.recipe
-        if budgets.take(budget, recipe.name, limit):
+        if budgets.take(budget, recipe.name, limit, amount):
             return True
         if budgets.just_opened(budget, recipe.name):
             uuid = self.detection.event.uuid
             self.services.on_breaker(BreakerOpened(recipe.kind, recipe.name, recipe.importance, budget, limit, uuid))
         return False
+
+    def charge(self, budget: Budget, amount: int) -> None:
+        """Take from the recipe's budget what was used already."""
+        self.services.budgets.charge(budget, self.recipe, amount)
 
     def used_up(self, budget: Budget) -> str:
         """Return why nothing more is taken from a budget."""

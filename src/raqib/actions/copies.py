@@ -8,7 +8,15 @@ from pathlib import PurePosixPath
 
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.files import find_obstacle, open_foreign, open_regular, problem, replace_atomically, write_all
+from raqib.actions.files import (
+    SMALLEST_WRITE,
+    find_obstacle,
+    open_foreign,
+    open_regular,
+    problem,
+    replace_atomically,
+    write_all,
+)
 from raqib.actions.paths import open_parent, writable_path
 from raqib.actions.victims import is_same, living_part, read_stat
 from raqib.errors import RaqibError
@@ -133,10 +141,17 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
         ((size, digest),) = copied
         return Done(0, details={"size": size, "sha256": digest})
 
-    return Plan(do, would=0, release=lambda: os.close(descriptor))
+    cost = max(SMALLEST_WRITE, min(os.fstat(descriptor).st_size, settings.max_copy_bytes))
+    return Plan(do, would=0, cost=cost, release=lambda: os.close(descriptor))
 
 
 HELPERS = (
     Helper("HashFile", (Argument("path", "string"),), error='""', check=_hash_file, place="files"),
-    Helper("CopyFile", (Argument("from", "string"), Argument("toDir", "string")), check=_copy_file, place="files"),
+    Helper(
+        "CopyFile",
+        (Argument("from", "string"), Argument("toDir", "string")),
+        check=_copy_file,
+        place="files",
+        budget="written_bytes",
+    ),
 )

@@ -30,7 +30,7 @@ _KILL_ERRORS = (
 )
 _WRITE_ERRORS = (
     "outside `write_paths`; raqib's own files; evidence that was collected; a symbolic link on the way; no regular"
-    " file; too large; too little free space; the filesystem is full or read-only"
+    " file; too large; the recipe's budget is used up; too little free space; the filesystem is full or read-only"
 )
 _READ_ERRORS = "raqib's own data; no such file; no regular file; too large; not permitted"
 _STORE_ERRORS = "a limit of size; the key holds the other kind (text or list)"
@@ -172,7 +172,7 @@ _FILES = {
         "Keeps what is known of the process below the evidence directory: its program (also if deleted), maps,"
         " descriptors, sockets, environment (redacted), ancestry, the event, and a manifest with the hash of each.",
         'The directory, `""` on error; `Errno()` says what is missing in it',
-        "too little free space; the filesystem is full",
+        "the recipe's budget is used up; too much evidence already; too little free space; the filesystem is full",
         "const dir = CollectEvidence();\nconst manifest = JSON.parse(ReadFile(`${dir}/manifest.json`));\n"
         "Info(manifest.files[0].name, manifest.files[0].sha256 === HashFile('exe'));\nRemoveDir(dir);",
         "program true",

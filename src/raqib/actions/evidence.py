@@ -36,6 +36,8 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
     recipe = re.sub(r"[^A-Za-z0-9_-]", "_", context.recipe)[:60]
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{recipe}-{secrets.token_hex(8)}"
     path = settings.evidence_dir / name
+    if (refused := _refusal(context)) is not None:
+        return refused
     if context.dry_run:
         context.services.made.add_dry(str(path), context.recipe)
 
@@ -48,12 +50,14 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
                 check_space(parent, settings)
                 make_directory(context, parent, name, str(path))
                 try:
-                    digest, missing = _fill(context, parent, name)
+                    digest, missing, size = _fill(context, parent, name)
                 except BaseException:
                     context.services.made.forget(str(path))
                     raise
             finally:
                 os.close(parent)
+            context.services.made.note_size(str(path), size)
+            context.charge("written_bytes", size)
         except (OSError, RaqibError) as error:
             return problem(str(path), error)
         reason = "; ".join(f"{one.name} is missing: {one.reason}" for one in missing)
@@ -62,14 +66,30 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
     return Plan(do, would=str(path), details={"path": str(path)})
 
 
-def _fill(context: ActionContext, parent: int, name: str) -> tuple[str, list[Missing]]:
-    """Collect into a new directory; return the manifest's SHA-256 and what is missing. Raises OSError or RaqibError."""
+def _refusal(context: ActionContext) -> Refused | None:
+    """Return why nothing more is collected. What was collected is never removed for it: it may be what matters."""
+    if not context.take("written_bytes", 0):
+        return Refused(context.used_up("written_bytes"))
+    limit, recipe = context.services.settings.max_evidence_bytes, context.recipe
+    total, own = context.services.made.evidence_bytes(recipe, limit)
+    if own and own >= limit // 2:
+        return Refused(f"the evidence of {recipe!r} takes {own} bytes, expected fewer than {limit // 2}; remove some")
+    if total >= limit:
+        return Refused(f"the evidence takes {total} bytes, expected fewer than {limit}; remove some")
+    return None
+
+
+def _fill(context: ActionContext, parent: int, name: str) -> tuple[str, list[Missing], int]:
+    """Collect into a new directory; return the manifest's SHA-256, what is missing, and its size in bytes.
+
+    Raises OSError or RaqibError.
+    """
     directory = open_without_links(parent, name, _DIRECTORY)
     try:
         collection = _Collection(context, directory)
         try:
             collection.collect()
-            return collection.finish(), collection.missing
+            return collection.finish(), collection.missing, collection.size
         finally:
             collection.close()
     except BaseException:
@@ -91,6 +111,8 @@ class _Collection:
         # From now on nobody else writes here: a directory with a manifest is evidence (see paths).
         self._manifest = self._create(MANIFEST)
         self.missing: list[Missing] = []
+        self.size = 0
+        """In bytes, once it is finished."""
 
     def collect(self) -> None:
         """Put in all there is; what is not there is noted."""
@@ -131,6 +153,7 @@ class _Collection:
             missing=tuple(self.missing),
         )
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        self.size = len(text) + sum(file.size for file in self._files)
         write_all(self._manifest, text)
         os.fsync(self._manifest)
         os.fsync(self._directory)
@@ -200,4 +223,4 @@ def _describe(process: Process) -> dict[str, Any]:
     }
 
 
-HELPERS = (Helper("CollectEvidence", error='""', check=_collect_evidence, place="files"),)
+HELPERS = (Helper("CollectEvidence", error='""', check=_collect_evidence, place="files", budget="evidence"),)

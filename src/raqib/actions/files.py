@@ -17,6 +17,9 @@ from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600
 
+SMALLEST_WRITE = 4096
+"""What a file takes at least, in bytes."""
+
 _PATH = Argument("path", "string")
 _TEXT = Argument("text", "string", may_be_empty=True, content=True)
 
@@ -113,17 +116,18 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
             return problem(path, error)
         return Failed(f"{path}: {obstacle.reason}") if obstacle else Done(0)
 
+    cost = max(len(content), SMALLEST_WRITE)
     if context.dry_run:
         try:
             directory = open_parent(pure, settings, make=False)
         except FileNotFoundError:
-            return Plan(do, would=0)
+            return Plan(do, would=0, cost=cost)
         except OSError as error:
             return problem(path, error)
         if isinstance(directory, Refused):
             return directory
         os.close(directory)
-    return Plan(do, would=0)
+    return Plan(do, would=0, cost=cost)
 
 
 def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
@@ -205,7 +209,7 @@ def _stat(context: ActionContext, arguments: Arguments) -> Checked:
 
 HELPERS = (
     Helper("ReadFile", (_PATH,), error='""', check=_read_file, place="files", content_result=True),
-    Helper("WriteFile", (_PATH, _TEXT), check=_write_file, place="files"),
-    Helper("AppendFile", (_PATH, _TEXT), check=_append_file, place="files"),
+    Helper("WriteFile", (_PATH, _TEXT), check=_write_file, place="files", budget="written_bytes"),
+    Helper("AppendFile", (_PATH, _TEXT), check=_append_file, place="files", budget="written_bytes"),
     Helper("Stat", (_PATH,), error="null", check=_stat, place="files"),
 )

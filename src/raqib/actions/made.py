@@ -14,6 +14,7 @@ from raqib.errors import RaqibError
 
 MAX_DIRECTORIES = 10_000
 """Kept at a time; then some have to be removed first."""
+MAX_OF_ONE_RECIPE = 1_000
 
 _AT_EMPTY_PATH = 0x1000
 _STATX_BTIME = 0x800
@@ -53,6 +54,8 @@ class _Made(msgspec.Struct, frozen=True, array_like=True):
     born_ns: int
     recipe: str = ""
     """The name of the recipe that made it."""
+    size: int = 0
+    """Of the evidence in it, in bytes."""
 
     @property
     def identity(self) -> DirectoryIdentity:
@@ -84,12 +87,40 @@ class MadeDirectories:
     def add(self, path: str, descriptor: int, recipe: str) -> None:
         """Note a directory that a recipe made. Raises OSError, or RaqibError if there are too many."""
         with self._lock:
-            if len(self._known) >= MAX_DIRECTORIES:
+            if len(self._known) >= MAX_DIRECTORIES or self._count(recipe) >= MAX_OF_ONE_RECIPE:
                 self._forget_missing()
+            if self._count(recipe) >= MAX_OF_ONE_RECIPE:
+                expected = f"expected at most {MAX_OF_ONE_RECIPE} directories at a time that {recipe!r} made"
+                raise RaqibError(f"{expected}; remove some")
             if len(self._known) >= MAX_DIRECTORIES:
                 raise RaqibError(f"expected at most {MAX_DIRECTORIES} directories at a time; remove some")
             one = identify(descriptor)
             self._write({**self._known, path: _Made(one.device, one.inode, one.born_ns, recipe)})
+
+    def note_size(self, path: str, size: int) -> None:
+        """Note how much evidence there is in a directory, in bytes. Raises OSError."""
+        with self._lock:
+            if (made := self._known.get(path)) is not None:
+                self._write({**self._known, path: msgspec.structs.replace(made, size=size)})
+
+    def evidence_bytes(self, recipe: str, limit: int) -> tuple[int, int]:
+        """Return how much evidence there is in all, and how much of it one recipe's. Raises OSError.
+
+        What somebody has carried away is looked for only where there is too much for the limit, or for half of it.
+        """
+        with self._lock:
+            total, own = self._sizes(recipe)
+            if total >= limit or own >= limit // 2:
+                self._forget_missing()
+                total, own = self._sizes(recipe)
+            return total, own
+
+    def _sizes(self, recipe: str) -> tuple[int, int]:
+        known = self._known.values()
+        return sum(made.size for made in known), sum(made.size for made in known if made.recipe == recipe)
+
+    def _count(self, recipe: str) -> int:
+        return sum(made.recipe == recipe for made in self._known.values())
 
     def maker(self, path: str, descriptor: int) -> str | None:
         """Return the recipe that made the open directory under that name; None if none did. Raises OSError."""
@@ -119,7 +150,9 @@ class MadeDirectories:
             return True
 
     def _forget_missing(self) -> None:
-        self._write({path: identity for path, identity in self._known.items() if Path(path).is_dir()})
+        present = {path: made for path, made in self._known.items() if Path(path).is_dir()}
+        if len(present) < len(self._known):
+            self._write(present)
 
     def _write(self, known: dict[str, _Made]) -> None:
         if self._path is not None:

@@ -148,7 +148,7 @@ class _Call:
         self._details.update(checked.details)
         if not isinstance(checked, Plan):
             return checked
-        refused = None if checked.paid else self._take_from_budget()
+        refused = None if checked.paid else self._take_from_budget(checked.cost)
         if refused is None and not context.dry_run:
             return checked
         self._would = refused is None
@@ -216,8 +216,8 @@ class _Call:
             )
         )
 
-    def _take_from_budget(self) -> Refused | None:
+    def _take_from_budget(self, cost: int) -> Refused | None:
         helper, context = self._helper, self._context
-        if helper.budget is None or context.take(helper.budget):
+        if helper.budget is None or context.take(helper.budget, cost):
             return None
         return Refused(context.used_up(helper.budget))

@@ -135,6 +135,14 @@ def test_so_many_at_a_time(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None
     make(act)
 
 
+def test_one_recipe_leaves_room_for_the_others(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made_module, "MAX_OF_ONE_RECIPE", 2)
+    make(act), make(act)
+    assert "expected at most 2 directories at a time that 'test_recipe' made" in act("CreateTempDir").reason
+    act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
+    make(act)
+
+
 def test_depth_has_a_limit_and_nothing_is_removed_then(act: Acting) -> None:
     path = make(act)
     (path / "file").touch()
