@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +13,7 @@ from raqib.actions.arguments import decode_arguments, describe_arguments, size_a
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.ledger import Decision, Entry
+from raqib.actions.threads import FILE_THREADS, LeftBehindError, Threads
 from raqib.model.clock import boottime_ns
 
 MAX_REASON = 512
@@ -22,9 +21,6 @@ MAX_REASON = 512
 
 MAX_REASON_OF_MANY = 64
 """In the ledger, of the many that one execution was refused."""
-
-FILE_THREADS = 4
-"""A file on a network filesystem that hangs takes one of them for as long."""
 
 
 class ActionRecord(msgspec.Struct, frozen=True):
@@ -49,14 +45,14 @@ class Door:
 
     def __init__(self) -> None:
         self._pools = {
-            "files": ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="raqib-files"),
-            "store": ThreadPoolExecutor(1, thread_name_prefix="raqib-store"),
+            "files": Threads(FILE_THREADS, "raqib-files", leave=True),
+            "store": Threads(1, "raqib-store", leave=False),
         }
 
     def close(self) -> None:
         """Let go of the threads; calls that have not begun are not begun any more."""
         for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.close()
 
     async def perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
         """Perform one call, whose arguments are a JSON array, and write the ledger. Never raises."""
@@ -78,8 +74,10 @@ class Door:
         return call.conclude(result) if isinstance(result, Done | Refused | Failed) else _await(call, result)
 
     async def _in_thread(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pools[helper.place], _perform_blocking, helper, context, text)
+        try:
+            return await self._pools[helper.place].run(context.recipe, _perform_blocking, helper, context, text)
+        except LeftBehindError as error:
+            return refuse(helper.name, context, str(error))
 
 
 def refuse(helper_name: str, context: ActionContext, reason: str) -> ActionRecord:
