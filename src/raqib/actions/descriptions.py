@@ -139,7 +139,7 @@ _FILES = {
     "AppendFile": Description(
         "Adds to the end of a file, which is made if it is not there.",
         _OK,
-        f"the file has several names; {_WRITE_ERRORS}",
+        f"the file has several names, or is another user's where others can lay files; {_WRITE_ERRORS}",
         "const dir = CreateTempDir();\nAppendFile(`${dir}/seen`, 'one\\n');\nAppendFile(`${dir}/seen`, 'two\\n');\n"
         "Info(ReadFile(`${dir}/seen`).split('\\n').length);\nRemoveDir(dir);",
         "3",

@@ -170,9 +170,9 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return Failed("expected a regular file or none")
-        if os.fstat(directory).st_mode & stat.S_IWOTH and status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and _others_write(directory):
             # Somebody laid it there to read what will be written.
-            return Failed("expected a file of one's own in a directory that everybody can write")
+            return Failed("expected a file of one's own in a directory that others can write")
         if status.st_nlink > 1:
             # A second name may be that of a file that must not be written.
             return Failed("expected a file with one name, this one has several (hard links)")
@@ -182,6 +182,11 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
     finally:
         os.close(descriptor)
     return None
+
+
+def _others_write(directory: int) -> bool:
+    status = os.fstat(directory)
+    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def write_all(descriptor: int, content: bytes) -> None:
