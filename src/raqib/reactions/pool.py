@@ -71,6 +71,12 @@ class WorkerPool:
         return len(self._idle)
 
     @property
+    def has_spare(self) -> bool:
+        """Whether another worker is left, or at once ready again, when one is taken; True if none comes up at all."""
+        at_once = sum(worker.was_ready for worker in self._deadlines)
+        return len(self._idle) + at_once > 1 or self._failures > 0
+
+    @property
     def last_problem(self) -> str:
         """Why the latest worker that did not become ready did not; empty once one did."""
         return self._last_problem

@@ -294,7 +294,7 @@ class Reactions:
             self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
 
     def _dispatch(self) -> None:
-        while len(self._running) < self._config.workers and self._waiting:
+        while self._waiting and self._may_start():
             worker = self._pool.take()
             if worker is None or (execution := self._waiting.take()) is None:
                 return
@@ -314,6 +314,13 @@ class Reactions:
             )
             if execution.released:
                 self._go(execution, worker)
+
+    def _may_start(self) -> bool:
+        """Tell whether the next execution may have a worker: the last one is kept for important ones."""
+        if self._waiting.next_is_important:
+            return len(self._running) < self._config.workers + _SPARE_WORKERS
+        # Where nothing runs, a worker that was ended is being replaced: nobody waits for that.
+        return not self._running or (len(self._running) < self._config.workers and self._pool.has_spare)
 
     def _go(self, execution: Execution, worker: WorkerProcess) -> None:
         execution.started_ns = boottime_ns()

@@ -34,7 +34,7 @@ class _End(NamedTuple):
 
 
 class ShellLine:
-    """Runs as many shell reactions at once as there are workers. Belongs to one event loop."""
+    """Runs as many shell reactions at once as there are workers, an important one more. Belongs to one event loop."""
 
     def __init__(
         self, owner: Owner, config: ReactionsConfig, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
@@ -80,11 +80,14 @@ class ShellLine:
             task.cancel(why)
 
     def _dispatch(self) -> None:
-        while len(self._running) < self._config.workers and (execution := self._waiting.take()) is not None:
+        while self._may_start() and (execution := self._waiting.take()) is not None:
             execution.started_ns = boottime_ns()
             task = asyncio.get_running_loop().create_task(self._run(execution))
             self._running[task] = execution
             task.add_done_callback(self._done)
+
+    def _may_start(self) -> bool:
+        return len(self._running) < self._config.workers + self._waiting.next_is_important
 
     def _done(self, task: asyncio.Task[_End]) -> None:
         execution = self._running.pop(task)

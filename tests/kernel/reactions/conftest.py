@@ -32,14 +32,19 @@ class Host:
         self.config = config
         self.lines: list[LogLine] = []
         self.finished: list[Finished] = []
+        self.any_finished = asyncio.Event()
         self.on_log: Callable[[LogLine], None] = self.lines.append
         self.notices: list[Notice] = []
         self.reactions = Reactions(
             config,
             on_log=lambda line: self.on_log(line),
-            on_finished=self.finished.append,
+            on_finished=self._on_finished,
             on_notify=self.notices.append,
         )
+
+    def _on_finished(self, finished: Finished) -> None:
+        self.finished.append(finished)
+        self.any_finished.set()
 
     @property
     def texts(self) -> list[str]:
