@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
-Budget = Literal["kills", "blocks", "evidence", "written_bytes"]
-"""`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included."""
+Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes"]
+"""`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included;
+`ledger_bytes` is what is in the ledger beside the lines themselves."""
 
 WINDOW_S = 60.0
 _GRAIN_S = 0.1

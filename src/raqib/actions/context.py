@@ -153,6 +153,21 @@ class Undone:
         return self.count > MAX_UNDONE_IN_FULL
 
 
+SMALL_VOLUME = 128
+"""Arguments of so many bytes are always in the ledger."""
+MAX_VOLUME = 256 << 10
+"""So many bytes of larger ones are there of one execution; of all others their size and hash."""
+MAX_RECIPE_VOLUME = 4 << 20
+"""And so many of a recipe in a minute."""
+
+
+@dataclass(slots=True)
+class Volume:
+    """Counts the bytes of arguments that one execution has in the ledger."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ActionContext:
     """One execution of one reaction."""
@@ -165,6 +180,20 @@ class ActionContext:
     """The titles that this execution has sent so far."""
     undone: Undone = field(default_factory=Undone)
     """Calls of this execution that were refused or failed so far."""
+    volume: Volume = field(default_factory=Volume)
+
+    def has_room_in_ledger(self, size: int) -> bool:
+        """Tell whether arguments of so many bytes have room in the ledger, and count them.
+
+        The ledger keeps so much, of all recipes: who calls often must not push out what others did.
+        """
+        if size <= SMALL_VOLUME:
+            return True
+        budgets, recipe = self.services.budgets, self.recipe
+        if self.volume.count >= MAX_VOLUME or not budgets.take("ledger_bytes", recipe, MAX_RECIPE_VOLUME, size):
+            return False
+        self.volume.count += size
+        return True
 
     def now(self) -> ActionContext:
         """Return the context as it is for one call: dry if all actions were switched off meanwhile."""

@@ -23,6 +23,9 @@ MAX_REASON_OF_MANY = 64
 """In the ledger, of the many that one execution was refused."""
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 class ActionRecord(msgspec.Struct, frozen=True):
     """What became of one call."""
 
@@ -206,13 +209,26 @@ class _Call:
                 recipe=detection.recipe.name,
                 reaction=context.reaction,
                 action=self._helper.name,
-                arguments={} if brief else {**describe_arguments(self._helper, self._arguments), **self._details},
+                arguments={} if brief else self._described(),
                 decision=decision,
                 reason=_shortened(reason, MAX_REASON_OF_MANY) if brief else reason,
                 result=size_and_hash(value) if self._helper.content_result and value is not None else value,
                 duration_us=(time.monotonic_ns() - self._started_ns) // 1000,
             )
         )
+
+    def _described(self) -> dict[str, Any]:
+        """Return the arguments and details as the ledger shows them, or, of too many, their size and hash."""
+        described = {**describe_arguments(self._helper, self._arguments), **self._details}
+        if self._helper.budget in ("kills", "blocks"):
+            # They are few anyhow, and matter most.
+            return described
+        try:
+            size = len(_ENCODER.encode(described))
+        except (TypeError, ValueError):
+            # The ledger says of it what can be said.
+            return described
+        return described if self._context.has_room_in_ledger(size) else {"left_out": size_and_hash(described)}
 
     def _take_from_budget(self, cost: int) -> Refused | None:
         helper, context = self._helper, self._context
