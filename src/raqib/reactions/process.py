@@ -12,7 +12,7 @@ import sys
 from typing import Protocol
 
 from raqib.actions.victims import TICK_NS, has_exited, read_stat
-from raqib.reactions.protocol import FrameReader, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
+from raqib.reactions.protocol import Call, FrameReader, Log, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
 
 WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
 """For the interpreter: isolated from environment and working directory."""
@@ -148,7 +148,12 @@ class WorkerProcess(asyncio.Protocol):
         if self.violation:
             return
         try:
-            for message in self._reader.feed(data):
+            messages = self._reader.feed(data)
+            more = len(messages) - 1 + self._reader.has_more
+            if more > 0 and any(isinstance(message, Call | Log) for message in messages[:more]):
+                # A sound worker waits. What others send at once would all be done in one turn of the event loop.
+                raise ProtocolError("expected one call or line at a time, got more before the answer")
+            for message in messages:
                 if isinstance(message, Ready):
                     self.was_ready, self.missing = True, message.missing
                     self._owner.worker_ready(self)
