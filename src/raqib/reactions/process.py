@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import Protocol
 
-from raqib.actions.victims import TICK_NS, has_exited, read_stat
+from raqib.actions.victims import has_exited
 from raqib.reactions.protocol import Call, FrameReader, Log, ProtocolError, Ready, Setup, ToDaemon, ToWorker, pack
 
 WORKER_ARGUMENTS = ("-I", "-m", "raqib.reactions.worker")
@@ -56,8 +57,13 @@ def start_process(connection: socket.socket, directory: int, stderr: int) -> sub
 
 def cpu_s(pid: int) -> float:
     """Return how much processor time all threads of a process have used; 0 if there is none."""
-    found = read_stat(pid)
-    return found.cpu_ticks * TICK_NS / 1e9 if found is not None else 0.0
+    if pid <= 0:
+        return 0.0
+    try:
+        # The clock of a process, as clock_getcpuclockid(3) makes it: much cheaper than procfs.
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
 
 
 class WorkerProcess(asyncio.Protocol):
