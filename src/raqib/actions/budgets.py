@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
-Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes"]
+Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes", "own_doing"]
 """`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included;
-`ledger_bytes` is what is in the ledger beside the lines themselves."""
+`ledger_bytes` is what is in the ledger beside the lines themselves;
+`own_doing` counts executions that were caused by shell reactions."""
 
 WINDOW_S = 60.0
 _GRAIN_S = 0.1

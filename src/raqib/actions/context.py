@@ -76,6 +76,8 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     evidence_per_minute: int = 30
     """How often a recipe may collect evidence."""
     critical_evidence_per_minute: int = 120
+    own_doing_per_minute: int = 10
+    """How often a recipe may react to what shell reactions have started."""
     written_bytes_per_minute: int = 1 << 30
     """What a recipe may write to files, evidence included."""
     max_evidence_bytes: int = 10 << 30
@@ -205,7 +207,7 @@ class ActionContext:
         default: int = getattr(settings, f"{budget}_per_minute")
         if recipe.importance == "critical":
             default = getattr(settings, f"critical_{budget}_per_minute", default)
-        if budget in ("evidence", "written_bytes"):
+        if budget not in ("kills", "blocks"):
             return default
         ceiling: int = getattr(settings, f"max_{budget}_per_minute")
         wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")

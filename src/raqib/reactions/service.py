@@ -151,6 +151,7 @@ class Reactions:
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
         heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
+        cause = self._shells.own_doing.cause_of(detection.ancestry)
         held: list[Execution] = []
         shells: list[Execution] = []
         for index, reaction in enumerate(recipe.reactions):
@@ -160,6 +161,10 @@ class Reactions:
             execution = Execution(context, timeout_s, heap_bytes)
             if shell and not (config.shell or dry_run):
                 problem = "shell reactions are switched off (reactions.shell)"
+                self._finish(execution, "refused", f"{execution.place()}: {problem}")
+                continue
+            if cause is not None and not context.take("own_doing"):
+                problem = f"this was started by a shell reaction of recipe {cause!r}, {context.used_up('own_doing')}"
                 self._finish(execution, "refused", f"{execution.place()}: {problem}")
                 continue
             self._idle.clear()

@@ -12,6 +12,7 @@ from raqib.reactions.check import check_reaction
 from raqib.reactions.config import LogLevel, LogLine, Outcome, ReactionsConfig
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
+from raqib.reactions.own_doing import OwnDoing
 from raqib.reactions.shell import run_shell
 from raqib.reactions.waiting import WaitingLine
 
@@ -44,6 +45,8 @@ class ShellLine:
         self._config = config
         self._on_log = on_log
         self._writable = writable
+        self.own_doing = OwnDoing()
+        """What these shells do."""
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
         self._running: dict[asyncio.Task[_End], Execution] = {}
 
@@ -112,6 +115,7 @@ class ShellLine:
             execution.detection.event_json,
             execution.timeout_s,
             lambda level, text: self._log(execution, level, text),
+            lambda pid: self.own_doing.started(pid, execution.recipe),
         )
         if ended.timed_out:
             left = f"; {ended.problem}" if ended.problem else ""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from raqib.actions.budgets import BreakerOpened
 from raqib.actions.notice import Notice
 from raqib.model.detection import Detection
 from raqib.model.process import Process
@@ -35,11 +36,13 @@ class Host:
         self.any_finished = asyncio.Event()
         self.on_log: Callable[[LogLine], None] = self.lines.append
         self.notices: list[Notice] = []
+        self.opened: list[BreakerOpened] = []
         self.reactions = Reactions(
             config,
             on_log=lambda line: self.on_log(line),
             on_finished=self._on_finished,
             on_notify=self.notices.append,
+            on_breaker=self.opened.append,
         )
 
     def _on_finished(self, finished: Finished) -> None:
