@@ -8,7 +8,15 @@ from pathlib import PurePosixPath
 
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.files import find_obstacle, open_regular, problem, replace_atomically, write_all
+from raqib.actions.files import (
+    SMALLEST_WRITE,
+    find_obstacle,
+    open_foreign,
+    open_regular,
+    problem,
+    replace_atomically,
+    write_all,
+)
 from raqib.actions.paths import open_parent, writable_path
 from raqib.actions.victims import is_same, living_part, read_stat
 from raqib.errors import RaqibError
@@ -67,7 +75,7 @@ def _hash_file(context: ActionContext, arguments: Arguments) -> Checked:
     if path == PROGRAM:
         return _hash_program(context, limit)
     try:
-        return _hash(path, open_regular(path), limit)
+        return _hash(path, open_foreign(path, context.services.settings), limit)
     except OSError as error:
         return problem(path, error)
 
@@ -86,8 +94,8 @@ def _hash_program(context: ActionContext, limit: int) -> Result:
         os.close(directory)
 
 
-def _hash(path: str, descriptor: int | Failed, limit: int) -> Result:
-    if isinstance(descriptor, Failed):
+def _hash(path: str, descriptor: int | Failed | Refused, limit: int) -> Result:
+    if not isinstance(descriptor, int):
         return descriptor
     try:
         size, digest = copy_and_hash(descriptor, None, limit)
@@ -106,10 +114,10 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
     if isinstance(pure, Refused):
         return pure
     try:
-        descriptor = open_regular(source)
+        descriptor = open_foreign(source, settings)
     except OSError as error:
         return problem(source, error)
-    if isinstance(descriptor, Failed):
+    if not isinstance(descriptor, int):
         return descriptor
 
     def do() -> Result:
@@ -133,10 +141,17 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
         ((size, digest),) = copied
         return Done(0, details={"size": size, "sha256": digest})
 
-    return Plan(do, would=0, release=lambda: os.close(descriptor))
+    cost = max(SMALLEST_WRITE, min(os.fstat(descriptor).st_size, settings.max_copy_bytes))
+    return Plan(do, would=0, cost=cost, release=lambda: os.close(descriptor))
 
 
 HELPERS = (
     Helper("HashFile", (Argument("path", "string"),), error='""', check=_hash_file, place="files"),
-    Helper("CopyFile", (Argument("from", "string"), Argument("toDir", "string")), check=_copy_file, place="files"),
+    Helper(
+        "CopyFile",
+        (Argument("from", "string"), Argument("toDir", "string")),
+        check=_copy_file,
+        place="files",
+        budget="written_bytes",
+    ),
 )

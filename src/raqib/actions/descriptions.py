@@ -30,9 +30,9 @@ _KILL_ERRORS = (
 )
 _WRITE_ERRORS = (
     "outside `write_paths`; raqib's own files; evidence that was collected; a symbolic link on the way; no regular"
-    " file; too large; too little free space; the filesystem is full or read-only"
+    " file; too large; the recipe's budget is used up; too little free space; the filesystem is full or read-only"
 )
-_READ_ERRORS = "no such file; no regular file; too large; not permitted"
+_READ_ERRORS = "raqib's own data; no such file; no regular file; too large; not permitted"
 _STORE_ERRORS = "a limit of size; the key holds the other kind (text or list)"
 _OK = "0: done. -1: not done"
 _NETWORK = (
@@ -139,7 +139,7 @@ _FILES = {
     "AppendFile": Description(
         "Adds to the end of a file, which is made if it is not there.",
         _OK,
-        f"the file has several names; {_WRITE_ERRORS}",
+        f"the file has several names, or is another user's where others can lay files; {_WRITE_ERRORS}",
         "const dir = CreateTempDir();\nAppendFile(`${dir}/seen`, 'one\\n');\nAppendFile(`${dir}/seen`, 'two\\n');\n"
         "Info(ReadFile(`${dir}/seen`).split('\\n').length);\nRemoveDir(dir);",
         "3",
@@ -172,7 +172,7 @@ _FILES = {
         "Keeps what is known of the process below the evidence directory: its program (also if deleted), maps,"
         " descriptors, sockets, environment (redacted), ancestry, the event, and a manifest with the hash of each.",
         'The directory, `""` on error; `Errno()` says what is missing in it',
-        "too little free space; the filesystem is full",
+        "the recipe's budget is used up; too much evidence already; too little free space; the filesystem is full",
         "const dir = CollectEvidence();\nconst manifest = JSON.parse(ReadFile(`${dir}/manifest.json`));\n"
         "Info(manifest.files[0].name, manifest.files[0].sha256 === HashFile('exe'));\nRemoveDir(dir);",
         "program true",
@@ -189,9 +189,9 @@ _FILES = {
         "string",
     ),
     "RemoveDir": Description(
-        "Removes a directory that CreateTempDir or CollectEvidence made, with all that is in it.",
+        "Removes a directory that CreateTempDir or CollectEvidence made for the same recipe, with all that is in it.",
         _OK,
-        "another directory; a symbolic link on the way; a mount in it; already gone",
+        "another directory, or another recipe's; a symbolic link on the way; a mount in it; already gone",
         "const dir = CreateTempDir();\nInfo(RemoveDir(dir), RemoveDir('/var/tmp'), Errno() !== '');",
         "0 -1 true",
     ),

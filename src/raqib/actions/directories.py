@@ -11,7 +11,7 @@ from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, He
 from raqib.actions.files import problem
 from raqib.actions.ledger import Entry
 from raqib.actions.made import MadeDirectories
-from raqib.actions.paths import PARENT_MODE, open_without_links
+from raqib.actions.paths import PARENT_MODE, check_space, open_without_links
 from raqib.actions.removal import RemovalError, check_contents, remove_contents
 from raqib.errors import RaqibError
 
@@ -29,15 +29,13 @@ def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:
     name = prefix + secrets.token_hex(8)
     path = str(settings.temp_dir / name)
     if context.dry_run:
-        made.add_dry(path)
+        made.add_dry(path, context.recipe)
 
     def do() -> Result:
         try:
             parent = open_without_links(None, str(settings.temp_dir), _FLAGS)
             try:
-                space = os.fstatvfs(parent)
-                if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-                    return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+                check_space(parent, settings)
                 make_directory(context, parent, name, path)
             finally:
                 os.close(parent)
@@ -54,7 +52,7 @@ def make_directory(context: ActionContext, parent: int, name: str, path: str) ->
     try:
         descriptor = open_without_links(parent, name, _FLAGS)
         try:
-            context.services.made.add(path, descriptor)
+            context.services.made.add(path, descriptor, context.recipe)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -77,13 +75,13 @@ def _prefix(pattern: str, settings: ActionSettings) -> str | Failed:
 def _remove_dir(context: ActionContext, arguments: Arguments) -> Checked:
     path: str = arguments[0]
     made = context.services.made
-    if context.dry_run and made.forget_dry(path):
+    if context.dry_run and made.forget_dry(path, context.recipe):
         return Plan(lambda: Done(0), would=0)
-    return _removal(made, path)
+    return _removal(made, path, context.recipe)
 
 
 def _undo_create(services: Services, entry: Entry) -> Result:
-    plan = _removal(services.made, entry.arguments["path"])
+    plan = _removal(services.made, entry.arguments["path"], None)
     if not isinstance(plan, Plan):
         return plan
     try:
@@ -94,7 +92,8 @@ def _undo_create(services: Services, entry: Entry) -> Result:
     return result
 
 
-def _removal(made: MadeDirectories, path: str) -> Checked:
+def _removal(made: MadeDirectories, path: str, recipe: str | None) -> Checked:
+    """Plan to remove a directory that a recipe made, None for whichever: none destroys what another collected."""
     pure = PurePosixPath(path)
     if str(pure) != path or not pure.is_absolute() or ".." in pure.parts or not pure.name:
         return Refused("expected an absolute path of a directory without . and .. in it")
@@ -113,11 +112,9 @@ def _removal(made: MadeDirectories, path: str) -> Checked:
         os.close(parent)
 
     try:
-        if made.is_ours(path, directory):
+        refused = _refusal(made.maker(path, directory), path, recipe)
+        if refused is None:
             check_contents(directory)
-            refused = None
-        else:
-            refused = Refused(f"{path}: expected a directory that CreateTempDir or CollectEvidence made")
     except RemovalError as error:
         refused = Refused(f"{path}: {error}")
     except OSError as error:
@@ -141,6 +138,15 @@ def _removal(made: MadeDirectories, path: str) -> Checked:
         return Done(0)
 
     return Plan(do, would=0, release=release)
+
+
+def _refusal(maker: str | None, path: str, recipe: str | None) -> Refused | None:
+    expected = f"{path}: expected a directory that CreateTempDir or CollectEvidence made"
+    if maker is None:
+        return Refused(expected)
+    if recipe is not None and maker != recipe:
+        return Refused(f"{expected} for this recipe, {maker!r} made it" if maker else f"{expected} for this recipe")
+    return None
 
 
 HELPERS = (

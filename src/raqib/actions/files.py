@@ -12,10 +12,13 @@ from pathlib import Path
 
 from raqib.actions.context import ActionContext, ActionSettings
 from raqib.actions.declare import Argument, Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result
-from raqib.actions.paths import open_parent, open_without_links, writable_path
+from raqib.actions.paths import check_space, is_own_data, open_parent, open_without_links, writable_path
 from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600
+
+SMALLEST_WRITE = 4096
+"""What a file takes at least, in bytes."""
 
 _PATH = Argument("path", "string")
 _TEXT = Argument("text", "string", may_be_empty=True, content=True)
@@ -32,13 +35,14 @@ def problem(path: str, error: Exception) -> Failed:
 
 def _read_file(context: ActionContext, arguments: Arguments) -> Checked:
     # Reading changes nothing, so that a dry run does it as well.
-    return _read(arguments[0], context.services.settings.max_read_bytes)
+    return _read(arguments[0], context.services.settings)
 
 
-def _read(path: str, limit: int) -> Result:
+def _read(path: str, settings: ActionSettings) -> Result:
+    limit = settings.max_read_bytes
     try:
-        descriptor = open_regular(path)
-        if isinstance(descriptor, Failed):
+        descriptor = open_foreign(path, settings)
+        if not isinstance(descriptor, int):
             return descriptor
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             content = bytearray()
@@ -62,6 +66,18 @@ def open_regular(path: str, directory: int | None = None) -> int | Failed:
         return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
         os.close(handle)
+
+
+def open_foreign(path: str, settings: ActionSettings) -> int | Failed | Refused:
+    """Open a regular file for reading if it is none of raqib's own: those hold what other recipes know. Raises OSError.
+
+    What was collected as evidence may be read.
+    """
+    descriptor = open_regular(path)
+    if isinstance(descriptor, int) and is_own_data(descriptor, settings):
+        os.close(descriptor)
+        return Refused(f"{path}: raqib's own data is not read")
+    return descriptor
 
 
 def _write_file(context: ActionContext, arguments: Arguments) -> Checked:
@@ -100,24 +116,23 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
             return problem(path, error)
         return Failed(f"{path}: {obstacle.reason}") if obstacle else Done(0)
 
+    cost = max(len(content), SMALLEST_WRITE)
     if context.dry_run:
         try:
             directory = open_parent(pure, settings, make=False)
         except FileNotFoundError:
-            return Plan(do, would=0)
+            return Plan(do, would=0, cost=cost)
         except OSError as error:
             return problem(path, error)
         if isinstance(directory, Refused):
             return directory
         os.close(directory)
-    return Plan(do, would=0)
+    return Plan(do, would=0, cost=cost)
 
 
 def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
-    """Return what stands in the way of writing a file of that name."""
-    space = os.fstatvfs(directory)
-    if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-        return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+    """Return what stands in the way of writing a file of that name. Raises OSError."""
+    check_space(directory, settings)
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -155,9 +170,9 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return Failed("expected a regular file or none")
-        if os.fstat(directory).st_mode & stat.S_IWOTH and status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and _others_write(directory):
             # Somebody laid it there to read what will be written.
-            return Failed("expected a file of one's own in a directory that everybody can write")
+            return Failed("expected a file of one's own in a directory that others can write")
         if status.st_nlink > 1:
             # A second name may be that of a file that must not be written.
             return Failed("expected a file with one name, this one has several (hard links)")
@@ -167,6 +182,11 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
     finally:
         os.close(descriptor)
     return None
+
+
+def _others_write(directory: int) -> bool:
+    status = os.fstat(directory)
+    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def write_all(descriptor: int, content: bytes) -> None:
@@ -194,7 +214,7 @@ def _stat(context: ActionContext, arguments: Arguments) -> Checked:
 
 HELPERS = (
     Helper("ReadFile", (_PATH,), error='""', check=_read_file, place="files", content_result=True),
-    Helper("WriteFile", (_PATH, _TEXT), check=_write_file, place="files"),
-    Helper("AppendFile", (_PATH, _TEXT), check=_append_file, place="files"),
+    Helper("WriteFile", (_PATH, _TEXT), check=_write_file, place="files", budget="written_bytes"),
+    Helper("AppendFile", (_PATH, _TEXT), check=_append_file, place="files", budget="written_bytes"),
     Helper("Stat", (_PATH,), error="null", check=_stat, place="files"),
 )
