@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from raqib.sensors.resolve import Resolver
-
-MOUNT_DETACH = 2
+from tests.fuse import silent_file_system
 
 
 @pytest.fixture
@@ -20,18 +18,8 @@ def silent(tmp_path: Path) -> Iterator[Path]:
     """A file system in user space that never answers."""
     directory = tmp_path / "silent"
     directory.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        pytest.skip(f"needs FUSE: {error}")
-    options = b"fd=%d,rootmode=40000,user_id=0,group_id=0" % device
-    try:
-        assert 0 == libc.mount(b"silent", os.fsencode(directory), b"fuse", 0, options), os.strerror(ctypes.get_errno())
+    with silent_file_system(directory):
         yield directory
-    finally:
-        os.close(device)  # whoever waits gets an error
-        libc.umount2(os.fsencode(directory), MOUNT_DETACH)
 
 
 def resolve(resolver: Resolver, name: Path, *, follow: bool = False) -> bytes | None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
-Budget = Literal["kills", "blocks"]
+Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes", "own_doing"]
+"""`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included;
+`ledger_bytes` is what is in the ledger beside the lines themselves;
+`own_doing` counts executions that were caused by shell reactions."""
 
 WINDOW_S = 60.0
+_GRAIN_S = 0.1
+"""Amounts of bytes that lie closer together are kept as one."""
 
 
 class BreakerOpened(msgspec.Struct, frozen=True):
@@ -23,7 +28,7 @@ class BreakerOpened(msgspec.Struct, frozen=True):
     importance: str
     budget: Budget
     limit: int
-    """Actions a minute."""
+    """A minute."""
     uuid: str
     """Of the event whose reaction wanted it."""
 
@@ -33,25 +38,45 @@ class Budgets:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._taken: dict[tuple[Budget, str], deque[float]] = {}
+        self._taken: dict[tuple[Budget, str], deque[tuple[float, int]]] = {}
+        """When how much was taken."""
+        self._sums: Counter[tuple[Budget, str]] = Counter()
         self._open: dict[tuple[Budget, str], bool] = {}
         """The breakers that are open, and whether that was asked for already."""
         self._lock = threading.Lock()
 
-    def take(self, budget: Budget, recipe: str, limit: int) -> bool:
-        """Take one action from a recipe's budget of `limit` a minute; False if nothing is left of it."""
-        now = self._clock()
+    def take(self, budget: Budget, recipe: str, limit: int, amount: int = 1) -> bool:
+        """Take from a recipe's budget of `limit` a minute; False if nothing is left of it.
+
+        Where anything is left the whole amount is given: a budget of bytes is overdrawn by one action at most.
+        """
         key = (budget, recipe)
         with self._lock:
-            taken = self._taken.setdefault(key, deque())
-            while taken and taken[0] <= now - WINDOW_S:
-                taken.popleft()
-            if len(taken) >= limit:
+            self._forget_old(key)
+            if self._sums[key] >= limit:
                 self._open.setdefault(key, False)
                 return False
             self._open.pop(key, None)
-            taken.append(now)
+            self._add(key, amount)
             return True
+
+    def charge(self, budget: Budget, recipe: str, amount: int) -> None:
+        """Take from a recipe's budget what was used already."""
+        with self._lock:
+            self._add((budget, recipe), amount)
+
+    def _forget_old(self, key: tuple[Budget, str]) -> None:
+        taken = self._taken.setdefault(key, deque())
+        while taken and taken[0][0] <= self._clock() - WINDOW_S:
+            self._sums[key] -= taken.popleft()[1]
+
+    def _add(self, key: tuple[Budget, str], amount: int) -> None:
+        now, taken = self._clock(), self._taken.setdefault(key, deque())
+        self._sums[key] += amount
+        if amount == 1 or not taken or now - taken[-1][0] >= _GRAIN_S:
+            taken.append((now, amount))
+        else:
+            taken[-1] = (taken[-1][0], taken[-1][1] + amount)
 
     def just_opened(self, budget: Budget, recipe: str) -> bool:
         """Tell whether the breaker has opened since it was last asked for; True once for each opening."""

@@ -73,6 +73,15 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     critical_kills_per_minute: int = 120
     """Of recipes of that importance."""
     critical_blocks_per_minute: int = 1200
+    evidence_per_minute: int = 30
+    """How often a recipe may collect evidence."""
+    critical_evidence_per_minute: int = 120
+    own_doing_per_minute: int = 10
+    """How often a recipe may react to what shell reactions have started."""
+    written_bytes_per_minute: int = 1 << 30
+    """What a recipe may write to files, evidence included."""
+    max_evidence_bytes: int = 10 << 30
+    """All evidence together; of that at most half for one recipe. Beyond it nothing more is collected."""
     max_kills_per_minute: int = 1000
     """What a recipe's own limit can raise it to."""
     max_blocks_per_minute: int = 10_000
@@ -82,6 +91,8 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """AppendFile lets no file grow beyond it."""
     min_free_bytes: int = 64 << 20
     """Nothing is written to a filesystem that has less left for unprivileged users."""
+    min_free_inodes: int = 4096
+    """Neither a file nor a directory is made on a filesystem that has fewer left."""
     max_hash_bytes: int = 1 << 30
     max_copy_bytes: int = 256 << 20
     """Of each file that CopyFile or CollectEvidence copies."""
@@ -144,6 +155,21 @@ class Undone:
         return self.count > MAX_UNDONE_IN_FULL
 
 
+SMALL_VOLUME = 128
+"""Arguments of so many bytes are always in the ledger."""
+MAX_VOLUME = 256 << 10
+"""So many bytes of larger ones are there of one execution; of all others their size and hash."""
+MAX_RECIPE_VOLUME = 4 << 20
+"""And so many of a recipe in a minute."""
+
+
+@dataclass(slots=True)
+class Volume:
+    """Counts the bytes of arguments that one execution has in the ledger."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ActionContext:
     """One execution of one reaction."""
@@ -156,6 +182,20 @@ class ActionContext:
     """The titles that this execution has sent so far."""
     undone: Undone = field(default_factory=Undone)
     """Calls of this execution that were refused or failed so far."""
+    volume: Volume = field(default_factory=Volume)
+
+    def has_room_in_ledger(self, size: int) -> bool:
+        """Tell whether arguments of so many bytes have room in the ledger, and count them.
+
+        The ledger keeps so much, of all recipes: who calls often must not push out what others did.
+        """
+        if size <= SMALL_VOLUME:
+            return True
+        budgets, recipe = self.services.budgets, self.recipe
+        if self.volume.count >= MAX_VOLUME or not budgets.take("ledger_bytes", recipe, MAX_RECIPE_VOLUME, size):
+            return False
+        self.volume.count += size
+        return True
 
     def now(self) -> ActionContext:
         """Return the context as it is for one call: dry if all actions were switched off meanwhile."""
@@ -164,21 +204,28 @@ class ActionContext:
     def limit_of(self, budget: Budget) -> int:
         """Return how many actions a minute the recipe may take, its own wish within the ceiling."""
         settings, recipe = self.services.settings, self.detection.recipe
-        critical = "critical_" if recipe.importance == "critical" else ""
-        default: int = getattr(settings, f"{critical}{budget}_per_minute")
+        default: int = getattr(settings, f"{budget}_per_minute")
+        if recipe.importance == "critical":
+            default = getattr(settings, f"critical_{budget}_per_minute", default)
+        if budget not in ("kills", "blocks"):
+            return default
         ceiling: int = getattr(settings, f"max_{budget}_per_minute")
         wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
         return default if wanted is None else min(wanted, max(default, ceiling))
 
-    def take(self, budget: Budget) -> bool:
-        """Take one action from the recipe's budget; False if nothing is left of it, which is told once."""
+    def take(self, budget: Budget, amount: int = 1) -> bool:
+        """Take from the recipe's budget; False if nothing is left of it, which is told once."""
         limit, budgets, recipe = self.limit_of(budget), self.services.budgets, self.detection.recipe
-        if budgets.take(budget, recipe.name, limit):
+        if budgets.take(budget, recipe.name, limit, amount):
             return True
         if budgets.just_opened(budget, recipe.name):
             uuid = self.detection.event.uuid
             self.services.on_breaker(BreakerOpened(recipe.kind, recipe.name, recipe.importance, budget, limit, uuid))
         return False
+
+    def charge(self, budget: Budget, amount: int) -> None:
+        """Take from the recipe's budget what was used already."""
+        self.services.budgets.charge(budget, self.recipe, amount)
 
     def used_up(self, budget: Budget) -> str:
         """Return why nothing more is taken from a budget."""

@@ -14,6 +14,7 @@ from raqib.errors import RaqibError
 
 MAX_DIRECTORIES = 10_000
 """Kept at a time; then some have to be removed first."""
+MAX_OF_ONE_RECIPE = 1_000
 
 _AT_EMPTY_PATH = 0x1000
 _STATX_BTIME = 0x800
@@ -45,6 +46,23 @@ def identify(descriptor: int) -> DirectoryIdentity:
     return DirectoryIdentity(status.st_dev, status.st_ino, born_ns)
 
 
+class _Made(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of a directory; lists of older versions end after the first three."""
+
+    device: int
+    inode: int
+    born_ns: int
+    recipe: str = ""
+    """The name of the recipe that made it."""
+    size: int = 0
+    """Of the evidence in it, in bytes."""
+
+    @property
+    def identity(self) -> DirectoryIdentity:
+        """What it is known by."""
+        return DirectoryIdentity(self.device, self.inode, self.born_ns)
+
+
 class MadeDirectories:
     """The list of them. May be used from several threads."""
 
@@ -55,29 +73,60 @@ class MadeDirectories:
         """
         self._path = path
         self._lock = threading.Lock()
-        self._known: dict[str, DirectoryIdentity] = {}
-        self._dry: set[str] = set()
+        self._known: dict[str, _Made] = {}
+        self._dry: dict[str, str] = {}
+        """And whose each of them would be."""
         if path is None:
             return
         with contextlib.suppress(FileNotFoundError):
             try:
-                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, DirectoryIdentity])
+                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, _Made])
             except msgspec.DecodeError as error:
                 raise RaqibError(f"{path}: expected the list of directories made, found: {error}; remove it") from error
 
-    def add(self, path: str, descriptor: int) -> None:
-        """Note a directory that was made. Raises OSError, or RaqibError if there are too many."""
+    def add(self, path: str, descriptor: int, recipe: str) -> None:
+        """Note a directory that a recipe made. Raises OSError, or RaqibError if there are too many."""
         with self._lock:
-            if len(self._known) >= MAX_DIRECTORIES:
+            if len(self._known) >= MAX_DIRECTORIES or self._count(recipe) >= MAX_OF_ONE_RECIPE:
                 self._forget_missing()
+            if self._count(recipe) >= MAX_OF_ONE_RECIPE:
+                expected = f"expected at most {MAX_OF_ONE_RECIPE} directories at a time that {recipe!r} made"
+                raise RaqibError(f"{expected}; remove some")
             if len(self._known) >= MAX_DIRECTORIES:
                 raise RaqibError(f"expected at most {MAX_DIRECTORIES} directories at a time; remove some")
-            self._write({**self._known, path: identify(descriptor)})
+            one = identify(descriptor)
+            self._write({**self._known, path: _Made(one.device, one.inode, one.born_ns, recipe)})
 
-    def is_ours(self, path: str, descriptor: int) -> bool:
-        """Tell whether the open directory is the one that was made under that name. Raises OSError."""
+    def note_size(self, path: str, size: int) -> None:
+        """Note how much evidence there is in a directory, in bytes. Raises OSError."""
         with self._lock:
-            return self._known.get(path) == identify(descriptor)
+            if (made := self._known.get(path)) is not None:
+                self._write({**self._known, path: msgspec.structs.replace(made, size=size)})
+
+    def evidence_bytes(self, recipe: str, limit: int) -> tuple[int, int]:
+        """Return how much evidence there is in all, and how much of it one recipe's. Raises OSError.
+
+        What somebody has carried away is looked for only where there is too much for the limit, or for half of it.
+        """
+        with self._lock:
+            total, own = self._sizes(recipe)
+            if total >= limit or own >= limit // 2:
+                self._forget_missing()
+                total, own = self._sizes(recipe)
+            return total, own
+
+    def _sizes(self, recipe: str) -> tuple[int, int]:
+        known = self._known.values()
+        return sum(made.size for made in known), sum(made.size for made in known if made.recipe == recipe)
+
+    def _count(self, recipe: str) -> int:
+        return sum(made.recipe == recipe for made in self._known.values())
+
+    def maker(self, path: str, descriptor: int) -> str | None:
+        """Return the recipe that made the open directory under that name; None if none did. Raises OSError."""
+        with self._lock:
+            made = self._known.get(path)
+        return made.recipe if made is not None and made.identity == identify(descriptor) else None
 
     def forget(self, path: str) -> None:
         """Strike out a directory that was removed. Raises OSError."""
@@ -85,25 +134,27 @@ class MadeDirectories:
             if path in self._known:
                 self._write({known: identity for known, identity in self._known.items() if known != path})
 
-    def add_dry(self, path: str) -> None:
-        """Note a directory that a dry run would have made."""
+    def add_dry(self, path: str, recipe: str) -> None:
+        """Note a directory that a dry run of a recipe would have made."""
         with self._lock:
             if len(self._dry) >= MAX_DIRECTORIES:
                 self._dry.clear()
-            self._dry.add(path)
+            self._dry[path] = recipe
 
-    def forget_dry(self, path: str) -> bool:
-        """Strike out such a directory; False if it is not one."""
+    def forget_dry(self, path: str, recipe: str) -> bool:
+        """Strike out such a directory; False if it is not one of that recipe."""
         with self._lock:
-            if path not in self._dry:
+            if self._dry.get(path) != recipe:
                 return False
-            self._dry.discard(path)
+            del self._dry[path]
             return True
 
     def _forget_missing(self) -> None:
-        self._write({path: identity for path, identity in self._known.items() if Path(path).is_dir()})
+        present = {path: made for path, made in self._known.items() if Path(path).is_dir()}
+        if len(present) < len(self._known):
+            self._write(present)
 
-    def _write(self, known: dict[str, DirectoryIdentity]) -> None:
+    def _write(self, known: dict[str, _Made]) -> None:
         if self._path is not None:
             temporary = self._path.with_suffix(".new")
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

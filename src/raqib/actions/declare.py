@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from raqib.actions.budgets import Budget
+
 if TYPE_CHECKING:
     from raqib.actions.context import ActionContext, Services
     from raqib.ledger.chain import Entry
@@ -68,6 +70,8 @@ class Plan:
     """Finds out what it answers in a dry run, where that takes its time. Stands in for `do`, and changes nothing."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What the ledger says of the target beside the arguments."""
+    cost: int = 1
+    """What is taken from the helper's budget."""
     paid: bool = False
     """The check has taken all that this costs from the recipe's budget."""
     release: Callable[[], None] = _nothing
@@ -137,8 +141,8 @@ class Helper:
     """None: declared, but not available; `unavailable` says why."""
     unavailable: str = "network policy is not enabled"
     place: Place = "loop"
-    budget: Literal["kills", "blocks"] | None = None
-    """Which of the recipe's budgets one call takes from."""
+    budget: Budget | None = None
+    """Which of the recipe's budgets a call takes from."""
     query: bool = False
     """It only reads the recipe's own store: no line in the ledger unless it was refused."""
     content_result: bool = False

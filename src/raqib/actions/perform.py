@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from raqib.actions.arguments import decode_arguments, describe_arguments, size_and_hash
 from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Done, Failed, Helper, Plan, Refused, Result, Value
 from raqib.actions.target import describe_target
+from raqib.actions.threads import FILE_THREADS, LeftBehindError, Threads
 from raqib.ledger.chain import Entry
 from raqib.model.clock import boottime_ns
 from raqib.model.execution import ActionRecord, Decision
@@ -23,8 +24,8 @@ MAX_REASON = 512
 MAX_REASON_OF_MANY = 64
 """In the ledger, of the many that one execution was refused."""
 
-FILE_THREADS = 4
-"""A file on a network filesystem that hangs takes one of them for as long."""
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Door:
@@ -32,14 +33,14 @@ class Door:
 
     def __init__(self) -> None:
         self._pools = {
-            "files": ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="raqib-files"),
-            "store": ThreadPoolExecutor(1, thread_name_prefix="raqib-store"),
+            "files": Threads(FILE_THREADS, "raqib-files", leave=True),
+            "store": Threads(1, "raqib-store", leave=False),
         }
 
     def close(self) -> None:
         """Let go of the threads; calls that have not begun are not begun any more."""
         for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.close()
 
     async def perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
         """Perform one call, whose arguments are a JSON array, and write the ledger. Never raises."""
@@ -61,8 +62,10 @@ class Door:
         return call.conclude(result) if isinstance(result, Done | Refused | Failed) else _await(call, result)
 
     async def _in_thread(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pools[helper.place], _perform_blocking, helper, context, text)
+        try:
+            return await self._pools[helper.place].run(context.recipe, _perform_blocking, helper, context, text)
+        except LeftBehindError as error:
+            return refuse(helper.name, context, str(error))
 
 
 def refuse(helper_name: str, context: ActionContext, reason: str) -> ActionRecord:
@@ -131,7 +134,7 @@ class _Call:
         self._details.update(checked.details)
         if not isinstance(checked, Plan):
             return checked
-        refused = None if checked.paid else self._take_from_budget()
+        refused = None if checked.paid else self._take_from_budget(checked.cost)
         if refused is None and not context.dry_run:
             return checked
         self._would = refused is None
@@ -195,7 +198,7 @@ class _Call:
                 recipe=detection.recipe.name,
                 reaction=context.reaction,
                 action=self._helper.name,
-                arguments={} if brief else {**describe_arguments(self._helper, self._arguments), **self._details},
+                arguments={} if brief else self._described(),
                 decision=decision,
                 reason=_shortened(reason, MAX_REASON_OF_MANY) if brief else reason,
                 result=size_and_hash(value) if self._helper.content_result and value is not None else value,
@@ -203,8 +206,21 @@ class _Call:
             )
         )
 
-    def _take_from_budget(self) -> Refused | None:
+    def _described(self) -> dict[str, Any]:
+        """Return the arguments and details as the ledger shows them, or, of too many, their size and hash."""
+        described = {**describe_arguments(self._helper, self._arguments), **self._details}
+        if self._helper.budget in ("kills", "blocks"):
+            # They are few anyhow, and matter most.
+            return described
+        try:
+            size = len(_ENCODER.encode(described))
+        except (TypeError, ValueError):
+            # The ledger says of it what can be said.
+            return described
+        return described if self._context.has_room_in_ledger(size) else {"left_out": size_and_hash(described)}
+
+    def _take_from_budget(self, cost: int) -> Refused | None:
         helper, context = self._helper, self._context
-        if helper.budget is None or context.take(helper.budget):
+        if helper.budget is None or context.take(helper.budget, cost):
             return None
         return Refused(context.used_up(helper.budget))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 
@@ -48,7 +49,7 @@ def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) ->
             if elsewhere.has(current, part):
                 refused = _OWN
                 break
-            following = _step(current, part, make=make and not within_own)
+            following = _step(current, part, settings if make and not within_own else None)
             os.close(current)
             current = following
             status = os.fstat(current)
@@ -69,15 +70,39 @@ def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) ->
     return current
 
 
-def _step(directory: int, name: str, *, make: bool) -> int:
-    """Open a directory in another, and with `make` make it if it is missing. Raises OSError."""
+def check_space(directory: int, settings: ActionSettings) -> None:
+    """Look whether there is room on an open directory's filesystem. Raises OSError (ENOSPC)."""
+    space = os.fstatvfs(directory)
+    if space.f_bavail * space.f_frsize < settings.min_free_bytes:
+        raise OSError(errno.ENOSPC, f"the filesystem has less than {settings.min_free_bytes} bytes left")
+    # Some filesystems count no inodes.
+    if space.f_files and space.f_favail < settings.min_free_inodes:
+        raise OSError(errno.ENOSPC, f"the filesystem has less than {settings.min_free_inodes} inodes left")
+
+
+def _step(directory: int, name: str, making: ActionSettings | None) -> int:
+    """Open a directory in another; with `making`, make it if it is missing and there is room. Raises OSError."""
     try:
         return open_without_links(directory, name, _DIRECTORY)
     except FileNotFoundError:
-        if not make:
+        if making is None:
             raise
+    check_space(directory, making)
     os.mkdir(name, PARENT_MODE, dir_fd=directory)
     return open_without_links(directory, name, _DIRECTORY)
+
+
+def is_own_data(descriptor: int, settings: ActionSettings) -> bool:
+    """Tell whether an open file is one that lies in raqib's data directory itself, whatever name led to it.
+
+    Raises OSError.
+    """
+    status = os.fstat(descriptor)
+    own = settings.data_dir
+    if (directory := _identity(own)) is None or directory[0] != status.st_dev:
+        return False
+    with os.scandir(own) as entries:
+        return any(os.path.samestat(entry.stat(follow_symlinks=False), status) for entry in entries)
 
 
 class _Own:

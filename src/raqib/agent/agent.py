@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -76,6 +77,7 @@ class Agent:
         recipes: Iterable[RecipeSpec],
         *,
         library: Library | None = None,
+        config_file: Path | None = None,
         printers: Iterable[Printer] | None = None,
         on_log: Callable[[LogLine], None] = write_line,
         on_finished: Callable[[Finished], None] = lambda finished: None,
@@ -84,9 +86,11 @@ class Agent:
     ) -> None:
         """Prepare; nothing runs yet.
 
-        `library` is where the recipes came from, which is then watched; `printers` replaces those of the configuration.
+        `library` is where the recipes came from, which is then watched; `config_file` is where the configuration came
+        from, which no reaction writes; `printers` replaces those of the configuration.
         """
         self._config = config
+        self._config_file = config_file
         self._recipes = tuple(recipes)
         self._compiled: CompiledSet = compile_set(self._recipes)
         self._library = library
@@ -149,7 +153,7 @@ class Agent:
             stack.callback(self._printers.close)
             stack.callback(self._oversight.tell_head)
             self._reactions = Reactions(
-                reactions_config(self._config),
+                reactions_config(self._config, self._config_file),
                 on_log=self._on_log,
                 on_finished=self._finished,
                 on_breaker=self._oversight.breaker_opened,

@@ -103,17 +103,19 @@ def run(
             print(f"raqib: {one.severity}: {one}", file=sys.stderr)
     start.expect()
     configure(settings.log_file)
-    asyncio.run(_run(settings, start.library, start.loaded, duration))
+    asyncio.run(_run(settings, config, start.library, start.loaded, duration))
 
 
-async def _run(settings: Config, library: Library, loaded: Loaded, duration: float | None) -> None:
+async def _run(
+    settings: Config, config_file: Path | None, library: Library, loaded: Loaded, duration: float | None
+) -> None:
     running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
 
     def ready() -> None:
         disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
         tell(f"ready: {running} recipes{disarmed}")
 
-    agent = Agent(settings, loaded.recipes, library=library, on_ready=ready)
+    agent = Agent(settings, loaded.recipes, library=library, config_file=config_file, on_ready=ready)
     await agent.run(duration)
 
 

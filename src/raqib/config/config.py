@@ -85,6 +85,13 @@ class ReactionsSection(_Section, frozen=True, kw_only=True):
     critical_kills_per_minute: _Count = 120
     """Of recipes of that importance."""
     critical_blocks_per_minute: _Count = 1200
+    evidence_per_minute: _Count = 30
+    """How often a recipe may collect evidence."""
+    critical_evidence_per_minute: _Count = 120
+    written_bytes_per_minute: _Count = 1 << 30
+    """What a recipe may write to files, evidence included."""
+    max_evidence_bytes: _Count = 10 << 30
+    """All evidence together; of that at most half for one recipe. Beyond it nothing more is collected."""
     max_kills_per_minute: _Count = 1000
     max_blocks_per_minute: _Count = 10_000
     ledger_max_bytes: _Count = 16 << 20

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raqib.config.config import Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
+import raqib
+from raqib.config.config import DEFAULT_PATH, Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.printers.varlog import older_file
 from raqib.reactions import ReactionsConfig
@@ -32,15 +33,30 @@ def make_printers(config: PrintersConfig) -> list[Printer]:
     return made
 
 
-def reactions_config(config: Config) -> ReactionsConfig:
-    """Return the reactions' settings."""
+def reactions_config(config: Config, file: Path | None = None) -> ReactionsConfig:
+    """Return the reactions' settings; `file` is the one that the configuration was read from."""
     section: ReactionsSection = config.reactions
     settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
     if section.workers is not None:
         settings["workers"] = section.workers
     return ReactionsConfig(
-        data_dir=config.data_dir, emergency=config.emergency, own_paths=_own_logs(config), **settings
+        data_dir=config.data_dir, emergency=config.emergency, own_paths=_own_paths(config, file), **settings
     )
+
+
+def _own_paths(config: Config, file: Path | None) -> tuple[Path, ...]:
+    """Return what is raqib's own outside of its data directory: its logs, what it is told by, and its program."""
+    recipes, network = config.recipes, config.network
+    told_by = (
+        DEFAULT_PATH.parent,
+        *recipes.directories,
+        *(path for paths in recipes.lists.values() for path in paths),
+        *(path for path in (file, network.policy) if path is not None),
+        network.pin_dir,
+    )
+    # Links are followed: what such a file really is counts as well as its name.
+    named = [path.absolute() for path in (*told_by, Path(raqib.__file__).parent)]
+    return (*_own_logs(config), *dict.fromkeys([*named, *(path.resolve() for path in named)]))
 
 
 def _own_logs(config: Config) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ import msgspec
 
 from raqib.errors import RaqibError
 from raqib.ledger.archives import archives, set_aside, sync_directory
-from raqib.ledger.lines import count_lines, first_line, last_line, last_newline
+from raqib.ledger.lines import count_lines, cut_torn, first_line, last_line, last_newline
 from raqib.model.clock import rfc3339
 from raqib.model.execution import Decision
 
@@ -272,8 +272,8 @@ class Ledger:
 
     def _resume(self) -> None:
         """Find the last whole line; cut off what follows it, and say so."""
-        self._resume_archive()
         size = os.fstat(self._fd).st_size
+        torn_archive = self._resume_archive(cut=size == 0)
         whole = last_newline(self._fd, size) + 1
         torn = os.pread(self._fd, size - whole, whole)
         last = os.pread(self._fd, whole, start := last_newline(self._fd, whole - 1) + 1)[: whole - 1 - start]
@@ -290,18 +290,25 @@ class Ledger:
                 self._seq, damaged = before + count_lines(self._fd, whole), True
         if torn:
             os.ftruncate(self._fd, whole)
+        if torn := torn or torn_archive:
             details = {"size": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
             self.append(_note("ledger_recovered", "the last line was not whole and was cut off", details))
         if damaged:
             self.append(_note("ledger_damaged", "the last line is not a ledger entry; the chain goes on from it", {}))
 
-    def _resume_archive(self) -> None:
-        """Take up the chain where the archives end: a fresh file may still be empty."""
+    def _resume_archive(self, *, cut: bool) -> bytes:
+        """Take up the chain where the archives end: a fresh file may still be empty.
+
+        Then the last of them was not synced when the machine stopped, and with `cut` what follows its last whole line
+        is cut off and returned.
+        """
         kept = archives(self._path)
+        torn = cut_torn(kept[-1]) if kept and cut else b""
         if kept:
             last = last_line(kept[-1])
             self._hash = hashlib.sha256(last).hexdigest()
             self._seq = _number_of(last)
+        return torn
 
 
 def _note(action: str, reason: str, arguments: dict[str, Any]) -> Entry:

@@ -30,6 +30,21 @@ def last_line(path: Path) -> bytes:
         os.close(descriptor)
 
 
+def cut_torn(path: Path) -> bytes:
+    """Cut off what follows the last whole line of a file, and return it. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        size = os.fstat(descriptor).st_size
+        whole = last_newline(descriptor, size) + 1
+        torn = os.pread(descriptor, size - whole, whole)
+        if torn:
+            os.ftruncate(descriptor, whole)
+            os.fsync(descriptor)
+        return torn
+    finally:
+        os.close(descriptor)
+
+
 def first_line(fd: int) -> bytes:
     """Return the first line of a file, without its newline."""
     content = b""

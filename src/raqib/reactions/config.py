@@ -60,6 +60,13 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     critical_kills_per_minute: int = 120
     """Of recipes of that importance."""
     critical_blocks_per_minute: int = 1200
+    evidence_per_minute: int = 30
+    """How often a recipe may collect evidence."""
+    critical_evidence_per_minute: int = 120
+    written_bytes_per_minute: int = 1 << 30
+    """What a recipe may write to files, evidence included."""
+    max_evidence_bytes: int = 10 << 30
+    """All evidence together; of that at most half for one recipe. Beyond it nothing more is collected."""
     max_kills_per_minute: int = 1000
     """What a recipe's own limit can raise it to."""
     max_blocks_per_minute: int = 10_000
@@ -112,6 +119,10 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
             blocks_per_minute=self.blocks_per_minute,
             critical_kills_per_minute=self.critical_kills_per_minute,
             critical_blocks_per_minute=self.critical_blocks_per_minute,
+            evidence_per_minute=self.evidence_per_minute,
+            critical_evidence_per_minute=self.critical_evidence_per_minute,
+            written_bytes_per_minute=self.written_bytes_per_minute,
+            max_evidence_bytes=self.max_evidence_bytes,
             max_kills_per_minute=self.max_kills_per_minute,
             max_blocks_per_minute=self.max_blocks_per_minute,
             emergency=self.emergency,

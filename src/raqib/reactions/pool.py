@@ -20,6 +20,8 @@ IDLE_LOOK_S = 5.0
 """How often idle workers are looked at."""
 IDLE_CPU_S = 0.5
 """How much processor time a worker may use while it has nothing to do; a sound one sleeps."""
+IDLE_WINDOW_S = 5.0
+"""Within so long, whatever it had to do in between."""
 
 
 class Client(Protocol):
@@ -50,7 +52,10 @@ class WorkerPool:
         self._workers: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
         self._used_s: dict[WorkerProcess, float] = {}
-        """The processor time of each idle worker when it was first looked at."""
+        """The processor time of each idle worker when it became idle, less what it had used idly before."""
+        self._idly_s: dict[WorkerProcess, float] = {}
+        """What workers that are busy have used idly."""
+        self._window_began = 0.0
         self._looking: asyncio.TimerHandle | None = None
         self._deadlines: dict[WorkerProcess, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +74,12 @@ class WorkerPool:
     def idle(self) -> int:
         """How many workers wait for a job."""
         return len(self._idle)
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether another worker is left, or at once ready again, when one is taken; True if none comes up at all."""
+        at_once = sum(worker.was_ready for worker in self._deadlines)
+        return len(self._idle) + at_once > 1 or self._failures > 0
 
     @property
     def last_problem(self) -> str:
@@ -98,7 +109,8 @@ class WorkerPool:
         """Take a worker that waits; it is back once it says that it is ready again."""
         while self._idle:
             worker = self._idle.pop()
-            self._used_s.pop(worker, None)
+            if (since_s := self._used_s.pop(worker, None)) is not None:
+                self._idly_s[worker] = worker.cpu_s - since_s
             # One that has just been killed must not take a reaction with it.
             if worker.alive and not worker.violation:
                 return worker
@@ -132,6 +144,7 @@ class WorkerPool:
         deadline.cancel()
         self._failures = 0
         self._last_problem = ""
+        self._used_s[worker] = worker.cpu_s - self._idly_s.pop(worker, 0.0)
         self._idle.append(worker)
         self._changed.set()
         self._client.worker_available()
@@ -144,6 +157,7 @@ class WorkerPool:
         """Replace a worker."""
         self._workers.discard(worker)
         self._used_s.pop(worker, None)
+        self._idly_s.pop(worker, None)
         if worker in self._idle:
             self._idle.remove(worker)
         if (deadline := self._deadlines.pop(worker, None)) is not None:
@@ -177,12 +191,19 @@ class WorkerPool:
 
     def _look_at_idle(self) -> None:
         """End idle workers that use the processor, now and from time to time: no deadline holds for them."""
+        loop = asyncio.get_running_loop()
+        fresh = loop.time() - self._window_began >= IDLE_WINDOW_S
         for worker in self._idle:
             now_s = worker.cpu_s
-            used_s = now_s - self._used_s.setdefault(worker, now_s)
+            used_s = now_s - self._used_s[worker]
             if used_s > IDLE_CPU_S:
                 worker.break_off(f"used {used_s:.1f} s of processor time while it had nothing to do")
-        self._looking = asyncio.get_running_loop().call_later(IDLE_LOOK_S, self._look_at_idle)
+            if fresh:
+                self._used_s[worker] = now_s
+        if fresh:
+            self._window_began = loop.time()
+            self._idly_s.clear()
+        self._looking = loop.call_later(IDLE_LOOK_S, self._look_at_idle)
 
     def _fail(self, problem: str) -> None:
         """Wait before the next attempt, longer each time."""

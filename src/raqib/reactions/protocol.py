@@ -133,6 +133,11 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a part of another frame is there."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[ToDaemon]:
         """Take bytes and return the messages that are complete. Raises ProtocolError."""
         self._buffer += data

@@ -57,7 +57,7 @@ declare function CopyFile(from: string, toDir: string): number;
 declare function CollectEvidence(): string;
 /** Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern of its name ends in `*`. Returns the path, `""` on error. */
 declare function CreateTempDir(pattern?: string): string;
-/** Removes a directory that CreateTempDir or CollectEvidence made, with all that is in it. Returns 0: done. -1: not done. */
+/** Removes a directory that CreateTempDir or CollectEvidence made for the same recipe, with all that is in it. Returns 0: done. -1: not done. */
 declare function RemoveDir(path: string): number;
 /** Gives a key of the recipe's own data a text, for `ttlSeconds` or for ever. It is on the disk when it returns. Returns 0: done. -1: not done. */
 declare function DataSet(key: string, value: string, ttlSeconds?: number): number;

@@ -151,6 +151,7 @@ class Reactions:
         config = self._config
         dry_run = config.dry_run or recipe.mode != "react"
         heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
+        cause = self._shells.own_doing.cause_of(detection.ancestry)
         held: list[Execution] = []
         shells: list[Execution] = []
         refused: list[Execution] = []
@@ -161,6 +162,10 @@ class Reactions:
             execution = Execution(context, timeout_s, heap_bytes)
             if shell and not (config.shell or dry_run):
                 refused.append(execution)
+                continue
+            if cause is not None and not context.take("own_doing"):
+                problem = f"this was started by a shell reaction of recipe {cause!r}, {context.used_up('own_doing')}"
+                self._finish(execution, "refused", f"{execution.place()}: {problem}")
                 continue
             self._idle.clear()
             if shell:
@@ -297,7 +302,7 @@ class Reactions:
             self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
 
     def _dispatch(self) -> None:
-        while len(self._running) < self._config.workers and self._waiting:
+        while self._waiting and self._may_start():
             worker = self._pool.take()
             if worker is None or (execution := self._waiting.take()) is None:
                 return
@@ -317,6 +322,13 @@ class Reactions:
             )
             if execution.released:
                 self._go(execution, worker)
+
+    def _may_start(self) -> bool:
+        """Tell whether the next execution may have a worker: the last one is kept for important ones."""
+        if self._waiting.next_is_important:
+            return len(self._running) < self._config.workers + _SPARE_WORKERS
+        # Where nothing runs, a worker that was ended is being replaced: nobody waits for that.
+        return not self._running or (len(self._running) < self._config.workers and self._pool.has_spare)
 
     def _go(self, execution: Execution, worker: WorkerProcess) -> None:
         execution.started_ns = boottime_ns()

@@ -12,6 +12,7 @@ from raqib.reactions.check import check_reaction
 from raqib.reactions.config import ReactionsConfig
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
+from raqib.reactions.own_doing import OwnDoing
 from raqib.reactions.shell.run import run_shell
 from raqib.reactions.waiting import WaitingLine
 
@@ -34,7 +35,7 @@ class _End(NamedTuple):
 
 
 class ShellLine:
-    """Runs as many shell reactions at once as there are workers. Belongs to one event loop."""
+    """Runs as many shell reactions at once as there are workers, an important one more. Belongs to one event loop."""
 
     def __init__(
         self, owner: Owner, config: ReactionsConfig, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
@@ -44,6 +45,8 @@ class ShellLine:
         self._config = config
         self._on_log = on_log
         self._writable = writable
+        self.own_doing = OwnDoing()
+        """What these shells do."""
         self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
         self._running: dict[asyncio.Task[_End], Execution] = {}
 
@@ -80,11 +83,14 @@ class ShellLine:
             task.cancel(why)
 
     def _dispatch(self) -> None:
-        while len(self._running) < self._config.workers and (execution := self._waiting.take()) is not None:
+        while self._may_start() and (execution := self._waiting.take()) is not None:
             execution.started_ns = boottime_ns()
             task = asyncio.get_running_loop().create_task(self._run(execution))
             self._running[task] = execution
             task.add_done_callback(self._done)
+
+    def _may_start(self) -> bool:
+        return len(self._running) < self._config.workers + self._waiting.next_is_important
 
     def _done(self, task: asyncio.Task[_End]) -> None:
         execution = self._running.pop(task)
@@ -109,6 +115,7 @@ class ShellLine:
             execution.detection.event_json,
             execution.timeout_s,
             lambda level, text: self._log(execution, level, text),
+            lambda pid: self.own_doing.started(pid, execution.recipe),
         )
         if ended.timed_out:
             left = f"; {ended.problem}" if ended.problem else ""

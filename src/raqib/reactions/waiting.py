@@ -8,6 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 from raqib.model.recipe import IMPORTANCES, Importance
 
+IMPORTANT: tuple[Importance, ...] = ("high", "critical")
+"""One more of these runs than of the others, which may all be busy for as long as they are allowed to."""
+
 
 class Waiter(Protocol):
     """What the queue must know of an execution."""
@@ -43,6 +46,11 @@ class WaitingLine(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         for importance in reversed(IMPORTANCES):
             yield from self._lines[importance]
+
+    @property
+    def next_is_important(self) -> bool:
+        """Whether the one whose turn it is may use what is kept for important ones."""
+        return any(self._lines[importance] for importance in IMPORTANT)
 
     def put(self, waiter: T) -> list[T]:
         """Add an execution; beyond a limit, return those that had to give way (the new one may be among them).

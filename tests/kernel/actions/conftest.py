@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -23,3 +25,22 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(["sleep", "60"]) as process:
         yield process
         process.kill()
+
+
+Interfere = Callable[[ModuleType, str, Callable[[], None]], None]
+
+
+@pytest.fixture
+def interfere(monkeypatch: pytest.MonkeyPatch) -> Interfere:
+    """Have something happen right before a function of a module is called."""
+
+    def before(module: ModuleType, name: str, happen: Callable[[], None]) -> None:
+        real = getattr(module, name)
+
+        def call(*arguments: Any) -> Any:
+            happen()
+            return real(*arguments)
+
+        monkeypatch.setattr(module, name, call)
+
+    return before

@@ -43,6 +43,14 @@ def test_full_disk(ask: Ask) -> None:
     assert ("error", None, True) == (decision, value, "No space left on device" in reason)
 
 
+def test_few_inodes(ask: Ask) -> None:
+    answers = ask("few_inodes")
+    decision, _, reason = answers["refused"]
+    assert ("error", True) == (decision, "less than 50 inodes left" in reason)
+    # The last one made had the directory and the file itself to make.
+    assert 48 <= answers["left"] <= 50
+
+
 def test_full_data_directory(ask: Ask) -> None:
     answers = ask("full_data_directory")
     for helper in ("DataSet", "DataPush"):

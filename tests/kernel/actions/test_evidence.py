@@ -11,13 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from raqib.actions.created import MadeDirectories
+from raqib.actions.helpers import evidence
 from raqib.actions.manifest import MANIFEST, read_manifest, verify_evidence
 from raqib.errors import RaqibError
-from raqib.testing import live_process, make_detection
+from raqib.testing import live_process, make_detection, make_recipe
 
-from .conftest import Acting, Change
+from .conftest import Acting, Change, Interfere
 
 
 def collect(act: Acting, expected: str = "") -> Path:
@@ -129,6 +132,67 @@ def test_evidence_can_be_removed_and_is_not_made_in_a_dry_run(about: Acting) -> 
     record = about("CollectEvidence")
     assert ("would", str(about.settings.evidence_dir)) == (record.decision, str(Path(record.value).parent))
     assert [] == list(about.settings.evidence_dir.iterdir())
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "maps", "event.json", "anything"])
+def test_nothing_is_laid_into_evidence_that_is_being_collected(about: Acting, interfere: Interfere, name: str) -> None:
+    records = []
+
+    def write() -> None:
+        (directory,) = about.settings.evidence_dir.iterdir()
+        records.extend(about(helper, f"{directory}/{name}", "forged") for helper in ("WriteFile", "AppendFile"))
+        records.append(about("WriteFile", f"{directory}/new/{name}", "forged"))
+
+    interfere(evidence, "open_process", write)
+    directory = collect(about)
+    assert ["refused"] * 3 == [record.decision for record in records], records
+    assert [] == verify_evidence(directory)
+    assert {"program", "maps", "event.json"} <= {file.name for file in read_manifest(directory).files}
+
+
+def test_a_recipe_collects_so_often_a_minute(about: Acting, configure: Change) -> None:
+    configure(evidence_per_minute=2)
+    for _ in range(2):
+        collect(about)
+    record = about("CollectEvidence")
+    assert ("refused", True) == (record.decision, "budget of 2 evidence a minute" in record.reason)
+    assert ["evidence"] == [opened.budget for opened in about.opened]
+    about.detection = msgspec.structs.replace(about.detection, recipe=make_recipe("", name="another_recipe"))
+    collect(about)
+
+
+def test_what_a_recipe_writes_in_a_minute(about: Acting, configure: Change) -> None:
+    configure(written_bytes_per_minute=10_000)
+    collect(about)
+    calls = (("WriteFile", f"{about.writable}/a", "x"), ("AppendFile", f"{about.writable}/b", "x"))
+    for call in (*calls, ("CopyFile", "/etc/passwd", str(about.writable)), ("CollectEvidence",)):
+        record = about(*call)
+        assert ("refused", True) == (record.decision, "written_bytes a minute" in record.reason), (call, record)
+    assert [] == list(about.writable.iterdir())
+    assert 1 == len(list(about.settings.evidence_dir.iterdir()))
+
+
+def test_evidence_in_all_is_bounded_and_the_oldest_is_kept(about: Acting, configure: Change) -> None:
+    configure(max_evidence_bytes=1)
+    first = collect(about)
+    about.made = MadeDirectories(about.settings.data_dir / "directories.json")
+    record = about("CollectEvidence")
+    assert ("refused", True) == (record.decision, "the evidence of 'test_recipe' takes" in record.reason), record
+    about.detection = msgspec.structs.replace(about.detection, recipe=make_recipe("", name="another_recipe"))
+    record = about("CollectEvidence")
+    assert ("refused", True) == (record.decision, "the evidence takes" in record.reason), record
+    assert [first] == list(about.settings.evidence_dir.iterdir())
+    # What was carried away makes room.
+    shutil.rmtree(first)
+    assert 1 == len([collect(about)])
+
+
+def test_one_recipe_leaves_room_for_the_others_evidence(about: Acting, configure: Change) -> None:
+    size = sum(path.stat().st_size for path in collect(about).iterdir())
+    configure(max_evidence_bytes=2 * size)
+    assert "the evidence of 'test_recipe' takes" in about("CollectEvidence").reason
+    about.detection = msgspec.structs.replace(about.detection, recipe=make_recipe("", name="another_recipe"))
+    collect(about)
 
 
 def test_free_space(about: Acting, configure: Change) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -108,6 +109,46 @@ def group(process: Path) -> int:
         return int((process / "stat").read_text().rpartition(")")[2].split()[2])
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+@pytest.fixture
+def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the tree is looked for there is room for three more of it."""
+    bring = tree_module._bring_to_a_stand
+
+    def with_few(looked_for: tree_module._Tree) -> bool:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = max(int(one.name) for one in Path("/proc/self/fd").iterdir())
+        held = [os.open("/dev/null", os.O_RDONLY)]
+        while held[-1] < used:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1] + 4 + tree_module.SPARE_FILES, before[1]))
+        try:
+            return bring(looked_for)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            for descriptor in held:
+                os.close(descriptor)
+
+    monkeypatch.setattr(tree_module, "_bring_to_a_stand", with_few)
+
+
+def test_all_are_killed_however_many_files_are_open(act: Acting, tree: list[int], few_files: None) -> None:
+    record = act("KillTree")
+    assert ("done", 7, "") == (record.decision, record.value, record.reason)
+    assert [] == [pid for pid in tree if alive(pid)]
+
+
+def test_who_cannot_be_held_is_not_taken_for_gone(
+    act: Acting, tree: list[int], few_files: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree_module, "RAISES_LIMIT", False)
+    record = act("KillTree")
+    assert "done" == record.decision, record.reason
+    assert 0 < record.value < 7
+    left = [pid for pid in tree if alive(pid)]
+    assert 7 - record.value == len(left)
+    assert any(f"pid {pid} is left alive: it cannot be held: Too many open files" in record.reason for pid in left)
 
 
 def test_what_the_budget_does_not_allow_goes_on(act: Acting, tree: list[int]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from raqib.actions.budgets import BreakerOpened
 from raqib.actions.network_access import NetworkAccess
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, LogLine, Notice
@@ -33,15 +34,22 @@ class Host:
         self.config = config
         self.lines: list[LogLine] = []
         self.finished: list[Finished] = []
+        self.any_finished = asyncio.Event()
         self.on_log: Callable[[LogLine], None] = self.lines.append
         self.notices: list[Notice] = []
+        self.opened: list[BreakerOpened] = []
         self.reactions = Reactions(
             config,
             on_log=lambda line: self.on_log(line),
-            on_finished=self.finished.append,
+            on_finished=self._on_finished,
             on_notify=self.notices.append,
             network=lambda: network,
+            on_breaker=self.opened.append,
         )
+
+    def _on_finished(self, finished: Finished) -> None:
+        self.finished.append(finished)
+        self.any_finished.set()
 
     @property
     def texts(self) -> list[str]:

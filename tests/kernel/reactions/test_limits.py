@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from raqib.model.execution import LogLine
-from raqib.model.recipe import Limits
+from raqib.model.execution import Finished, LogLine
+from raqib.model.recipe import Limits, Reaction, RecipeInfo
 from raqib.testing import make_detection, make_recipe
 
 from .conftest import Host, RunScenario
@@ -270,3 +272,68 @@ def test_shell_is_refused_and_ledgered(run_scenario: RunScenario) -> None:
 
     host = run_scenario(scenario)
     assert [(entry["action"], entry["decision"]) for entry in host.ledger] == [("execution", "refused")]
+
+
+SPINNING = "function process() { while (true); }"
+
+
+@pytest.mark.parametrize("importance", ["high", "critical"])
+def test_an_important_one_starts_while_all_workers_spin(run_scenario: RunScenario, importance: str) -> None:
+    ended: list[Finished] = []
+
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        low = make_recipe(SPINNING, name="spinning", importance="low")
+        for _ in range(500):
+            host.reactions.submit(make_detection(recipe=low))
+        assert 2 == host.reactions.running
+        important = make_recipe("function process() { Info('here'); }", name="important", importance=importance)
+        host.reactions.submit(make_detection(recipe=important))
+        async with asyncio.timeout(50):
+            await host.any_finished.wait()
+        ended.extend(host.finished)
+        assert 2 == host.reactions.running
+
+    run_scenario(scenario, timeout_s=60.0)
+    assert [("important", "ok")] == [(one.recipe, one.outcome) for one in ended]
+    timings = ended[0].timings
+    assert timings.started_ns is not None
+    print("start latency in us:", (timings.started_ns - timings.queued_ns) // 1000)
+
+
+def test_those_that_spin_leave_a_worker_for_important_ones_when_theirs_are_replaced(run_scenario: RunScenario) -> None:
+    """A worker that was ended takes a while to be replaced: until then the spare one is not for everybody."""
+    ready: list[int] = []
+
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        host.reactions.submit(make_detection(recipe=make_recipe(SPINNING, name="long", limits=Limits(timeout_s=60))))
+        low = make_recipe(SPINNING, name="spinning", importance="low")
+        for _ in range(500):
+            host.reactions.submit(make_detection(recipe=low))
+        async with asyncio.timeout(50):
+            while len(host.finished) < 4:
+                await asyncio.sleep(0)
+                ready.append(host.reactions.ready_workers)
+
+    run_scenario(scenario, timeout_s=0.5)
+    assert 0 not in ready
+
+
+def test_important_shell_reactions_start_while_others_run(run_scenario: RunScenario) -> None:
+    ended: list[Finished] = []
+
+    def shell(name: str, code: str, importance: str) -> RecipeInfo:
+        recipe = make_recipe("", name=name, importance=importance)
+        return msgspec.structs.replace(recipe, reactions=(Reaction("shell", code),))
+
+    async def scenario(host: Host) -> None:
+        for _ in range(5):
+            host.reactions.submit(make_detection(recipe=shell("slow", "sleep 60", "low")))
+        host.reactions.submit(make_detection(recipe=shell("important", "true", "critical")))
+        async with asyncio.timeout(50):
+            await host.any_finished.wait()
+        ended.extend(host.finished)
+
+    run_scenario(scenario, shell=True, shell_timeout_s=60.0)
+    assert [("important", "ok")] == [(one.recipe, one.outcome) for one in ended]

@@ -15,13 +15,16 @@ import msgspec
 import pytest
 
 from raqib.model.detection import Detection
-from raqib.model.execution import Finished
+from raqib.model.execution import Finished, LogLine
+from raqib.model.process import Process
 from raqib.model.recipe import Limits, Mode, Reaction
 from raqib.reactions.shell import run as shell_module
 from raqib.reactions.shell.run import DIRECTORY_PREFIX
-from raqib.testing import make_detection, make_event, make_recipe
+from raqib.testing import live_process, make_detection, make_event, make_recipe
 
 from .conftest import Host, RunScenario, wait_until
+
+OWN_DOING = 10
 
 
 def shell(*codes: str, mode: Mode = "react", limits: Limits | None = None, note: str | None = None) -> Detection:
@@ -263,3 +266,39 @@ def test_a_mount_in_its_directory_is_not_emptied(run_scenario: RunScenario, tmp_
             (directory / name).unlink()
         (directory / "mounted").rmdir()
         directory.rmdir()
+
+
+@pytest.mark.parametrize("ring", [("one",), ("one", "two")])
+def test_a_ring_of_reactions_that_start_what_they_match_is_broken(
+    run_scenario: RunScenario, ring: tuple[str, ...]
+) -> None:
+    """Each shell is what the next detection is about, as if it had started what that one's recipe matches."""
+    started: list[int] = []
+
+    async def scenario(host: Host) -> None:
+        def detect(number: int, *ancestry: Process) -> Detection:
+            recipe = make_recipe(name=ring[number % len(ring)])
+            recipe = msgspec.structs.replace(recipe, reactions=(Reaction("shell", "echo $$; sleep 0.5"),))
+            return make_detection(recipe=recipe, ancestry=ancestry)
+
+        def log(line: LogLine) -> None:
+            host.lines.append(line)
+            if line.text.isdigit() and len(started) < 50:
+                started.append(int(line.text))
+                host.reactions.submit(detect(len(started), live_process(os.getpid()), live_process(started[-1])))
+
+        host.on_log = log
+        host.reactions.submit(detect(0))
+        await host.reactions.drain()
+        # Others' doings are detected and reacted to as ever.
+        before = len(host.finished)
+        host.reactions.submit(detect(0, live_process(os.getpid())))
+        await host.reactions.drain()
+        assert "ok" in [one.outcome for one in host.finished[before:]]
+
+    host = run_scenario(scenario, shell=True, workers=1, shell_timeout_s=20.0)
+    assert len(started) <= 3 + len(ring) * OWN_DOING
+    (refused,) = [entry for entry in host.ledger if entry["decision"] == "refused"][:1]
+    assert "started by a shell reaction of recipe" in refused["reason"]
+    assert {"one", "two"} & set(refused["reason"].split("'"))
+    assert [("own_doing", OWN_DOING)] == [(one.budget, one.limit) for one in host.opened][:1]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from raqib.actions.budgets import BreakerOpened, Budgets
-from raqib.actions.context import ActionContext, ActionSettings, Services
+from raqib.actions.context import ActionContext, ActionSettings, Services, Volume
 from raqib.actions.created import MadeDirectories
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.machine import Machine
@@ -48,6 +48,7 @@ class Acting:
             evidence_dir=data_dir / "evidence",
             write_paths=(str(self.writable),),
             min_free_bytes=0,
+            min_free_inodes=0,
             temp_dir=self.writable,
         )
         self.ledger_path = data_dir / "ledger.jsonl"
@@ -61,6 +62,8 @@ class Acting:
         self.made = MadeDirectories(data_dir / "directories.json")
         self.notices: list[Notice] = []
         self.sent: list[str] = []
+        self.volume: Volume | None = None
+        """Of the one execution that all calls are of; None: each is of its own."""
         self.machine = Unreachable()
         self.dry_run = False
         self.detection = make_detection("")
@@ -86,7 +89,7 @@ class Acting:
             on_notice=self.notices.append,
             machine=self.machine,
         )
-        return ActionContext(self.detection, 0, self.dry_run, services, self.sent)
+        return ActionContext(self.detection, 0, self.dry_run, services, self.sent, volume=self.volume or Volume())
 
     @property
     def entries(self) -> list[dict[str, Any]]:

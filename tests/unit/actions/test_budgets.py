@@ -19,6 +19,27 @@ def test_a_budget_of_nothing() -> None:
     assert not Budgets().take("kills", "r", 0)
 
 
+def test_a_budget_of_bytes_is_a_sum() -> None:
+    now = 0.0
+    budgets = Budgets(clock=lambda: now)
+    assert [True, True] == [budgets.take("written_bytes", "r", 1000, 600) for _ in range(2)]
+    assert [False, False] == [budgets.take("written_bytes", "r", 1000, amount) for amount in (1, 0)]
+    now = 60.0
+    assert budgets.take("written_bytes", "r", 1000, 0)
+    # What turned out to be more than was known before counts as well.
+    budgets.charge("written_bytes", "r", 2000)
+    assert not budgets.take("written_bytes", "r", 1000, 0)
+
+
+def test_many_small_amounts_take_little_memory() -> None:
+    now = 0.0
+    budgets = Budgets(clock=lambda: now)
+    for count in range(10_000):
+        now = count / 1000
+        assert budgets.take("written_bytes", "r", 1 << 30, 4096)
+    assert len(budgets._taken["written_bytes", "r"]) <= 101
+
+
 def test_the_breaker_says_once_that_it_opened() -> None:
     now = 0.0
     budgets = Budgets(clock=lambda: now)

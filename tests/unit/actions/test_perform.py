@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 
+import msgspec
 import pytest
 
-from raqib.actions.context import MAX_UNDONE_IN_FULL
+from raqib.actions.context import MAX_RECIPE_VOLUME, MAX_UNDONE_IN_FULL, MAX_VOLUME, Volume
 from raqib.actions.declare import Helper, Plan
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.perform import MAX_REASON
@@ -118,3 +120,32 @@ def test_of_calls_that_were_not_done_so_many_are_in_full(act: Acting) -> None:
     assert act("KillProcess", 1).decision == "refused"
     assert act.entries[-1]["arguments"]["pid"] == 1
     assert verify(act.ledger_path).intact
+
+
+def test_calls_that_are_done_leave_out_what_is_too_much_for_the_ledger(act: Acting) -> None:
+    """One execution would else push out what the ledger has of all others."""
+    act.volume = Volume()
+    key = "k" * 1000
+    for number in range(1000):
+        assert 0 == act("DataDelete", f"{number}{key}").value
+    entries = act.entries
+    assert 1000 == len(entries)
+    assert {"key": f"0{key}"} == entries[0]["arguments"]
+    left_out = msgspec.json.encode({"key": f"999{key}"})
+    expected = {"size": len(left_out), "sha256": hashlib.sha256(left_out).hexdigest()}
+    assert {"left_out": expected} == entries[-1]["arguments"]
+    assert act.ledger_path.stat().st_size < 2 * MAX_VOLUME + 1000 * 600
+    # Those that say little are there in full, and so is what may matter most.
+    assert 0 == act("DataDelete", "short").value
+    assert {"key": "short"} == act.entries[-1]["arguments"]
+
+
+def test_a_recipe_has_so_much_of_the_ledger_a_minute(act: Acting) -> None:
+    key = "k" * 1000
+    # Each call is of an execution of its own.
+    for _ in range(MAX_RECIPE_VOLUME // 1000 + 1):
+        act("DataDelete", key)
+    assert ["left_out"] == list(act.entries[-1]["arguments"])
+    act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
+    act("DataDelete", key)
+    assert {"key": key} == act.entries[-1]["arguments"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import subprocess
@@ -50,6 +51,28 @@ def test_a_full_file_is_set_aside_and_the_chain_goes_on(path: Path) -> None:
     assert result.intact
     assert (20, len(files)) == (result.entries, result.files)
     assert list(range(1, 21)) == numbers(path)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_power_fails_right_after_the_file_was_set_aside(path: Path, kept: bool) -> None:
+    """Its end had not reached the disk, nor had anything of the fresh file."""
+    ledger = Ledger(path, max_bytes=500)
+    fill(ledger, 20)
+    ledger.close()
+    torn = b'{"seq":21,"time":"20'
+    path.write_bytes(b"")
+    if not kept:
+        path.unlink()
+    with files_of(path)[-1 - kept].open("ab") as archive:
+        archive.write(torn)
+    ledger = Ledger(path)
+    fill(ledger, 1, "afterwards")
+    ledger.close()
+    result = verify(path)
+    assert result.intact, result.breaks
+    entries = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    assert ["ledger_recovered", "afterwards"] == [entry["action"] for entry in entries]
+    assert {"size": len(torn), "sha256": hashlib.sha256(torn).hexdigest()} == entries[0]["arguments"]
 
 
 def test_it_is_set_aside_without_sync_once_it_is_twice_as_large(path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import raqib
 from raqib.config import config as config_module
 from raqib.config.config import Config, load_config
 from raqib.config.stages import map_sizes, reactions_config
 from raqib.errors import UsageError
+from tests.unit.actions.conftest import Acting, act
+
+__all__ = ["act"]
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -50,7 +55,39 @@ def test_reactions_know_raqibs_own_files(tmp_path: Path, monkeypatch: pytest.Mon
         written(tmp_path, "printers: {varlog_path: /var/log/events, varlog_keep: 2}\nlog_file: raqib.log")
     )
     own = reactions_config(config).action_settings().own_paths
-    assert {"/var/log/events", "/var/log/events.1", "/var/log/events.2", f"{tmp_path}/raqib.log"} == set(map(str, own))
+    logs = {"/var/log/events", "/var/log/events.1", "/var/log/events.2", f"{tmp_path}/raqib.log"}
+    assert logs < set(map(str, own))
+
+
+def test_reactions_know_what_raqib_is_told_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = """
+recipes: {directories: [recipes, /tmp/more.yaml], lists: {some_recipe: [/var/log/list.txt]}}
+network: {policy: policy.yaml, pin_dir: /sys/fs/bpf/other}
+"""
+    config = load_config(path := written(tmp_path, text))
+    own = set(map(str, reactions_config(config, path).action_settings().own_paths))
+    told_by = {str(path), f"{tmp_path}/recipes", "/tmp/more.yaml", "/var/log/list.txt", f"{tmp_path}/policy.yaml"}
+    assert {*told_by, "/sys/fs/bpf/other", "/etc/raqib", str(Path(raqib.__file__).parent)} <= own
+
+
+def test_no_reaction_writes_what_raqib_is_told_by(act: Acting) -> None:
+    """Under any name, also what is not there yet: it would be loaded at once."""
+    recipes = act.writable / "recipes"
+    recipes.mkdir()
+    (recipes / "one.yaml").write_text("recipe")
+    (policy := act.writable / "policy.yaml").write_text("policy")
+    os.link(policy, act.writable / "another_name")
+    file = written(act.writable, f"recipes: {{directories: [{recipes}]}}\nnetwork: {{policy: {policy}}}")
+    own = reactions_config(load_config(file), file).own_paths
+    act.settings = msgspec.structs.replace(act.settings, own_paths=own)
+    names = ("recipes/one.yaml", "recipes/new.yaml", "recipes/new/new.yaml", "policy.yaml", "another_name")
+    for name in (*names, file.name):
+        for helper in ("WriteFile", "AppendFile"):
+            assert "refused" == act(helper, str(act.writable / name), "x").decision, name
+    assert ["one.yaml"] == [path.name for path in recipes.iterdir()]
+    assert "policy" == policy.read_text()
+    assert 0 == act("WriteFile", f"{act.writable}/note", "x").value
 
 
 @pytest.mark.parametrize(

@@ -106,15 +106,15 @@ def test_only_time_that_was_used_while_idle_counts() -> None:
             look(100)
         pool.expect_ready(worker)
         pool.worker_ready(worker)
-        look(100)
-        look(0.5)
+        look(0)
+        # What it used before its jobs counts as well.
         look(0.25)
         assert pool.take() is None
         await pool.close()
         return seen
 
     *earlier, last = asyncio.run(run())
-    assert [""] * 8 == earlier
+    assert [""] * 7 == earlier
     assert "used 0.8 s of processor time while it had nothing to do" == last
 
 
@@ -124,4 +124,4 @@ def test_processor_time_is_that_of_the_kernel() -> None:
     while time.process_time() - begun < 0.1:
         pass
     assert before + 0.05 < cpu_s(os.getpid()) < time.process_time() + 0.05
-    assert 0 == cpu_s(1 << 30)
+    assert 0 == cpu_s(1 << 22)

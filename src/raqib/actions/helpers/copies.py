@@ -22,8 +22,10 @@ from raqib.actions.declare import (
 )
 from raqib.actions.helpers.files import (
     READ_ERRORS,
+    SMALLEST_WRITE,
     WRITE_ERRORS,
     find_obstacle,
+    open_foreign,
     open_regular,
     problem,
     replace_atomically,
@@ -87,7 +89,7 @@ def _hash_file(context: ActionContext, arguments: Arguments) -> Checked:
     if path == PROGRAM:
         return _hash_program(context, limit)
     try:
-        return _hash(path, open_regular(path), limit)
+        return _hash(path, open_foreign(path, context.services.settings), limit)
     except OSError as error:
         return problem(path, error)
 
@@ -106,8 +108,8 @@ def _hash_program(context: ActionContext, limit: int) -> Result:
         os.close(directory)
 
 
-def _hash(path: str, descriptor: int | Failed, limit: int) -> Result:
-    if isinstance(descriptor, Failed):
+def _hash(path: str, descriptor: int | Failed | Refused, limit: int) -> Result:
+    if not isinstance(descriptor, int):
         return descriptor
     try:
         size, digest = copy_and_hash(descriptor, None, limit)
@@ -126,10 +128,10 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
     if isinstance(pure, Refused):
         return pure
     try:
-        descriptor = open_regular(source)
+        descriptor = open_foreign(source, settings)
     except OSError as error:
         return problem(source, error)
-    if isinstance(descriptor, Failed):
+    if not isinstance(descriptor, int):
         return descriptor
 
     def do() -> Result:
@@ -153,7 +155,8 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
         ((size, digest),) = copied
         return Done(0, details={"size": size, "sha256": digest})
 
-    return Plan(do, would=0, release=lambda: os.close(descriptor))
+    cost = max(SMALLEST_WRITE, min(os.fstat(descriptor).st_size, settings.max_copy_bytes))
+    return Plan(do, would=0, cost=cost, release=lambda: os.close(descriptor))
 
 
 HELPERS = (
@@ -180,6 +183,7 @@ HELPERS = (
         (Argument("from", "string"), Argument("toDir", "string")),
         check=_copy_file,
         place="files",
+        budget="written_bytes",
         about=Description(
             summary="Copies a file, under its own name and with mode 0600, to a directory below `write_paths`.",
             result=DONE_OR_NOT,

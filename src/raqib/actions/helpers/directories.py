@@ -23,7 +23,7 @@ from raqib.actions.declare import (
     Undo,
 )
 from raqib.actions.helpers.files import problem
-from raqib.actions.write_guards import PARENT_MODE
+from raqib.actions.write_guards import PARENT_MODE, check_space
 from raqib.errors import RaqibError
 from raqib.host.opening import open_without_links
 from raqib.host.removal import RemovalError, check_contents, remove_contents
@@ -43,15 +43,13 @@ def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:
     name = prefix + secrets.token_hex(8)
     path = str(settings.temp_dir / name)
     if context.dry_run:
-        made.add_dry(path)
+        made.add_dry(path, context.recipe)
 
     def do() -> Result:
         try:
             parent = open_without_links(None, str(settings.temp_dir), _FLAGS)
             try:
-                space = os.fstatvfs(parent)
-                if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-                    return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+                check_space(parent, settings)
                 make_directory(context, parent, name, path)
             finally:
                 os.close(parent)
@@ -68,7 +66,7 @@ def make_directory(context: ActionContext, parent: int, name: str, path: str) ->
     try:
         descriptor = open_without_links(parent, name, _FLAGS)
         try:
-            context.services.made.add(path, descriptor)
+            context.services.made.add(path, descriptor, context.recipe)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -91,13 +89,13 @@ def _prefix(pattern: str, settings: ActionSettings) -> str | Failed:
 def _remove_dir(context: ActionContext, arguments: Arguments) -> Checked:
     path: str = arguments[0]
     made = context.services.made
-    if context.dry_run and made.forget_dry(path):
+    if context.dry_run and made.forget_dry(path, context.recipe):
         return Plan(lambda: Done(0), would=0)
-    return _removal(made, path)
+    return _removal(made, path, context.recipe)
 
 
 def _undo_create(services: Services, entry: Entry) -> Result:
-    plan = _removal(services.made, entry.arguments["path"])
+    plan = _removal(services.made, entry.arguments["path"], None)
     if not isinstance(plan, Plan):
         return plan
     try:
@@ -108,7 +106,8 @@ def _undo_create(services: Services, entry: Entry) -> Result:
     return result
 
 
-def _removal(made: MadeDirectories, path: str) -> Checked:
+def _removal(made: MadeDirectories, path: str, recipe: str | None) -> Checked:
+    """Plan to remove a directory that a recipe made, None for whichever: none destroys what another collected."""
     pure = PurePosixPath(path)
     if str(pure) != path or not pure.is_absolute() or ".." in pure.parts or not pure.name:
         return Refused("expected an absolute path of a directory without . and .. in it")
@@ -127,11 +126,9 @@ def _removal(made: MadeDirectories, path: str) -> Checked:
         os.close(parent)
 
     try:
-        if made.is_ours(path, directory):
+        refused = _refusal(made.maker(path, directory), path, recipe)
+        if refused is None:
             check_contents(directory)
-            refused = None
-        else:
-            refused = Refused(f"{path}: expected a directory that CreateTempDir or CollectEvidence made")
     except RemovalError as error:
         refused = Refused(f"{path}: {error}")
     except OSError as error:
@@ -155,6 +152,15 @@ def _removal(made: MadeDirectories, path: str) -> Checked:
         return Done(0)
 
     return Plan(do, would=0, release=release)
+
+
+def _refusal(maker: str | None, path: str, recipe: str | None) -> Refused | None:
+    expected = f"{path}: expected a directory that CreateTempDir or CollectEvidence made"
+    if maker is None:
+        return Refused(expected)
+    if recipe is not None and maker != recipe:
+        return Refused(f"{expected} for this recipe, {maker!r} made it" if maker else f"{expected} for this recipe")
+    return None
 
 
 HELPERS = (
@@ -187,9 +193,12 @@ HELPERS = (
         check=_remove_dir,
         place="files",
         about=Description(
-            summary="Removes a directory that CreateTempDir or CollectEvidence made, with all that is in it.",
+            summary=(
+                "Removes a directory that CreateTempDir or CollectEvidence made for the same recipe, with all that is"
+                " in it."
+            ),
             result=DONE_OR_NOT,
-            errors="another directory; a symbolic link on the way; a mount in it; already gone",
+            errors="another directory, or another recipe's; a symbolic link on the way; a mount in it; already gone",
             example="const dir = CreateTempDir();\nInfo(RemoveDir(dir), RemoveDir('/var/tmp'), Errno() !== '');",
             prints="0 -1 true",
         ),

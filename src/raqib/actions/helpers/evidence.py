@@ -19,7 +19,7 @@ from raqib.actions.helpers.copies import copy_and_hash, open_process
 from raqib.actions.helpers.directories import make_directory
 from raqib.actions.helpers.files import FILE_MODE, open_regular, problem, write_all
 from raqib.actions.manifest import MANIFEST, File, Manifest, Missing
-from raqib.actions.write_guards import open_parent
+from raqib.actions.write_guards import check_space, open_parent
 from raqib.errors import RaqibError
 from raqib.host.opening import open_without_links
 from raqib.host.probing import describe_descriptors, describe_environment, describe_sockets
@@ -37,8 +37,10 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
     recipe = re.sub(r"[^A-Za-z0-9_-]", "_", context.recipe)[:60]
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{recipe}-{secrets.token_hex(8)}"
     path = settings.evidence_dir / name
+    if (refused := _refusal(context)) is not None:
+        return refused
     if context.dry_run:
-        context.services.made.add_dry(str(path))
+        context.services.made.add_dry(str(path), context.recipe)
 
     def do() -> Result:
         try:
@@ -46,30 +48,58 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
             if isinstance(parent, Refused):
                 return parent
             try:
-                space = os.fstatvfs(parent)
-                if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-                    return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+                check_space(parent, settings)
                 make_directory(context, parent, name, str(path))
-                collection = _Collection(context, open_without_links(parent, name, _DIRECTORY))
                 try:
-                    collection.collect()
-                    digest = collection.finish()
+                    digest, missing, size = _fill(context, parent, name)
                 except BaseException:
-                    # Without a manifest it is no evidence.
-                    remove_contents(collection.directory)
-                    os.rmdir(name, dir_fd=parent)
                     context.services.made.forget(str(path))
                     raise
-                finally:
-                    os.close(collection.directory)
             finally:
                 os.close(parent)
+            context.services.made.note_size(str(path), size)
+            context.charge("written_bytes", size)
         except (OSError, RaqibError) as error:
             return problem(str(path), error)
-        reason = "; ".join(f"{one.name} is missing: {one.reason}" for one in collection.missing)
+        reason = "; ".join(f"{one.name} is missing: {one.reason}" for one in missing)
         return Done(str(path), reason, {"event": uuid, "manifest_sha256": digest})
 
     return Plan(do, would=str(path), details={"path": str(path)})
+
+
+def _refusal(context: ActionContext) -> Refused | None:
+    """Return why nothing more is collected. What was collected is never removed for it: it may be what matters."""
+    if not context.take("written_bytes", 0):
+        return Refused(context.used_up("written_bytes"))
+    limit, recipe = context.services.settings.max_evidence_bytes, context.recipe
+    total, own = context.services.made.evidence_bytes(recipe, limit)
+    if own and own >= limit // 2:
+        return Refused(f"the evidence of {recipe!r} takes {own} bytes, expected fewer than {limit // 2}; remove some")
+    if total >= limit:
+        return Refused(f"the evidence takes {total} bytes, expected fewer than {limit}; remove some")
+    return None
+
+
+def _fill(context: ActionContext, parent: int, name: str) -> tuple[str, list[Missing], int]:
+    """Collect into a new directory; return the manifest's SHA-256, what is missing, and its size in bytes.
+
+    Raises OSError or RaqibError.
+    """
+    directory = open_without_links(parent, name, _DIRECTORY)
+    try:
+        collection = _Collection(context, directory)
+        try:
+            collection.collect()
+            return collection.finish(), collection.missing, collection.size
+        finally:
+            collection.close()
+    except BaseException:
+        # Without a whole manifest it is no evidence.
+        remove_contents(directory)
+        os.rmdir(name, dir_fd=parent)
+        raise
+    finally:
+        os.close(directory)
 
 
 class _Collection:
@@ -77,9 +107,13 @@ class _Collection:
 
     def __init__(self, context: ActionContext, directory: int) -> None:
         self._context = context
-        self.directory = directory
+        self._directory = directory
         self._files: list[File] = []
+        # From now on nobody else writes here: a directory with a manifest is evidence (see paths).
+        self._manifest = self._create(MANIFEST)
         self.missing: list[Missing] = []
+        self.size = 0
+        """In bytes, once it is finished."""
 
     def collect(self) -> None:
         """Put in all there is; what is not there is noted."""
@@ -120,17 +154,18 @@ class _Collection:
             missing=tuple(self.missing),
         )
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        descriptor = self._create(MANIFEST)
-        try:
-            write_all(descriptor, text)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.fsync(self.directory)
+        self.size = len(text) + sum(file.size for file in self._files)
+        write_all(self._manifest, text)
+        os.fsync(self._manifest)
+        os.fsync(self._directory)
         return hashlib.sha256(text).hexdigest()
 
+    def close(self) -> None:
+        """Let go of the manifest."""
+        os.close(self._manifest)
+
     def _create(self, name: str) -> int:
-        return open_without_links(self.directory, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        return open_without_links(self._directory, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
 
     def _copy(self, name: str, source: str, root: int, limit: int) -> None:
         def fill(target: int) -> tuple[int, str]:
@@ -158,7 +193,7 @@ class _Collection:
             size, digest = fill(descriptor)
             os.fdatasync(descriptor)
         except (OSError, RaqibError) as error:
-            os.unlink(name, dir_fd=self.directory)
+            os.unlink(name, dir_fd=self._directory)
             self.missing.append(
                 Missing(name, str(error.strerror or error) if isinstance(error, OSError) else str(error))
             )
@@ -195,6 +230,7 @@ HELPERS = (
         error='""',
         check=_collect_evidence,
         place="files",
+        budget="evidence",
         about=Description(
             summary=(
                 "Keeps what is known of the process below the evidence directory: its program (also if deleted), maps,"
@@ -202,7 +238,10 @@ HELPERS = (
                 " each."
             ),
             result='The directory, `""` on error; `Errno()` says what is missing in it',
-            errors="too little free space; the filesystem is full",
+            errors=(
+                "the recipe's budget is used up; too much evidence already; too little free space; the filesystem is"
+                " full"
+            ),
             example=(
                 "const dir = CollectEvidence();\nconst manifest = JSON.parse(ReadFile(`${dir}/manifest.json`));\n"
                 "Info(manifest.files[0].name, manifest.files[0].sha256 === HashFile('exe'));\nRemoveDir(dir);"

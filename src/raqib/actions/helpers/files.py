@@ -24,11 +24,14 @@ from raqib.actions.declare import (
     Refused,
     Result,
 )
-from raqib.actions.write_guards import open_parent, writable_path
+from raqib.actions.write_guards import check_space, is_own_data, open_parent, writable_path
 from raqib.host.opening import open_without_links
 from raqib.model.clock import rfc3339
 
 FILE_MODE = 0o600
+
+SMALLEST_WRITE = 4096
+"""What a file takes at least, in bytes."""
 
 _PATH = Argument("path", "string")
 _TEXT = Argument("text", "string", may_be_empty=True, content=True)
@@ -45,13 +48,14 @@ def problem(path: str, error: Exception) -> Failed:
 
 def _read_file(context: ActionContext, arguments: Arguments) -> Checked:
     # Reading changes nothing, so that a dry run does it as well.
-    return _read(arguments[0], context.services.settings.max_read_bytes)
+    return _read(arguments[0], context.services.settings)
 
 
-def _read(path: str, limit: int) -> Result:
+def _read(path: str, settings: ActionSettings) -> Result:
+    limit = settings.max_read_bytes
     try:
-        descriptor = open_regular(path)
-        if isinstance(descriptor, Failed):
+        descriptor = open_foreign(path, settings)
+        if not isinstance(descriptor, int):
             return descriptor
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             content = bytearray()
@@ -75,6 +79,18 @@ def open_regular(path: str, directory: int | None = None) -> int | Failed:
         return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
         os.close(handle)
+
+
+def open_foreign(path: str, settings: ActionSettings) -> int | Failed | Refused:
+    """Open a regular file for reading if it is none of raqib's own: those hold what other recipes know. Raises OSError.
+
+    What was collected as evidence may be read.
+    """
+    descriptor = open_regular(path)
+    if isinstance(descriptor, int) and is_own_data(descriptor, settings):
+        os.close(descriptor)
+        return Refused(f"{path}: raqib's own data is not read")
+    return descriptor
 
 
 def _write_file(context: ActionContext, arguments: Arguments) -> Checked:
@@ -113,24 +129,23 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
             return problem(path, error)
         return Failed(f"{path}: {obstacle.reason}") if obstacle else Done(0)
 
+    cost = max(len(content), SMALLEST_WRITE)
     if context.dry_run:
         try:
             directory = open_parent(pure, settings, make=False)
         except FileNotFoundError:
-            return Plan(do, would=0)
+            return Plan(do, would=0, cost=cost)
         except OSError as error:
             return problem(path, error)
         if isinstance(directory, Refused):
             return directory
         os.close(directory)
-    return Plan(do, would=0)
+    return Plan(do, would=0, cost=cost)
 
 
 def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
-    """Return what stands in the way of writing a file of that name."""
-    space = os.fstatvfs(directory)
-    if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-        return Failed(f"the filesystem has less than {settings.min_free_bytes} bytes left")
+    """Return what stands in the way of writing a file of that name. Raises OSError."""
+    check_space(directory, settings)
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -168,9 +183,9 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return Failed("expected a regular file or none")
-        if os.fstat(directory).st_mode & stat.S_IWOTH and status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and _others_write(directory):
             # Somebody laid it there to read what will be written.
-            return Failed("expected a file of one's own in a directory that everybody can write")
+            return Failed("expected a file of one's own in a directory that others can write")
         if status.st_nlink > 1:
             # A second name may be that of a file that must not be written.
             return Failed("expected a file with one name, this one has several (hard links)")
@@ -180,6 +195,11 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
     finally:
         os.close(descriptor)
     return None
+
+
+def _others_write(directory: int) -> bool:
+    status = os.fstat(directory)
+    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def write_all(descriptor: int, content: bytes) -> None:
@@ -207,9 +227,9 @@ def _stat(context: ActionContext, arguments: Arguments) -> Checked:
 
 WRITE_ERRORS = (
     "outside `write_paths`; raqib's own files; evidence that was collected; a symbolic link on the way; no regular"
-    " file; too large; too little free space; the filesystem is full or read-only"
+    " file; too large; the recipe's budget is used up; too little free space; the filesystem is full or read-only"
 )
-READ_ERRORS = "no such file; no regular file; too large; not permitted"
+READ_ERRORS = "raqib's own data; no such file; no regular file; too large; not permitted"
 
 HELPERS = (
     Helper(
@@ -235,6 +255,7 @@ HELPERS = (
         (_PATH, _TEXT),
         check=_write_file,
         place="files",
+        budget="written_bytes",
         about=Description(
             summary="Writes a file of mode 0600 in the place of whatever has that name; missing directories are made.",
             result=DONE_OR_NOT,
@@ -251,10 +272,11 @@ HELPERS = (
         (_PATH, _TEXT),
         check=_append_file,
         place="files",
+        budget="written_bytes",
         about=Description(
             summary="Adds to the end of a file, which is made if it is not there.",
             result=DONE_OR_NOT,
-            errors=f"the file has several names; {WRITE_ERRORS}",
+            errors=f"the file has several names, or is another user's where others can lay files; {WRITE_ERRORS}",
             example=(
                 "const dir = CreateTempDir();\nAppendFile(`${dir}/seen`, 'one\\n');\nAppendFile(`${dir}/seen`,"
                 " 'two\\n');\n"

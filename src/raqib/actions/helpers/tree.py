@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterable
@@ -19,6 +21,11 @@ from raqib.host.procfs import ProcessStat, has_exited, read_stat
 
 STOP_S = 1.0
 """How long the whole tree may take to come to a stand; then it is killed as far as it is known."""
+
+SPARE_FILES = 16
+"""Descriptors that are left while a tree is held."""
+RAISES_LIMIT = True
+"""Whether a tree that needs more descriptors than are usually open gets them, up to the hard limit."""
 
 _QUIET_ROUNDS = 2
 _ROUND_S = 0.001
@@ -63,8 +70,11 @@ class _Tree:
 
     def _add(self, pid: int, stop: bool) -> bool:
         try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
+            pidfd = _open(pid)
+        except ProcessLookupError:
+            return False
+        except OSError as error:
+            self.refused[pid] = f"it cannot be held: {error.strerror}"
             return False
         # Read after the descriptor was opened: what has this parent now is what the descriptor holds.
         found = read_stat(pid)
@@ -84,6 +94,25 @@ class _Tree:
     def stands(self) -> bool:
         """Tell whether no thread of any of them can fork any more."""
         return all(_stands(node.pid) or has_exited(node.pidfd) for node in self.nodes.values())
+
+
+def _open(pid: int) -> int:
+    """Open a descriptor of a process, leaving some to those who read what the tree does. Raises OSError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wants_more = RAISES_LIMIT and soft < hard
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno != errno.EMFILE or not wants_more:
+            raise
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return os.pidfd_open(pid)
+    if pidfd >= soft - SPARE_FILES:
+        if not wants_more:
+            os.close(pidfd)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return pidfd
 
 
 def _signal(nodes: Iterable[_Node], number: signal.Signals) -> None:

@@ -91,15 +91,19 @@ class _Output:
             self._say(self._level, text[start : start + MAX_LINE])
 
 
-async def run_shell(code: str, event_json: bytes, timeout_s: float, say: Say) -> ShellEnd:
+async def run_shell(
+    code: str, event_json: bytes, timeout_s: float, say: Say, on_start: Callable[[int], None] = lambda pid: None
+) -> ShellEnd:
     """Run the code to its end, or to the end of its time, and then end whatever is left of its process group.
+
+    `on_start` is told the shell's pid.
 
     Raises OSError if it cannot be started.
     """
     loop = asyncio.get_running_loop()
     directory = await loop.run_in_executor(None, _Directory, code, event_json)
     try:
-        return await _run(directory.path, reaction_data(event_json), timeout_s, say)
+        return await _run(directory.path, reaction_data(event_json), timeout_s, say, on_start)
     finally:
         problem = await asyncio.shield(loop.run_in_executor(None, directory.remove))
         if problem:
@@ -135,7 +139,7 @@ class _Directory:
         return ""
 
 
-async def _run(directory: Path, data: str, timeout_s: float, say: Say) -> ShellEnd:
+async def _run(directory: Path, data: str, timeout_s: float, say: Say, on_start: Callable[[int], None]) -> ShellEnd:
     outputs = (_Output("info", say), _Output("warn", say))
     try:
         try:
@@ -145,6 +149,7 @@ async def _run(directory: Path, data: str, timeout_s: float, say: Say) -> ShellE
                 os.close(output.write_end)
         timed_out, problem = False, ""
         try:
+            on_start(process.pid)
             timed_out = not await _wait(process.pid, timeout_s)
         finally:
             if not await _end(process):

@@ -33,6 +33,14 @@ def fill(path: Path, pages: int) -> None:
         os.posix_fallocate(file.fileno(), 0, (space.f_bavail - pages) * space.f_frsize)
 
 
+def few_inodes(act: Acting) -> dict[str, Any]:
+    """There is room for bytes, and for few files."""
+    mount("-t", "tmpfs", "-o", "nr_inodes=100", "none", str(act.writable))
+    act.settings = msgspec.structs.replace(act.settings, min_free_inodes=50)
+    made = [act("WriteFile", f"{act.writable}/{number}/file", "x") for number in range(50)]
+    return {"refused": tell(made[-1]), "left": os.statvfs(act.writable).f_favail}
+
+
 def full_disk(act: Acting) -> dict[str, Any]:
     """The write path is full to the last byte, but for what the checks of free space leave."""
     mount("-t", "tmpfs", "-o", f"size={SIZE}", "none", str(act.writable))
@@ -123,6 +131,7 @@ def across_mounts(act: Acting) -> dict[str, Any]:
 
 
 SCENARIOS = {
+    "few_inodes": few_inodes,
     "full_disk": full_disk,
     "full_data_directory": full_data_directory,
     "read_only": read_only,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -9,7 +10,7 @@ import time
 
 import msgspec
 
-from raqib.reactions.protocol import Call, Ended, Execute, Log, Ready, Setup, ToWorker, pack
+from raqib.reactions.protocol import Call, Ended, Execute, Go, Log, Ready, Setup, ToWorker, pack
 
 
 def message_of(connection: socket.socket) -> ToWorker:
@@ -44,6 +45,14 @@ def main() -> None:
         connection.sendall(pack(Ended("ok")) + pack(Ready()))
         while True:
             pass
+    while job.code == "spin between jobs":
+        assert isinstance(message_of(connection), Go)
+        connection.sendall(pack(Ended("ok")) + pack(Ready()))
+        while not select.select([connection], [], [], 0)[0]:
+            pass
+        following = message_of(connection)
+        assert isinstance(following, Execute)
+        job = following
     connection.sendall(tricks[job.code])
     while connection.recv(65536):
         pass

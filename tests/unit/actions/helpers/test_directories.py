@@ -10,6 +10,7 @@ from raqib.actions import created as made_module
 from raqib.actions.created import MadeDirectories, identify
 from raqib.errors import RaqibError
 from raqib.host.removal import MAX_DEPTH
+from raqib.testing import make_detection, make_recipe
 from tests.unit.actions.conftest import Acting, Change
 
 
@@ -52,6 +53,46 @@ def test_only_what_was_made_is_removed(act: Acting, tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_only_the_recipe_that_made_it_removes_it(act: Acting) -> None:
+    path, evidence = make(act), Path(act("CollectEvidence").value)
+    act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
+    for one in (path, evidence):
+        record = act("RemoveDir", str(one))
+        assert ("refused", True) == (record.decision, "'test_recipe' made it" in record.reason), record.reason
+        assert one.exists()
+    act.made = MadeDirectories(act.settings.data_dir / "directories.json")
+    assert "refused" == act("RemoveDir", str(path)).decision
+    act.detection = make_detection("")
+    assert [0, 0] == [act("RemoveDir", str(one)).value for one in (path, evidence)]
+
+
+def test_what_an_older_list_holds_belongs_to_no_recipe(act: Acting) -> None:
+    path = make(act)
+    listed = act.settings.data_dir / "directories.json"
+    entries = msgspec.json.decode(listed.read_bytes())
+    listed.write_bytes(msgspec.json.encode({name: entry[:3] for name, entry in entries.items()}))
+    act.made = MadeDirectories(listed)
+    assert "refused" == act("RemoveDir", str(path)).decision
+    assert path.exists()
+
+
+def test_raqibs_own_data_is_not_read(act: Acting) -> None:
+    path = make(act)
+    act("DataSet", "key", "value")
+    data = act.settings.data_dir
+    (act.writable / "link").symlink_to(data / "directories.json")
+    os.link(data / "directories.json", act.writable / "hard")
+    by_descriptor = f"/proc/self/fd/{os.open(data / 'ledger.jsonl', os.O_RDONLY)}"
+    own = [data / name for name in ("directories.json", "store.db", "store.db-wal", "ledger.jsonl")]
+    for one in map(str, (*own, act.writable / "link", act.writable / "hard", by_descriptor)):
+        for call in (("ReadFile", one), ("HashFile", one), ("CopyFile", one, str(path))):
+            record = act(*call)
+            assert ("refused", True) == (record.decision, "raqib's own" in record.reason), (call, record)
+    os.close(int(by_descriptor.rpartition("/")[2]))
+    evidence = act("CollectEvidence").value
+    assert "done" == act("ReadFile", f"{evidence}/event.json").decision
+
+
 def test_another_directory_of_the_same_name_is_not_removed(act: Acting) -> None:
     path = make(act)
     path.rename(path.with_name("elsewhere"))
@@ -90,6 +131,14 @@ def test_so_many_at_a_time(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None
     assert "expected at most 2 directories at a time" in act("CreateTempDir").reason
     assert {first, second} == set(act.writable.iterdir())
     first.rmdir()
+    make(act)
+
+
+def test_one_recipe_leaves_room_for_the_others(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made_module, "MAX_OF_ONE_RECIPE", 2)
+    make(act), make(act)
+    assert "expected at most 2 directories at a time that 'test_recipe' made" in act("CreateTempDir").reason
+    act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
     make(act)
 
 

@@ -98,6 +98,27 @@ def test_append_does_not_take_what_others_laid_out(act: Acting) -> None:
     assert path.read_text() == "x"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of others")
+@pytest.mark.parametrize(("owner", "group", "mode"), [(65534, 0, 0o755), (0, 65534, 0o775), (0, 0, 0o777)])
+def test_append_does_not_trust_files_where_others_can_lay_them(act: Acting, owner: int, group: int, mode: int) -> None:
+    directory = act.writable / "theirs"
+    directory.mkdir()
+    (directory / "laid").touch()
+    os.chown(directory / "laid", 65534, 65534)
+    os.chown(directory, owner, group)
+    directory.chmod(mode)
+    assert "a file of one's own" in act("AppendFile", str(directory / "laid"), "secret").reason
+    assert b"" == (directory / "laid").read_bytes()
+    assert [0, 0] == [act("AppendFile", str(directory / "own"), "x").value for _ in range(2)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of others")
+def test_append_to_a_file_of_others_that_root_alone_laid(act: Acting) -> None:
+    (act.writable / "log").touch()
+    os.chown(act.writable / "log", 65534, 65534)
+    assert 0 == act("AppendFile", str(act.writable / "log"), "x").value
+
+
 def test_append_file(act: Acting, configure: Change) -> None:
     path = act.writable / "file"
     assert [act("AppendFile", str(path), text).value for text in ("one", "two")] == [0, 0]
@@ -225,6 +246,18 @@ class TestWriting:
         assert list(act.writable.iterdir()) == []
         (act.writable / "link").symlink_to("/")
         assert "symbolic link" in act(helper, str(act.writable / "link" / "x"), "x").reason
+
+
+@pytest.mark.parametrize("limit", ["min_free_bytes", "min_free_inodes"])
+def test_no_directory_is_made_without_room(act: Acting, configure: Change, tmp_path: Path, limit: str) -> None:
+    configure(**{limit: 1 << 62})
+    (tmp_path / "file").touch()
+    calls = (("WriteFile", f"{act.writable}/a/b", "x"), ("AppendFile", f"{act.writable}/c/d", "x"))
+    for call in (*calls, ("CopyFile", str(tmp_path / "file"), f"{act.writable}/e"), ("CreateTempDir",)):
+        record = act(*call)
+        assert ("error", True) == (record.decision, "left" in record.reason), (call, record)
+    assert "left" in act("CollectEvidence").reason
+    assert [] == [*act.writable.iterdir(), *act.settings.evidence_dir.iterdir()]
 
 
 def test_stat(act: Acting, tmp_path: Path) -> None:
