@@ -21,12 +21,13 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 
 /* Read the name at a user address into scratch->name; its length without the zero byte, or
  * negative. */
-static __always_inline int name_read(struct scratch *scratch, const char *address)
+static __always_inline int name_read(struct scratch *scratch, struct process *process,
+				     const char *address)
 {
 	long len = bpf_probe_read_user_str(scratch->name, PATH_BYTES, address);
 
 	if (len <= 0) {
-		COUNT(lost_name);
+		lose(process, LOSS_NAME);
 		return -1;
 	}
 	return len - 1;
