@@ -281,8 +281,8 @@ struct syscall_table {
 	struct syscall_row rows[2][SYSCALLS];
 };
 
-/* Every failure that the kernel side can have; the first group loses something, the second only
- * delays or shortens. */
+/* Every failure that the kernel side can have: `lost_` is what can never be told, the others only
+ * delay or cut. */
 struct counters {
 	__u64 lost_watched;
 	__u64 lost_name;
@@ -296,6 +296,8 @@ struct counters {
 	__u64 records;
 	__u64 accesses;
 	__u64 path_truncated;
+	__u64 used_unread; /* by which name a file was opened could not be read, only which file it
+			      is */
 	__u64 args_truncated;
 	__u64 text_failed;
 	/* In use. */

@@ -159,8 +159,11 @@ static __always_inline void see_open(struct scratch *scratch, struct task_struct
 	else if ((flags & O_TRUNC) && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFREG)
 		seen.actions |= ACTION_TRUNCATE;
 	if (row->name >= 0) {
-		len = name_read(scratch, process, (void *)call_arg(call, row->name));
-		if (len >= 0)
+		len = name_read(scratch, (void *)call_arg(call, row->name));
+		/* The file itself is known. */
+		if (len < 0)
+			COUNT(used_unread);
+		else
 			sight_used(scratch, &seen,
 				   row->dir >= 0 ? (int)call_arg(call, row->dir) : AT_FDCWD, len);
 	}
@@ -179,10 +182,12 @@ static __always_inline void see_name(struct scratch *scratch, struct task_struct
 				     bool follow)
 {
 	struct sighting seen = {.task = task, .process = process, .actions = actions};
-	int len = name_read(scratch, process, (void *)address);
+	int len = name_read(scratch, (void *)address);
 
-	if (len < 0)
+	if (len < 0) {
+		lose(process, LOSS_NAME);
 		return;
+	}
 	if (len == 0) {
 		/* AT_EMPTY_PATH: the descriptor itself is meant. */
 		see_fd(scratch, task, process, dir, actions);
