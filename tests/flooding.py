@@ -56,6 +56,37 @@ for number in range(int(sys.argv[1])):
 """
 """The same by ever other users, who are all subordinate to the one that made the user namespace."""
 
+NEW_SPELLINGS = """
+import os
+os.mkdir("x")
+os.close(os.open("y", os.O_CREAT | os.O_WRONLY))
+for number in range(int(sys.argv[1])):
+    os.truncate("x/.." + "/." * (number % 1000) + "/y", 0)
+"""
+"""Names one file in ever other ways."""
+
+MANY_PROCESSES = """
+import os, signal
+children = []
+for number in range(int(sys.argv[1])):
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(os.open(f"{os.getpid()}", os.O_CREAT | os.O_WRONLY))
+        os.close(writes)
+        signal.pause()
+    os.close(writes)
+    os.read(reads, 1)
+    os.close(reads)
+    children.append(child)
+print("made", flush=True)
+sys.stdin.readline()
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+"""They stay until a line is read."""
+
 FOREVER = 1 << 40
 
 

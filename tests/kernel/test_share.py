@@ -12,7 +12,7 @@ from raqib.model.actions import NO_ACTIONS
 from raqib.sensors.files import Hint, Policy
 from tests import flooding
 from tests.kernel.acting import Watch
-from tests.kernel.test_actions import CREATE, OPEN
+from tests.kernel.test_actions import CREATE, OPEN, TRUNCATE
 from tests.kernel.test_loss import MakeWatch, watched
 
 USER = 1_900_000_001
@@ -105,3 +105,56 @@ def test_what_one_user_loses_is_told_with_what_it_did(make_watch: MakeWatch, own
     watch.sensor.sweep()
     lost = {one.process.uid: one.lost for one in watch.seen}
     assert (True, 0) == (lost[flooding.NOBODY] > 0, lost[USER])
+
+
+def test_ever_new_spellings_are_not_all_looked_up(make_watch: MakeWatch, own: Path, theirs: Path) -> None:
+    """The process itself is the news then; whoever keeps to the budget loses nothing."""
+    watch = make_watch({})
+    everything = [Hint("prefix", os.fsencode(directory), TRUNCATE) for directory in (own, theirs)]
+    watch.look(own, Policy(TRUNCATE, NO_ACTIONS, everything, lambda name: TRUNCATE))
+    watch.sensor.start()
+    with flooding.start(flooding.NEW_SPELLINGS, theirs, 40_000) as started:
+        while started.poll() is None:
+            watch.sensor.consume()
+            watch.sensor.sweep()
+    assert 0 == started.returncode
+    budget = [one for one in watch.sensor.lost() if one.kind == "unresolved_names"]
+    assert [(flooding.NOBODY, started.pid)] == [(one.uid, one.process.pid) for one in budget]
+    flooding.run(flooding.NEW_SPELLINGS, own, 100, user=USER)
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    assert {own / "y"} == {Path(os.fsdecode(one.path)) for one in watch.seen if one.process.uid == USER}
+    assert 0 == accounts(watch)[USER][1]
+
+
+def test_a_user_with_many_processes_leaves_room_for_those_of_others(
+    make_watch: MakeWatch, own: Path, theirs: Path
+) -> None:
+    watch = make_watch({"processes": 1024})
+    look(watch, own, theirs, judged=True)
+    watch.sensor.start()
+    with flooding.start(flooding.MANY_PROCESSES, theirs, 1024) as many:
+        assert many.stdout is not None
+        assert b"made\n" == many.stdout.readline()
+        watch.sensor.consume()
+        watch.sensor.sweep()
+        entries = watch.sensor._bpf.map("accounts", "uint32_t", "struct account")
+        account = entries.get(entries.key(flooding.NOBODY))
+        assert account is not None
+        assert 0 < account.processes <= 512
+        # Those that have no entry are told all the same, with what they are.
+        assert watch.sensor.counters()["untracked"] > 0
+        told = {one.process.pid: one.process.image for one in watch.seen}
+        assert {int(path.name) for path in theirs.iterdir()} <= told.keys()
+        assert {(b"/usr/bin/python3", b"-I")} == {told[int(path.name)].args[:2] for path in theirs.iterdir()}
+        assert {os.fsencode(Path("/usr/bin/python3").resolve())} == {
+            told[int(path.name)].exe for path in theirs.iterdir()
+        }
+        pid = flooding.run(flooding.ONE_PROCESS, own, 3, user=USER)
+        watch.sensor.consume()
+        key = next(one.process.key for one in watch.seen if one.process.pid == pid)
+        assert watch.sensor.process(key) is not None
+        many.communicate(b"\n", timeout=60)
+    account = entries.get(entries.key(flooding.NOBODY))
+    assert account is not None
+    assert 0 == account.processes
