@@ -1,7 +1,7 @@
 """What has been reported: one event for each process, file or peer, and recipe.
 
-Bounded, in bytes as well: names may be long, so only their hashes are kept. The oldest process goes, unless one has more
-than half: then its own oldest goes, so that a flood makes no one else's events come again.
+Bounded, in bytes as well: names may be long, so only their hashes are kept. The oldest process goes, unless one has
+more than half: then its own oldest goes, so that a flood makes no one else's events come again.
 """
 
 from __future__ import annotations
