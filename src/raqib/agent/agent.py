@@ -23,6 +23,7 @@ from raqib.agent.hangup import Hangup
 from raqib.agent.intake import RECORDS_AT_ONCE, take_in
 from raqib.agent.library import Library
 from raqib.agent.log import write_line
+from raqib.agent.loss_watch import LossWatch
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
 from raqib.agent.notice import notice_event
 from raqib.agent.outcome import Outcomes
@@ -167,8 +168,15 @@ class Agent:
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
+            watch = LossWatch(self._sensor, self._print)
+            stack.callback(watch.losses.close)
             rhythm = Cadence(
-                self._config.sensors.cadence_s, self._sensor, self._shadows.tell_now_and_then, self._network.sweep
+                self._config.sensors.cadence_s,
+                (self._sensor, self._network),
+                self._shadows.tell_now_and_then,
+                self._network.look_around,
+                lambda: watch.network(self._network.counters() or {}),
+                watch.look,
             )
             cadence = loop.create_task(rhythm.run())
             stack.callback(cadence.cancel)

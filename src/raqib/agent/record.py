@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from raqib.agent.cadence import Cadence
 from raqib.agent.config import Config
 from raqib.agent.environment import Environments
 from raqib.agent.intake import lost_of, take_in
@@ -82,7 +83,8 @@ class Recorder:
             self._network = Network(watched, self._sensor, observe=self._observe, tell=lambda event: None)
             stack.callback(self._network.close)
             self._network.start(self._flows)
-            sweeping = loop.create_task(self._sweep())
+            rhythm = Cadence(self._config.sensors.cadence_s, (self._sensor, self._network), self._network.look_around)
+            sweeping = loop.create_task(rhythm.run())
             stack.callback(sweeping.cancel)
             on_ready()
             with contextlib.suppress(TimeoutError):
@@ -122,9 +124,3 @@ class Recorder:
 
     def _consume(self) -> int:
         return take_in(self._sensor)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.sensors.cadence_s)
-            self._sensor.sweep()
-            self._network.sweep()
