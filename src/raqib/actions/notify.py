@@ -36,5 +36,6 @@ HELPERS = (
         "Notify",
         (Argument("title", "string"), Argument("fields", "object", optional=True, content=True)),
         check=_notify,
+        budget="notices",
     ),
 )
