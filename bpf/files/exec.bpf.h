@@ -169,7 +169,7 @@ static __always_inline void see_existing(struct scratch *scratch, struct task_st
 	if (bpf_copy_from_user_task(scratch->args, args.len, (void *)args.start, task, 0))
 		args.len = 0;
 	image_set_args(&process->now, scratch, args.len, args.cut);
-	bpf_map_update_elem(&processes, &key, process, BPF_NOEXIST);
+	process_insert(process, BPF_NOEXIST);
 
 	/* The iterator of some kernels (seen on 6.18) leaves out the very first task: take it in as
 	 * a parent. */
@@ -177,7 +177,7 @@ static __always_inline void see_existing(struct scratch *scratch, struct task_st
 	key = process_key_of(task);
 	if (key.pid && !bpf_map_lookup_elem(&processes, &key)) {
 		process_read(process, scratch, task, key);
-		bpf_map_update_elem(&processes, &key, process, BPF_NOEXIST);
+		process_insert(process, BPF_NOEXIST);
 	}
 }
 

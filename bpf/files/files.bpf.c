@@ -141,16 +141,16 @@ int BPF_PROG(sched_process_fork, struct task_struct *parent, struct task_struct 
 		process->parent = before->key;
 		process->key = key;
 		process->exited = 0;
-		process->last_access = 0;
-		process->last_watched = 0;
-		process->lost_before = lost_total();
+		tally_clear(process, before->tally.account);
+		if (!process->tally.account)
+			process->tally.account = account_of(child);
 		image_clear(&process->before);
 		process_read_ids(process, child);
 	} else {
 		process_read(process, scratch, child, key);
 	}
-	if (bpf_map_update_elem(&processes, &key, process, BPF_ANY))
-		COUNT(lost_process);
+	/* Without room it is an entry less to remember: what it does is seen all the same. */
+	process_insert(process, BPF_NOEXIST);
 	return 0;
 }
 
@@ -183,7 +183,7 @@ static long forget_step(__u64 index, struct forget *forget)
 		return 1;
 	forget->file = entry->next;
 	if (!(entry->actions & entry->interest & ~entry->reported))
-		bpf_map_delete_elem(&watched, &key);
+		watched_drop(&key, entry);
 	return forget->file == 0;
 }
 
@@ -205,15 +205,16 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 		process->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
 	else
 		process->exit_code = BPF_CORE_READ(task, group_leader, exit_code);
-	/* A barrier too: merge() adds to the chain, then looks at this. */
+	/* A barrier too: merge() adds to the chain and settle() takes out of the map, then both
+	 * look at this. */
 	__sync_lock_test_and_set(&process->exited, 1);
-	if (process->last_watched) {
-		struct forget forget = {.process = key, .file = process->last_watched};
+	if (process->tally.last_watched) {
+		struct forget forget = {.process = key, .file = process->tally.last_watched};
 
 		bpf_loop(1 << 20, forget_step, &forget, 0);
 	}
 	bpf_map_update_elem(&exited, &key, process, BPF_ANY);
-	bpf_map_delete_elem(&processes, &key);
+	process_delete(process);
 	return 0;
 }
 
@@ -274,7 +275,7 @@ int list_accessed(struct list_request *request)
 
 	if (!process)
 		process = bpf_map_lookup_elem(&exited, &key.process);
-	key.file = process ? process->last_access : 0;
+	key.file = process ? process->tally.last_access : 0;
 	for (count = 0; listing && count < MOST_LISTED && key.file; count++) {
 		known = bpf_map_lookup_elem(&accesses, &key);
 		if (!known)
@@ -287,13 +288,12 @@ int list_accessed(struct list_request *request)
 	return 0;
 }
 
-/* The daemon found out where a name led. */
+/* The daemon found out that a name matters, or where it led. */
 SEC("syscall")
 int merge(struct merge_request *request)
 {
 	struct scratch *scratch = scratch_get_sleepable();
 	struct access_key key = {};
-	struct sighting seen = {.actions = request->actions};
 	struct process *process;
 	struct watched *entry;
 	struct access *known;
@@ -309,19 +309,23 @@ int merge(struct merge_request *request)
 	entry = bpf_map_lookup_elem(&watched, &key);
 	process = bpf_map_lookup_elem(&processes, &key.process);
 	if (!entry && process && request->interest) {
-		seen.process = process;
-		entry = watched_get(scratch, &seen, &key, true);
-		if (entry)
-			entry->interest = request->interest;
+		scratch->note.task = 0;
+		scratch->note.flags = 0;
+		scratch->note.has_used = 0;
+		scratch->note.has_inside = 0;
+		scratch->note.told = 0;
+		scratch->note.interest = request->interest;
+		entry = watched_get(scratch, process, &key);
 		/* Its end may have passed by meanwhile. */
 		if (process->exited) {
-			bpf_map_delete_elem(&watched, &key);
+			if (entry)
+				watched_drop(&key, entry);
 			return 0;
 		}
 	}
 	if (entry) {
 		request->total |= __sync_fetch_and_or(&entry->actions, request->actions);
-		__sync_fetch_and_or(&entry->reported, request->actions);
+		__sync_fetch_and_or(&entry->reported, request->told);
 	}
 	return 0;
 }
@@ -332,8 +336,20 @@ int settle(struct settle_request *request)
 {
 	struct access_key key = request->key;
 	struct watched *entry = bpf_map_lookup_elem(&watched, &key);
+	struct process *process;
 
-	if (entry)
-		__sync_fetch_and_or(&entry->reported, request->reported);
+	request->actions = 0;
+	if (!entry)
+		return 0;
+	if (request->forget) {
+		request->actions = __sync_lock_test_and_set(&entry->actions, 0);
+		watched_drop(&key, entry);
+		return 0;
+	}
+	__sync_fetch_and_or(&entry->reported, request->reported);
+	/* A process drops what has been delivered when it ends, but not what still waits then. */
+	process = bpf_map_lookup_elem(&processes, &key.process);
+	if ((!process || process->exited) && !(entry->actions & entry->interest & ~entry->reported))
+		watched_drop(&key, entry);
 	return 0;
 }

@@ -13,18 +13,13 @@ struct counters counters SEC(".data.counters");
 
 #define COUNT(counter) __sync_fetch_and_add(&counters.counter, 1)
 
-static __always_inline __u64 lost_total(void)
-{
-	return counters.lost_process + counters.lost_watched + counters.lost_name +
-	       counters.lost_path;
-}
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } records SEC(".maps");
 
-/* Living processes: a plain hash, which never evicts. */
+/* Living processes: a plain hash, which never evicts. For each processor there is one entry more,
+ * of whatever process has no room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -32,6 +27,15 @@ struct {
 	__type(key, struct process_key);
 	__type(value, struct process);
 } processes SEC(".maps");
+
+/* Users, as long as the daemon runs; it makes the one that the rest have in common. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct account);
+} accounts SEC(".maps");
 
 /* Those that have ended, until newer ones push them out. */
 struct {

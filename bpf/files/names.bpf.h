@@ -22,16 +22,10 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 }
 
 /* Read the name at a user address into scratch->name; its length without the zero byte, or
- * negative. */
+ * negative: its memory may have been taken away since the kernel read it. */
 static __always_inline int name_read(struct scratch *scratch, const char *address)
 {
-	long len = bpf_probe_read_user_str(scratch->name, PATH_BYTES, address);
-
-	if (len <= 0) {
-		COUNT(lost_name);
-		return -1;
-	}
-	return len - 1;
+	return bpf_probe_read_user_str(scratch->name, PATH_BYTES, address) - 1;
 }
 
 /* The parts of the directory that the name in scratch->name starts from. */

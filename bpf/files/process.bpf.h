@@ -4,6 +4,7 @@
 #define RAQIB_PROCESS_H
 
 #include "files/path.bpf.h"
+#include "files/share.bpf.h"
 #include "lib/process_key.bpf.h"
 
 #include <linux/auxvec.h>
@@ -164,6 +165,19 @@ static __always_inline void image_clear(struct image *image)
 	image->args_hash = 0;
 }
 
+static __always_inline void tally_clear(struct process *process, __u32 account)
+{
+	process->tally.last_access = 0;
+	process->tally.last_watched = 0;
+	process->tally.lost = 0;
+	process->tally.share.mark = 0;
+	process->tally.share.bytes = 0;
+	process->tally.share.watched = 0;
+	process->tally.given_ns = 0;
+	process->tally.account = account;
+	process->tally.untracked = 0;
+}
+
 /* Everything of a process that the task itself tells, but for its arguments. */
 static __always_inline void process_read(struct process *process, struct scratch *scratch,
 					 struct task_struct *task, struct process_key key)
@@ -176,9 +190,7 @@ static __always_inline void process_read(struct process *process, struct scratch
 	process->exit_ns = 0;
 	process->exit_code = 0;
 	process->exited = 0;
-	process->last_access = 0;
-	process->last_watched = 0;
-	process->lost_before = lost_total();
+	tally_clear(process, account_of(task));
 	image_clear(&process->now);
 	image_clear(&process->before);
 	process_read_ids(process, task);
@@ -190,8 +202,38 @@ static __always_inline void process_read(struct process *process, struct scratch
 	}
 }
 
-/* The entry of the current process; one that is not known yet is made. Null if the map is full:
- * counted. */
+/* Take in a process. Whoever pays for it may have no more of them than there is room left. */
+static __always_inline long process_insert(struct process *process, __u64 flags)
+{
+	struct account *account = account_get(process->tally.account);
+	long code;
+
+	process->tally.charged = account ? account->id : ACCOUNT_OTHERS;
+	if (account && account->processes >= left_of(policy.processes_most, counters.processes_now))
+		return -E2BIG;
+	code = bpf_map_update_elem(&processes, &process->key, process, flags);
+	if (code)
+		return code;
+	__sync_fetch_and_add(&counters.processes_now, 1);
+	if (account)
+		__sync_fetch_and_add(&account->processes, 1);
+	return 0;
+}
+
+static __always_inline void process_delete(struct process *process)
+{
+	struct account *account = account_get(process->tally.charged);
+	struct process_key key = process->key;
+
+	if (bpf_map_delete_elem(&processes, &key))
+		return;
+	__sync_fetch_and_add(&counters.processes_now, -1);
+	if (account)
+		__sync_fetch_and_add(&account->processes, -1);
+}
+
+/* The entry of the current process; one that is not known yet is made. Where there is no room, it
+ * is the processor's own, which remembers nothing. */
 static __always_inline struct process *process_current(struct scratch *scratch,
 						       struct task_struct *task)
 {
@@ -203,9 +245,18 @@ static __always_inline struct process *process_current(struct scratch *scratch,
 		return process;
 	process_read(&scratch->process, scratch, task, key);
 	image_read_args(&scratch->process.now, scratch, args_span_of(task));
-	code = bpf_map_update_elem(&processes, &key, &scratch->process, BPF_NOEXIST);
-	if (code && code != -EEXIST)
-		COUNT(lost_process);
+	code = process_insert(&scratch->process, BPF_NOEXIST);
+	if (code && code != -EEXIST) {
+		key.start_ns = 0;
+		key.pid = bpf_get_smp_processor_id();
+		key.zero = 1;
+		process = bpf_map_lookup_elem(&processes, &key);
+		if (process)
+			bpf_probe_read_kernel(process, sizeof(*process), &scratch->process);
+		if (process)
+			process->tally.untracked = 1;
+		return process;
+	}
 	return bpf_map_lookup_elem(&processes, &key);
 }
 

@@ -69,25 +69,25 @@ static __always_inline __u16 append_name(struct append *append, const struct nam
 }
 
 /*
- * Send one record; false if the ring buffer was full. A descriptor does not know by which name it
- * was opened: `entry` does, if there is one.
+ * Send what the note in the scratch says; false if there was no room in the ring buffer. A
+ * descriptor does not know by which name it was opened: `used` of the note does, if anybody.
  */
-static __noinline bool record_send(struct scratch *scratch, const struct sighting *seen,
-				   const struct watched *entry, __u32 actions, __u32 fresh)
+static __noinline bool record_send(struct scratch *scratch, struct process *process)
 {
-	struct process *process = seen->process;
 	struct record *record = &scratch->record;
 	struct append append = {.record = record};
 	struct process *shot = &record->process;
+	struct note *note = &scratch->note;
+	struct task_struct *task = (void *)note->task;
 	__u32 size;
 
-	record->flags = seen->flags;
+	record->flags = note->flags;
 	record->timestamp_ns = bpf_ktime_get_boot_ns();
 	record->path_hash = scratch->path.hash;
-	record->used_hash = seen->has_used ? scratch->used.hash : entry ? entry->used.hash : 0;
-	record->inside_hash = seen->has_inside ? scratch->inside.hash : 0;
-	record->actions = actions;
-	record->fresh = fresh;
+	record->used_hash = note->has_used ? scratch->used.hash : note->used.hash;
+	record->inside_hash = note->has_inside ? scratch->inside.hash : 0;
+	record->actions = note->total;
+	record->fresh = note->fresh;
 	record->generation = policy.generation;
 	record->inode = 0;
 	record->file_size = 0;
@@ -97,19 +97,19 @@ static __noinline bool record_send(struct scratch *scratch, const struct sightin
 	record->uid = 0;
 	record->gid = 0;
 	record->zero = 0;
-	if (seen->inode)
-		record_inode(record, seen->inode);
+	if (note->inode)
+		record_inode(record, (void *)note->inode);
 	bpf_probe_read_kernel(shot, sizeof(*shot), process);
-	process_read_ids(shot, seen->task);
-	record->lost = lost_total() - process->lost_before;
+	process_read_ids(shot, task);
+	record->lost = process->tally.lost;
 	record->path_len = append_text(&append, scratch->path.bytes, scratch->path.len);
 	record->used_len = 0;
-	if (seen->has_used)
+	if (note->has_used)
 		record->used_len = append_text(&append, scratch->used.bytes, scratch->used.len);
-	else if (entry && entry->used.hash)
-		record->used_len = append_name(&append, &entry->used);
+	else if (note->used.hash)
+		record->used_len = append_name(&append, &note->used);
 	record->inside_len =
-		seen->has_inside ? append_text(&append, scratch->inside.bytes, scratch->inside.len)
+		note->has_inside ? append_text(&append, scratch->inside.bytes, scratch->inside.len)
 				 : 0;
 	record->exe_len = shot->now.exe_len > EXE_BYTES
 				  ? append_long(&append, shot->now.exe_hash, shot->now.exe_len)
@@ -121,9 +121,11 @@ static __noinline bool record_send(struct scratch *scratch, const struct sightin
 	if (size > sizeof(*record))
 		return false;
 	record->size = size;
-	if (bpf_ringbuf_output(&records, record, size, 0))
+	if (!ring_take(process, size) || bpf_ringbuf_output(&records, record, size, 0))
 		return false;
 	COUNT(records);
+	if (process->tally.untracked)
+		COUNT(untracked);
 	return true;
 }
 

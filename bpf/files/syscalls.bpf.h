@@ -160,7 +160,10 @@ static __always_inline void see_open(struct scratch *scratch, struct task_struct
 		seen.actions |= ACTION_TRUNCATE;
 	if (row->name >= 0) {
 		len = name_read(scratch, (void *)call_arg(call, row->name));
-		if (len >= 0)
+		/* The file itself is known. */
+		if (len < 0)
+			COUNT(used_unread);
+		else
 			sight_used(scratch, &seen,
 				   row->dir >= 0 ? (int)call_arg(call, row->dir) : AT_FDCWD, len);
 	}
@@ -181,8 +184,10 @@ static __always_inline void see_name(struct scratch *scratch, struct task_struct
 	struct sighting seen = {.task = task, .process = process, .actions = actions};
 	int len = name_read(scratch, (void *)address);
 
-	if (len < 0)
+	if (len < 0) {
+		lose(process, LOSS_NAME);
 		return;
+	}
 	if (len == 0) {
 		/* AT_EMPTY_PATH: the descriptor itself is meant. */
 		see_fd(scratch, task, process, dir, actions);

@@ -58,6 +58,51 @@ struct image {
 	char loader[LOADER_BYTES];
 };
 
+/* What somebody has in use of what all processes share. */
+struct share {
+	/* A place in the ring buffer: once it has been read up to there, `bytes` begins anew. */
+	__u64 mark;
+	__u32 bytes;
+	__u32 watched;
+};
+
+/* What changes all the time, and what only the kernel side needs. */
+struct tally {
+	/* Heads of the chains through `accesses` and `watched`: the hash of the file last added. */
+	__u64 last_access;
+	__u64 last_watched;
+	/* How much of what the process did could not be told. */
+	__u64 lost;
+	struct share share;
+	/* When its budget of names that are not resolved is full again. */
+	__u64 given_ns;
+	/* Who pays for what it does, and who for its entry. */
+	__u32 account;
+	__u32 charged;
+	/* It has no entry of its own, since there was no room. */
+	__u32 untracked;
+	__u32 zero;
+};
+
+enum loss {
+	LOSS_WATCHED = 0, /* neither in the ring buffer nor in `watched` was room */
+	LOSS_NAME = 1,	  /* the name could not be read */
+	LOSS_BUDGET = 2,  /* beyond the budget of names that are not resolved */
+};
+
+#define LOSSES	       3
+#define ACCOUNT_OTHERS 4294967295
+
+/* A user, with all users of the user namespaces that it made. */
+struct account {
+	__u32 id;
+	__u32 processes;
+	struct share share;
+	__u64 records;
+	__u64 lost[LOSSES];
+	struct process_key loser; /* the latest process that lost something */
+};
+
 struct process {
 	struct process_key key;
 	struct process_key parent;
@@ -75,14 +120,10 @@ struct process {
 	__u64 exit_ns;
 	__u32 exit_code;
 	__u32 exited;
-	/* Heads of the chains through `accesses` and `watched`: the hash of the file last added. */
-	__u64 last_access;
-	__u64 last_watched;
-	/* The loss counter when the process began. */
-	__u64 lost_before;
 	char comm[COMM_BYTES];
 	struct image now;
 	struct image before;
+	struct tally tally;
 };
 
 struct access_key {
@@ -94,6 +135,10 @@ struct access_key {
 struct access {
 	__u64 next;
 	__u32 actions;
+	/* What of it was told or waits, under the policy of that generation, while nobody knew yet
+	 * whether the name matters. */
+	__u32 told;
+	__u32 generation;
 	__u32 zero;
 };
 
@@ -107,7 +152,8 @@ struct name {
 };
 
 /* What a process did to a file that some recipe may care about: kept until it is delivered and the
- * process is gone. What is RECORD_AS_GIVEN is here only while it waits, under a key of its own. */
+ * process is gone. What is RECORD_AS_GIVEN or RECORD_WAITS is here only while it waits, under a key
+ * of its own. */
 struct watched {
 	__u64 next;
 	__u64 timestamp_ns;
@@ -116,7 +162,7 @@ struct watched {
 	__u32 interest;
 	__u32 generation;
 	__u32 flags;
-	__u32 zero;
+	__u32 account; /* who pays */
 	struct name path;
 	/* Aliases; without a hash there is none. */
 	struct name used;
@@ -176,6 +222,10 @@ struct policy {
 	__u32 cpus;
 	/* Whether any recipe asks for the environment of programs. */
 	__u32 environments;
+	/* The sizes of the maps. */
+	__u32 watched_most;
+	__u32 processes_most;
+	__u32 zero;
 };
 
 enum syscall_kind {
@@ -231,20 +281,28 @@ struct syscall_table {
 	struct syscall_row rows[2][SYSCALLS];
 };
 
-/* Every failure that the kernel side can have; the first group loses something, the second only
- * delays or shortens. */
+/* Every failure that the kernel side can have: `lost_` is what can never be told, the others only
+ * delay or cut. */
 struct counters {
-	__u64 lost_process;
 	__u64 lost_watched;
 	__u64 lost_name;
-	__u64 lost_path;
+	__u64 lost_budget;
 
+	__u64 untracked; /* records of processes that had no entry */
+	__u64 unmarked;	 /* records that may come again, since what was told could not be remembered
+			  */
+	__u64 accounts_full;
 	__u64 pending;
 	__u64 records;
 	__u64 accesses;
 	__u64 path_truncated;
+	__u64 used_unread; /* by which name a file was opened could not be read, only which file it
+			      is */
 	__u64 args_truncated;
 	__u64 text_failed;
+	/* In use. */
+	__u32 watched_now;
+	__u32 processes_now;
 };
 
 enum record_flag {
@@ -256,6 +314,8 @@ enum record_flag {
 	RECORD_PATH_TRUNCATED = 1 << 3,
 	/* The interest is a guess from literals; the daemon should teach a verdict. */
 	RECORD_UNDECIDED = 1 << 4,
+	/* Of an entry in `watched`: it is there only until it is delivered. */
+	RECORD_WAITS = 1 << 5,
 };
 
 /* A record ends with its texts, one after the other: path, used, inside, exe, args (the last two
@@ -323,13 +383,17 @@ struct merge_request {
 	__u64 path; /* user address */
 	__u32 path_len;
 	__u32 actions;
+	__u32 told;	/* of these */
 	__u32 interest; /* if any, the process and the file are watched from now on */
 	__u32 total;	/* answer: all that is known of the process and the file */
+	__u32 zero;
 };
 
 /* What was pending has been delivered. */
 struct settle_request {
 	struct access_key key;
 	__u32 reported;
+	__u32 forget;  /* the entry only waited */
+	__u32 actions; /* answer: all that waited, if it is forgotten */
 	__u32 zero;
 };

@@ -75,8 +75,27 @@ struct progress {
 	struct siphash component;
 };
 
+/* What a hook found out of an access. On the stack, the verifier would follow each combination by
+ * itself. */
+struct note {
+	__u64 task;
+	__u64 inode; /* 0 if only a name is known */
+	__u32 actions;
+	__u32 flags;
+	__u32 has_used;
+	__u32 has_inside;
+	__u32 total; /* all that the process did to the file */
+	__u32 interest;
+	__u32 told;
+	__u32 fresh;
+	__u32 keeps_used; /* the name by which it was opened matters */
+	__u32 zero;
+	struct name used; /* by which the file was opened, as its entry knows */
+};
+
 struct scratch {
 	struct span span;
+	struct note note;
 	struct progress progress;
 	struct part parts[PARTS];
 	struct text path;   /* as reached */

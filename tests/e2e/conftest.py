@@ -117,6 +117,13 @@ class AgentProcess:
             if event["metadata"]["name"] == name and event_type in (None, event["event_type"])
         ]
 
+    def wait_logged(self, text: str) -> None:
+        """Wait until the log says something, and read events meanwhile."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.logged():
+            assert time.monotonic() < deadline, f"expected {text!r} in the log, found {self.logged()[-4000:]}"
+            self._read_some(0.02)
+
     def logged(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 

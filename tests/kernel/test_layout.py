@@ -57,6 +57,9 @@ NET_STRUCTS = (
 STRUCTS = (
     "process_key",
     "image",
+    "share",
+    "tally",
+    "account",
     "process",
     "access_key",
     "access",

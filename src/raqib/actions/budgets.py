@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes", "own_doing"]
+Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes", "own_doing", "notices"]
 """`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included;
 `ledger_bytes` is what is in the ledger beside the lines themselves;
 `own_doing` counts executions that were caused by shell reactions."""

@@ -76,6 +76,8 @@ class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
     evidence_per_minute: int = 30
     """How often a recipe may collect evidence."""
     critical_evidence_per_minute: int = 120
+    notices_per_minute: int = 300
+    """How many notices a recipe may send."""
     own_doing_per_minute: int = 10
     """How often a recipe may react to what shell reactions have started."""
     written_bytes_per_minute: int = 1 << 30

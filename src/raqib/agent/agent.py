@@ -18,6 +18,7 @@ import structlog
 
 from raqib.agent.environment import Environments
 from raqib.agent.hangup import Hangup
+from raqib.agent.loss_watch import LossWatch
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
 from raqib.agent.scheduling import take_short_slices, take_short_turns
 from raqib.agent.shadow import Shadows
@@ -168,8 +169,15 @@ class Agent:
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
+            watch = LossWatch(self._sensor, self._print)
+            stack.callback(watch.losses.close)
             rhythm = Cadence(
-                self._config.sensors.cadence_s, self._sensor, self._shadows.tell_now_and_then, self._network.sweep
+                self._config.sensors.cadence_s,
+                (self._sensor, self._network),
+                self._shadows.tell_now_and_then,
+                self._network.look_around,
+                lambda: watch.network(self._network.counters() or {}),
+                watch.look,
             )
             cadence = loop.create_task(rhythm.run())
             stack.callback(cadence.cancel)

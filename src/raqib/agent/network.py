@@ -30,7 +30,7 @@ from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
-from raqib.sensors.intake import RECORDS_AT_ONCE, lost_of, take_in
+from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 from raqib.sensors.network import NetworkSensor
 
 _LOOK_S = 10.0
@@ -68,7 +68,6 @@ class Network:
         self._sensor: NetworkSensor | None = None
         self._flows: FlowSensor | None = None
         self._keeper: PolicyKeeper | None = None
-        self._lost = 0
         self._forgotten = 0
         self._counted_at = 0.0
         self._log = structlog.get_logger()
@@ -145,22 +144,24 @@ class Network:
         if self._sensor is not None:
             take_in(self._sensor, most)
 
-    def sweep(self) -> None:
-        """Take in what did not fit into the ring buffer; say so if anything was lost."""
-        if self._sensor is None or self._flows is None:
+    @property
+    def sweeping(self) -> bool:
+        """Whether the last sweep ended before it had seen everything."""
+        return self._flows is not None and self._flows.sweeping
+
+    def sweep(self, most: int | None = None) -> int:
+        """Take in what did not fit into the ring buffer, no more than `most`; return how much that was."""
+        return 0 if self._flows is None else self._flows.sweep(most)
+
+    def look_around(self) -> None:
+        """See to what changes with time."""
+        if self._sensor is None:
             return
         if self._keeper is not None:
             self._keeper.look()
         elif time.monotonic() - self._looked_at >= _LOOK_S:
             self._look_for_resolvers()
-        if count := self._flows.sweep():
-            self._log.warning("records of flows were late: the ring buffer was full", flows=count)
-        counters = self._sensor.counters()
-        lost = lost_of(counters)
-        if lost != self._lost:
-            self._log.warning("the network's records were lost in the kernel", **counters)
-            self._lost = lost
-        self._tell_forgotten(counters["flows_made"])
+        self._tell_forgotten(self._sensor.counters()["flows_made"])
 
     def _tell_forgotten(self, made: int) -> None:
         """Say, once a minute at most, that there were more flows than the kernel remembers."""

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from raqib.agent.environment import Environments
 from raqib.agent.network import TOLD, Network
+from raqib.agent.sweeper import Cadence
 from raqib.config.config import Config
 from raqib.config.stages import map_sizes, policy_of
 from raqib.errors import RaqibError
@@ -81,7 +82,8 @@ class Recorder:
             self._network = Network(watched, self._sensor, observe=self._observe, tell=lambda event: None)
             stack.callback(self._network.close)
             self._network.start(self._flows)
-            sweeping = loop.create_task(self._sweep())
+            rhythm = Cadence(self._config.sensors.cadence_s, (self._sensor, self._network), self._network.look_around)
+            sweeping = loop.create_task(rhythm.run())
             stack.callback(sweeping.cancel)
             on_ready()
             with contextlib.suppress(TimeoutError):
@@ -116,9 +118,3 @@ class Recorder:
 
     def _consume(self) -> int:
         return take_in(self._sensor)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.sensors.cadence_s)
-            self._sensor.sweep()
-            self._network.sweep()

@@ -1,57 +1,75 @@
-"""The cadence: in a steady rhythm, what did not fit into the ring buffer is picked up, and what was lost is told."""
+"""The cadence: in a steady rhythm, what did not fit into the ring buffer is picked up, by portions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 import structlog
 
-from raqib.sensors.intake import lost_of
+_T = TypeVar("_T")
+
+
+PORTION = 64
+"""So many files that were late are delivered in one turn; then the loop sees to everything else."""
+
+SAID_S = 60.0
+"""How often it is said, at most, that records were late."""
 
 
 class Swept(Protocol):
     """What the cadence asks of the sensor."""
 
-    def sweep(self) -> int:
-        """Deliver what is pending in the kernel's maps; return how many files that were."""
+    @property
+    def sweeping(self) -> bool:
+        """Whether the last sweep ended before it had seen everything."""
+        ...
 
-    def counters(self) -> Mapping[str, int]:
-        """Return what the kernel side counted."""
+    def sweep(self, most: int | None = None) -> int:
+        """Deliver what is pending in the kernel's maps, no more than `most`; return how many files that were."""
+        ...
 
 
 class Cadence:
     """Belongs to one event loop."""
 
-    def __init__(self, interval_s: float, sensor: Swept, *also: Callable[[], None]) -> None:
-        """`also` is called in the same rhythm."""
+    def __init__(self, interval_s: float, sensors: Iterable[Swept], *also: Callable[[], None]) -> None:
+        """`also` is called in the same rhythm, before the sweep."""
         self._interval_s = interval_s
-        self._sensor = sensor
+        self._sensors = tuple(sensors)
         self._also = also
-        self._lost = 0
+        self._late = 0
+        self._said_at: float | None = None
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
         """Go on until it is cancelled, whatever happens in a round."""
         while True:
             await asyncio.sleep(self._interval_s)
-            self.look_around()
+            await self.look_around()
 
-    def look_around(self) -> None:
+    async def look_around(self) -> None:
         """Do one round; what fails holds up nothing else."""
-        for one in (*self._also, self._sweep):
-            try:
-                one()
-            except Exception as error:
-                # Without further rounds, what does not fit into the ring buffer would never be seen.
-                self._log.error("a sweep failed, the next one follows", problem=repr(error), exc_info=error)
+        for one in self._also:
+            self._attempt(one)
+        for sensor in self._sensors:
+            self._sweep(sensor)
+            while sensor.sweeping:
+                await asyncio.sleep(0)
+                self._sweep(sensor)
+        if self._late and (self._said_at is None or time.monotonic() - self._said_at >= SAID_S):
+            self._log.warning("records were late: the ring buffer was full", count=self._late)
+            self._late, self._said_at = 0, time.monotonic()
 
-    def _sweep(self) -> None:
-        if count := self._sensor.sweep():
-            self._log.warning("records were late: the ring buffer was full", files=count)
-        counters = self._sensor.counters()
-        lost = lost_of(counters)
-        if lost != self._lost:
-            self._lost = lost
-            self._log.warning("accesses were lost in the kernel", **counters)
+    def _sweep(self, sensor: Swept) -> None:
+        self._late += self._attempt(lambda: sensor.sweep(PORTION)) or 0
+
+    def _attempt(self, one: Callable[[], _T]) -> _T | None:
+        try:
+            return one()
+        except Exception as error:
+            # Without further rounds, what does not fit into the ring buffer would never be seen.
+            self._log.error("a sweep failed, the next one follows", problem=repr(error), exc_info=error)
+            return None

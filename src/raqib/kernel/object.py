@@ -116,6 +116,11 @@ class BpfObject:
         """Return a map with the types of its keys and values, such as `struct process_key`."""
         return Map(self.library, self.map_fd(name), name, key, value)
 
+    def size(self, name: str) -> int:
+        """Return how many entries a map can have; bytes, if it is a ring buffer."""
+        entries: int = self.library.calls.bpf_map__max_entries(self._map(name))
+        return entries
+
     def map_fd(self, name: str) -> int:
         """Return a map's descriptor; it belongs to the object."""
         fd: int = self.library.calls.bpf_map__fd(self._map(name))

@@ -1,4 +1,8 @@
-"""What has been reported: one event for each process, file or peer, and recipe. Bounded, the oldest process goes."""
+"""What has been reported: one event for each process, file or peer, and recipe.
+
+Bounded, in bytes as well: names may be long, so only their hashes are kept. The oldest process goes, unless one has
+more than half: then its own oldest goes, so that a flood makes no one else's events come again.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ from raqib.model.process import ProcessKey
 
 MAX_ENTRIES: Final = 262_144
 
-_Entry = tuple[Hashable, str]
+
+def _entry(what: Hashable, recipe: str) -> int:
+    """Return 64 bits that nobody outside can predict: Python hashes texts and bytes with a key of its own."""
+    return hash((what, recipe))
 
 
 class Reported:
@@ -19,12 +26,12 @@ class Reported:
     def __init__(self, capacity: int = MAX_ENTRIES) -> None:
         self._capacity = capacity
         self._size = 0
-        self._processes: OrderedDict[ProcessKey, OrderedDict[_Entry, None]] = OrderedDict()
+        self._processes: OrderedDict[ProcessKey, OrderedDict[int, None]] = OrderedDict()
 
     def __contains__(self, entry: tuple[ProcessKey, Hashable, str]) -> bool:
         process, what, recipe = entry
         known = self._processes.get(process)
-        return known is not None and (what, recipe) in known
+        return known is not None and _entry(what, recipe) in known
 
     def __len__(self) -> int:
         return self._size
@@ -32,15 +39,16 @@ class Reported:
     def add(self, process: ProcessKey, what: Hashable, recipe: str) -> None:
         """Remember one; the process counts as the latest."""
         known = self._processes.setdefault(process, OrderedDict())
-        if (what, recipe) not in known:
-            known[what, recipe] = None
+        entry = _entry(what, recipe)
+        if entry not in known:
+            known[entry] = None
             self._size += 1
         self._processes.move_to_end(process)
         while self._size > self._capacity:
-            self._drop_oldest()
+            self._drop(process if len(known) > self._capacity // 2 else next(iter(self._processes)))
 
-    def _drop_oldest(self) -> None:
-        process, known = next(iter(self._processes.items()))
+    def _drop(self, process: ProcessKey) -> None:
+        known = self._processes[process]
         known.popitem(last=False)
         self._size -= 1
         if not known:

@@ -161,7 +161,9 @@ class WorkerProcess(asyncio.Protocol):
                 raise ProtocolError("expected one call or line at a time, got more before the answer")
             for message in messages:
                 if isinstance(message, Ready):
-                    self.was_ready, self.missing = True, message.missing
+                    if not self.was_ready:
+                        # Later on it may be in the hands of whatever it has run.
+                        self.was_ready, self.missing = True, message.missing
                     self._owner.worker_ready(self)
                 else:
                     self._owner.worker_said(self, message)

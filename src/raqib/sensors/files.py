@@ -16,6 +16,7 @@ from raqib.model.actions import NO_ACTIONS, FileAction, union
 from raqib.model.clock import boottime_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
+from raqib.sensors.accounts import Accounts, Lost
 from raqib.sensors.decode import Record, process
 from raqib.sensors.policy import Hint, Policy, Teacher
 from raqib.sensors.resolve import Resolver, by_letters
@@ -24,10 +25,16 @@ __all__ = ["Accessed", "FileSensor", "Hint", "LoaderVariables", "Policy"]
 
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
+_WAITS = constant("RECORD_WAITS")
+_STABLE_BYTES = ffi.offsetof("struct process", "tally")
 
 
 _MOST_DECODED = 1024
 _MOST_PATHS = 8192
+_MOST_TOLD = 4096
+_LOST = ("lost_watched", "lost_name", "lost_budget")
+_LOOKED_AT = 16
+"""So many entries of `watched` are looked at for each that may be delivered in one portion."""
 
 
 class Accessed(NamedTuple):
@@ -82,18 +89,27 @@ class FileSensor:
         self._ring = Ring(self._bpf, "records", "struct record", self._receive)
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
         self._swept = 0
+        self._sweeping: Iterator[tuple[Any, Any]] | None = None
         self._decoded: dict[bytes, Process] = {}
         self._known_paths: dict[int, bytes] = {}
         self._environments_since_ns: int | None = None
-        self._settled: list[Any] = []
         self._lost_texts = 0
+        self._told: dict[tuple[int, int], int] = {}
+        self._accounts = Accounts(self._bpf)
+        self._lost_before = 0
         self.agent = self._identify()
         self._teacher = Teacher(self._bpf, self.agent)
+        self._make_places()
 
     def _identify(self) -> ProcessKey:
         key: Any = ffi.new("struct process_key *")
         self._bpf.run("identify", key, ffi.sizeof("struct process_key"))
         return ProcessKey(key.pid, key.start_ns)
+
+    def _make_places(self) -> None:
+        """Make what the kernel side falls back on when there is no room for a process."""
+        for cpu in range(self._bpf.cpus):
+            self._processes.set(self._processes.key({"pid": cpu, "zero": 1}), self._processes.value())
 
     def set_policy(self, policy: Policy) -> None:
         """Teach the kernel what the recipes want; verdicts under the policy before end."""
@@ -125,8 +141,7 @@ class FileSensor:
         if raw is None:
             return None
         # Most of those that are asked for are ancestors, which stay as they are.
-        raw.last_access = raw.last_watched = 0
-        packed = bytes(ffi.buffer(raw))
+        packed = bytes(ffi.buffer(raw, _STABLE_BYTES))
         known = self._decoded.get(packed)
         if known is None:
             known = process(raw, self._text)
@@ -155,7 +170,8 @@ class FileSensor:
     def living(self) -> Iterator[ProcessKey]:
         """Yield the processes that live."""
         for key, _ in self._processes.entries():
-            yield ProcessKey(key.pid, key.start_ns)
+            if not key.zero:
+                yield ProcessKey(key.pid, key.start_ns)
 
     def accessed(self, key: ProcessKey) -> list[Accessed]:
         """Return what a process did to which files, the newest first, as far as the kernel remembers: some 1000."""
@@ -193,30 +209,48 @@ class FileSensor:
         counters = {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
         return counters | {"lost_text": self._lost_texts}
 
-    def sweep(self) -> int:
-        """Deliver what did not fit into the ring buffer when it happened; return the number of files."""
-        self._drop_ended()
-        pending = self.counters()["pending"]
-        if pending == self._swept:
-            return 0
-        self._swept = pending
+    def lost(self) -> list[Lost]:
+        """Return what the kernel side lost since this was last asked, and of whom."""
+        lost = sum(value for name, value in self.counters().items() if name in _LOST)
+        if lost == self._lost_before:
+            return []
+        self._lost_before = lost
+        return self._accounts.lost()
+
+    def heaviest(self) -> tuple[ProcessKey, int, int] | None:
+        """Return the process of which most records were taken in since this was last asked, how many, and of others."""
+        told, self._told = self._told, {}
+        if not told:
+            return None
+        (pid, start_ns), count = max(told.items(), key=lambda one: one[1])
+        return ProcessKey(pid, start_ns), count, sum(told.values()) - count
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether the last sweep ended before it had seen everything."""
+        return self._sweeping is not None
+
+    def sweep(self, most: int | None = None) -> int:
+        """Deliver what did not fit into the ring buffer when it happened; return the number of files.
+
+        No more than `most`: then the next call goes on from there.
+        """
+        if self._sweeping is None:
+            pending = self.counters()["pending"]
+            if pending == self._swept:
+                return 0
+            self._swept = pending
+            self._sweeping = self._watched.entries()
         count = 0
-        for key, entry in list(self._watched.entries()):
+        for looked_at, (key, entry) in enumerate(self._sweeping, 1):
             fresh = FileAction(entry.actions & entry.interest & ~entry.reported)
-            if fresh:
+            if fresh or entry.flags & _WAITS:
                 count += 1
                 self._deliver_pending(key, entry, fresh)
+            if most is not None and (count >= most or looked_at >= most * _LOOKED_AT):
+                return count
+        self._sweeping = None
         return count
-
-    def _drop_ended(self) -> None:
-        """Remove what the last sweep delivered of processes that had ended, or ended while it ran.
-
-        A process drops what has been delivered when it ends, but not what still waits then.
-        """
-        settled, self._settled = self._settled, []
-        for key in settled:
-            if self._processes.get(ffi.addressof(key, "process")) is None:
-                self._watched.delete(key)
 
     def close(self) -> None:
         """Detach everything."""
@@ -227,7 +261,13 @@ class FileSensor:
         raw = self._texts.get(self._texts.key(hash_))
         return bytes(ffi.buffer(raw.text, min(raw.len, len(raw.text)))) if raw else None
 
+    def _count(self, key: Any) -> None:
+        place = (key.pid, key.start_ns)
+        if place in self._told or len(self._told) < _MOST_TOLD:
+            self._told[place] = self._told.get(place, 0) + 1
+
     def _receive(self, raw: Any) -> None:
+        self._count(raw.process.key)
         record = Record(raw, self._text)
         if record.flags & _AS_GIVEN:
             others = (record.inside,) if record.inside else ()
@@ -236,14 +276,24 @@ class FileSensor:
                 self._observe_followed(record.observation(), names)
             return
         interest = NO_ACTIONS
-        teach = record.flags & _UNDECIDED and not record.flags & _TRUNCATED
+        undecided = bool(record.flags & _UNDECIDED)
         for hash_, name in record.names():
             meaning = self._interest(name)
             interest |= meaning
-            if teach:
+            if undecided and not record.flags & _TRUNCATED:
                 self._teacher.teach_verdict(hash_, meaning, raw.generation)
-        if FileAction(raw.actions) & interest:
-            self._observe(record.observation())
+        if not FileAction(raw.actions) & interest:
+            return
+        seen = record.observation()
+        if undecided and not record.flags & _TRUNCATED:
+            # Whoever watched it for a name that may matter did not remember it for certain.
+            seen = self._remembered(seen, interest)
+        self._observe(seen)
+
+    def _remembered(self, seen: FileObservation, interest: FileAction) -> FileObservation:
+        """Have the kernel remember from now on what a process does to a file that matters."""
+        total = self._merge(seen.process.key, seen.path, seen.actions, interest, told=seen.new)
+        return replace(seen, actions=total) if total != seen.actions else seen
 
     def _follow(self, given: bytes, others: tuple[bytes, ...], pid: int, mnt_ns: int, flags: int) -> _Followed:
         """Find out where a name led; `others` are further names of the same."""
@@ -256,7 +306,7 @@ class FileSensor:
 
     def _observe_followed(self, seen: FileObservation, names: _Followed) -> None:
         """Join what the process has done to that file before, and what it will do."""
-        total = self._merge(seen.process.key, names.path, seen.new, self._interest_of(names.all))
+        total = self._merge(seen.process.key, names.path, seen.new, self._interest_of(names.all), told=seen.new)
         self._observe(
             replace(
                 seen,
@@ -270,7 +320,9 @@ class FileSensor:
     def _interest_of(self, names: Iterable[bytes]) -> FileAction:
         return union(map(self._interest, names))
 
-    def _merge(self, key: ProcessKey, path: bytes, actions: FileAction, interest: FileAction) -> FileAction:
+    def _merge(
+        self, key: ProcessKey, path: bytes, actions: FileAction, interest: FileAction, *, told: FileAction
+    ) -> FileAction:
         """Add to what the kernel knows of a process and a file; return all of it."""
         if len(path) >= constant("PATH_BYTES"):
             return actions
@@ -278,38 +330,57 @@ class FileSensor:
         request: Any = ffi.new("struct merge_request *")
         request.process.pid, request.process.start_ns = key.pid, key.start_ns
         request.path, request.path_len = int(ffi.cast("uintptr_t", text)), len(path)
-        request.actions, request.interest = int(actions), int(interest)
+        request.actions, request.interest, request.told = int(actions), int(interest), int(told)
         code = self._bpf.run("merge", request, ffi.sizeof("struct merge_request"))
         if code:
             raise RaqibError(f"expected the kernel to take a path of {len(path)} bytes, found {os.strerror(-code)}")
         return FileAction(request.total)
 
     def _deliver_pending(self, key: Any, entry: Any, fresh: FileAction) -> None:
+        as_given, waits = bool(entry.flags & _AS_GIVEN), bool(entry.flags & _WAITS)
+        actions = self._settle(key, fresh, forget=as_given or waits) | FileAction(entry.actions)
+        fresh |= FileAction(actions & entry.interest & ~entry.reported)
+        self._count(key.process)
         identity = ProcessKey(key.process.pid, key.process.start_ns)
-        as_given = bool(entry.flags & _AS_GIVEN)
         seen = FileObservation(
             process=self.process(identity) or Process(key=identity),
             path=self._name(entry.path) or b"",
             aliases=tuple(name for name in map(self._name, (entry.used, entry.inside)) if name),
-            actions=FileAction(entry.actions),
+            actions=actions,
             new=fresh,
             timestamp_ns=entry.timestamp_ns,
             as_given=as_given,
             deleted=bool(entry.flags & _DELETED),
+            lost=self._lost_of(identity),
         )
         if as_given:
-            self._watched.delete(key)
             mnt_ns = seen.process.namespaces.mnt_ns
             names = self._follow(seen.path, seen.aliases, identity.pid, mnt_ns, entry.flags)
             if fresh & self._interest_of(names.all):
                 self._observe_followed(seen, names)
             return
-        if seen.actions & self._interest_of(seen.names):
+        interest = self._interest_of(seen.names)
+        if waits and not entry.flags & _TRUNCATED:
+            for name in (entry.path, entry.used, entry.inside):
+                if name.hash and name.len <= len(name.text):  # a longer one may have been cut meanwhile
+                    self._teacher.teach_verdict(name.hash, self._interest(self._name(name) or b""), entry.generation)
+            if seen.actions & interest:
+                seen = self._remembered(seen, interest)
+        if seen.actions & interest:
             self._observe(seen)
+
+    def _settle(self, key: Any, reported: FileAction, *, forget: bool) -> FileAction:
+        """Tell the kernel what of an entry is delivered now, or that it only waited; return what waited meanwhile."""
         request: Any = ffi.new("struct settle_request *")
-        request.key, request.reported = key[0], int(fresh)
+        request.key, request.reported, request.forget = key[0], int(reported), forget
         self._bpf.run("settle", request, ffi.sizeof("struct settle_request"))
-        self._settled.append(key)
+        return FileAction(request.actions)
+
+    def _lost_of(self, key: ProcessKey) -> int:
+        """Return how much of what a process did could not be told."""
+        raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
+        raw: Any = self._processes.get(raw_key) or self._exited.get(raw_key)
+        return 0 if raw is None else int(raw.tally.lost)
 
     def _name(self, name: Any) -> bytes | None:
         if not name.hash:

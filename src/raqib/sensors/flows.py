@@ -56,6 +56,7 @@ class FlowSensor:
         self._config: Any = self._configs.value()
         self._write()
         self._swept = 0
+        self._sweeping: Iterator[tuple[Any, Any]] | None = None
         network.on("NET_RECORD_FLOW", self._receive)
 
     def set_agent(self, pid: int) -> None:
@@ -128,18 +129,31 @@ class FlowSensor:
         """Want nothing any more: what is pinned may go on without the daemon."""
         self.set_wanted(NO_FLOW_ACTIONS)
 
-    def sweep(self) -> int:
-        """Deliver what did not fit into the ring buffer when it happened; return the number of records."""
-        made = self._network.counters()["pending_flows"]
-        if made == self._swept:
-            return 0
-        self._swept = made
+    @property
+    def sweeping(self) -> bool:
+        """Whether the last sweep ended before it had seen everything."""
+        return self._sweeping is not None
+
+    def sweep(self, most: int | None = None) -> int:
+        """Deliver what did not fit into the ring buffer when it happened; return the number of records.
+
+        No more than `most`: then the next call goes on from there.
+        """
+        if self._sweeping is None:
+            made = self._network.counters()["pending_flows"]
+            if made == self._swept:
+                return 0
+            self._swept = made
+            self._sweeping = self._pending.entries()
         count = 0
-        for key, _ in list(self._pending.entries()):
+        for key, _ in self._sweeping:
             pending = self._pending.take(key)
             if pending is not None:
                 count += 1
                 self._deliver_pending(key, pending)
+            if count == most:
+                return count
+        self._sweeping = None
         return count
 
     def forgotten(self) -> int:

@@ -48,6 +48,7 @@ class Teacher:
         policy: Any = ffi.new("struct policy *")
         policy.siphash_key = [int.from_bytes(os.urandom(8), "little") for _ in range(2)]
         policy.cpus, policy.agent = bpf.cpus, agent.pid
+        policy.watched_most, policy.processes_most = bpf.size("watched"), bpf.size("processes") - bpf.cpus
         self._policy = policy
         self._policies.set(self._zero, self._policy)
 

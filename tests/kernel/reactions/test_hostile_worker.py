@@ -148,3 +148,14 @@ def test_what_it_says_is_escaped_and_cut(run_scenario: RunScenario) -> None:
         assert finished.error.isprintable()
 
     run_scenario(scenario)
+
+
+def test_what_it_says_of_its_sandbox_counts_only_before_it_has_run_anything(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        said = pack(Ended("ok")) + pack(Ready(("\x1b[2Jforged" * 100_000,)))
+        assert "ok" == (await host.run(steps(("bytes", said.hex()), ("hold",)))).outcome
+        await host.warm(3)
+        assert {()} == {worker.missing for worker in host.reactions._pool._workers}
+
+    run_scenario(scenario)

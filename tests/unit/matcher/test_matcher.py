@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from raqib.matcher import KnownLineage, Match, Matcher, prepare
@@ -150,19 +152,33 @@ def test_many_recipes_answer_in_their_order() -> None:
 
 
 def test_the_memory_is_bounded() -> None:
-    reported = Reported(capacity=3)
-    first, second = ProcessKey(1, 1), ProcessKey(2, 2)
-    reported.add(first, b"/a", "r")
-    reported.add(first, b"/b", "r")
-    reported.add(second, b"/c", "r")
-    reported.add(second, b"/d", "r")
-    assert len(reported) == 3
-    assert (first, b"/a", "r") not in reported
-    assert (first, b"/b", "r") in reported
-    for index in range(5):
-        reported.add(second, b"/%d" % index, "r")
-    assert len(reported) == 3
+    reported = Reported(capacity=4)
+    first, second, third = ProcessKey(1, 1), ProcessKey(2, 2), ProcessKey(3, 3)
+    for process in (first, second, third):
+        reported.add(process, b"/a", "r")
+        reported.add(process, b"/b", "r")
+    assert len(reported) == 4
     assert (first, b"/b", "r") not in reported
-    assert (second, b"/4", "r") in reported
-    reported.forget(second)
-    assert len(reported) == 0
+    assert (second, b"/a", "r") in reported
+    reported.forget(third)
+    assert len(reported) == 2
+
+
+def test_who_floods_the_memory_pushes_out_its_own() -> None:
+    reported = Reported(capacity=100)
+    one, flood = ProcessKey(1, 1), ProcessKey(2, 2)
+    reported.add(one, b"/one", "recipe")
+    for number in range(1000):
+        reported.add(flood, b"/%d" % number, "recipe")
+    assert (one, b"/one", "recipe") in reported
+    assert (flood, b"/999", "recipe") in reported
+    assert (flood, b"/0", "recipe") not in reported
+    assert 100 == len(reported)
+
+
+def test_the_memory_does_not_keep_long_names() -> None:
+    reported = Reported()
+    name = b"/" + b"x" * 4000
+    references = sys.getrefcount(name)
+    reported.add(ProcessKey(1, 1), name, "recipe")
+    assert references == sys.getrefcount(name)

@@ -48,10 +48,11 @@ HELPERS = (
         "Notify",
         (Argument("title", "string"), Argument("fields", "object", optional=True, content=True)),
         check=_notify,
+        budget="notices",
         about=Description(
             summary="Makes an event of its own, of the type `notify`, which goes to all printers.",
             result=DONE_OR_NOT,
-            errors="more than 100 in one execution; fields that take more than 64 KiB",
+            errors="more than 100 in one execution; the recipe's budget is used up; fields that take more than 64 KiB",
             example="Info(Notify('miner seen', { exe: data.process.exe, times: DataIncr('seen') }));",
             prints="0",
         ),

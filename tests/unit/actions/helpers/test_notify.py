@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from raqib.actions.helpers.notify import MAX_NOTICES
-from tests.unit.actions.conftest import Acting
+from tests.unit.actions.conftest import Acting, Change
 
 
 def test_notice_is_handed_on(act: Acting) -> None:
@@ -29,3 +29,14 @@ def test_dry_run_tells_nobody(act: Acting) -> None:
     act.dry_run = True
     assert ("would", 0) == (act("Notify", "t").decision, act("Notify", "t").value)
     assert [] == act.notices
+
+
+def test_a_recipe_sends_so_many_a_minute(act: Acting, configure: Change) -> None:
+    """Else notices push out what the event log has of everything else."""
+    configure(notices_per_minute=3)
+    for _ in range(4):
+        act.sent.clear()
+        record = act("Notify", "title")
+    assert ("refused", True) == (record.decision, "budget of 3 notices a minute" in record.reason)
+    assert 3 == len(act.notices)
+    assert ["notices"] == [opened.budget for opened in act.opened]

@@ -1,0 +1,160 @@
+"""Whoever floods loses only what is his own: each process and each user has a share of what all have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raqib.model.actions import NO_ACTIONS
+from raqib.sensors.files import Hint, Policy
+from tests import flooding
+from tests.kernel.acting import Watch
+from tests.kernel.test_actions import CREATE, OPEN, TRUNCATE
+from tests.kernel.test_loss import MakeWatch, watched
+
+USER = 1_900_000_001
+"""Of whom there is nothing else on the machine."""
+FIRST_AFTER = flooding.FIRST_SUBORDINATE + flooding.SUBORDINATES
+SMALL = {"watched": 1024, "records": 4 * 4096}
+NEEDLES = 80
+FLOODS = [
+    pytest.param(flooding.ONE_PROCESS, 5000, id="one process"),
+    pytest.param(flooding.SHORT_PROCESSES, 1000, id="short processes"),
+    pytest.param(flooding.SUBORDINATE_USERS, 1000, id="subordinate users"),
+]
+
+
+@pytest.fixture
+def own() -> Iterator[Path]:
+    with flooding.own_directory(USER) as directory:
+        yield directory
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    with flooding.own_directory() as directory:
+        yield directory
+
+
+def look(watch: Watch, own: Path, theirs: Path, *, judged: bool) -> None:
+    """Be interested in opens and creations in one directory, and perhaps in another one that looks alike."""
+    prefixes = tuple(os.fsencode(directory) + b"/" for directory in ([own, theirs] if judged else [own]))
+    hints = [Hint("prefix", os.fsencode(directory), OPEN | CREATE) for directory in (own, theirs)]
+    watch.look(
+        own,
+        Policy(
+            OPEN | CREATE,
+            NO_ACTIONS,
+            hints,
+            lambda name: OPEN | CREATE if name.startswith(prefixes) else NO_ACTIONS,
+        ),
+    )
+
+
+def accounts(watch: Watch) -> dict[int, tuple[int, int]]:
+    """Return, by user, the entries in `watched` and how much was lost."""
+    found = watch.sensor._bpf.map("accounts", "uint32_t", "struct account").entries()
+    return {key[0]: (account.share.watched, sum(account.lost)) for key, account in found}
+
+
+@pytest.mark.parametrize(("script", "count"), FLOODS)
+@pytest.mark.parametrize("judged", [True, False], ids=["names that matter", "names that nobody has judged"])
+def test_flood_of_another_user(
+    make_watch: MakeWatch, own: Path, theirs: Path, script: str, count: int, judged: bool
+) -> None:
+    watch = make_watch(SMALL)
+    look(watch, own, theirs, judged=judged)
+    watch.sensor.start()
+    flooding.run(script, theirs, count)
+    used, lost = accounts(watch)[flooding.NOBODY]
+    assert 0 < used <= SMALL["watched"] // 2
+    assert lost > 0
+    assert not set(accounts(watch)) & set(range(flooding.FIRST_SUBORDINATE, FIRST_AFTER))
+    pid = flooding.run(flooding.ONE_PROCESS, own, NEEDLES, user=USER)
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    assert {f"{pid}-{number}": OPEN | CREATE for number in range(NEEDLES)} == watch.of(pid)
+    assert 0 == accounts(watch)[USER][1]
+    watch.sensor.sweep()
+    assert 0 == watched(watch)
+    assert {0} == {entries for entries, _ in accounts(watch).values()}
+
+
+def test_names_that_mean_nothing_leave_nothing_behind(make_watch: MakeWatch, own: Path, theirs: Path) -> None:
+    """While they are being judged, they take no place from those that matter."""
+    watch = make_watch({})
+    look(watch, own, theirs, judged=False)
+    watch.sensor.start()
+    flooding.run(flooding.ONE_PROCESS, theirs, 200)
+    assert 0 == watched(watch)
+    watch.sensor.consume()
+    assert 0 == watched(watch)
+    assert [] == watch.seen
+
+
+def test_what_one_user_loses_is_told_with_what_it_did(make_watch: MakeWatch, own: Path, theirs: Path) -> None:
+    watch = make_watch(SMALL)
+    look(watch, own, theirs, judged=True)
+    watch.sensor.start()
+    flooding.run(flooding.ONE_PROCESS, theirs, 5000)
+    flooding.run(flooding.ONE_PROCESS, own, NEEDLES, user=USER)
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    lost = {one.process.uid: one.lost for one in watch.seen}
+    assert (True, 0) == (lost[flooding.NOBODY] > 0, lost[USER])
+
+
+def test_ever_new_spellings_are_not_all_looked_up(make_watch: MakeWatch, own: Path, theirs: Path) -> None:
+    """The process itself is the news then; whoever keeps to the budget loses nothing."""
+    watch = make_watch({})
+    everything = [Hint("prefix", os.fsencode(directory), TRUNCATE) for directory in (own, theirs)]
+    watch.look(own, Policy(TRUNCATE, NO_ACTIONS, everything, lambda name: TRUNCATE))
+    watch.sensor.start()
+    with flooding.start(flooding.NEW_SPELLINGS, theirs, 40_000) as started:
+        while started.poll() is None:
+            watch.sensor.consume()
+            watch.sensor.sweep()
+    assert 0 == started.returncode
+    budget = [one for one in watch.sensor.lost() if one.kind == "unresolved_names"]
+    assert [(flooding.NOBODY, started.pid)] == [(one.uid, one.process.pid) for one in budget]
+    flooding.run(flooding.NEW_SPELLINGS, own, 100, user=USER)
+    watch.sensor.consume()
+    watch.sensor.sweep()
+    assert {own / "y"} == {Path(os.fsdecode(one.path)) for one in watch.seen if one.process.uid == USER}
+    assert 0 == accounts(watch)[USER][1]
+
+
+def test_a_user_with_many_processes_leaves_room_for_those_of_others(
+    make_watch: MakeWatch, own: Path, theirs: Path
+) -> None:
+    watch = make_watch({"processes": 1024})
+    look(watch, own, theirs, judged=True)
+    watch.sensor.start()
+    with flooding.start(flooding.MANY_PROCESSES, theirs, 1024) as many:
+        assert many.stdout is not None
+        assert b"made\n" == many.stdout.readline()
+        watch.sensor.consume()
+        watch.sensor.sweep()
+        entries = watch.sensor._bpf.map("accounts", "uint32_t", "struct account")
+        account = entries.get(entries.key(flooding.NOBODY))
+        assert account is not None
+        assert 0 < account.processes <= 512
+        # Those that have no entry are told all the same, with what they are.
+        assert watch.sensor.counters()["untracked"] > 0
+        told = {one.process.pid: one.process.image for one in watch.seen}
+        assert {int(path.name) for path in theirs.iterdir()} <= told.keys()
+        assert {(b"/usr/bin/python3", b"-I")} == {told[int(path.name)].args[:2] for path in theirs.iterdir()}
+        assert {os.fsencode(Path("/usr/bin/python3").resolve())} == {
+            told[int(path.name)].exe for path in theirs.iterdir()
+        }
+        pid = flooding.run(flooding.ONE_PROCESS, own, 3, user=USER)
+        watch.sensor.consume()
+        key = next(one.process.key for one in watch.seen if one.process.pid == pid)
+        assert watch.sensor.process(key) is not None
+        many.communicate(b"\n", timeout=60)
+    account = entries.get(entries.key(flooding.NOBODY))
+    assert account is not None
+    assert 0 == account.processes

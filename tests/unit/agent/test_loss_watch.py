@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+from jsonschema import Draft202012Validator
+
+from raqib.agent.loss_watch import FLOOD_RECORDS, FLOOD_WINDOW_S, LossWatch
+from raqib.model.event import Event, encode
+from raqib.model.process import Image, Process, ProcessKey
+from raqib.sensors.accounts import OTHERS, Lost
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs/event.schema.json").read_text())
+KEY = ProcessKey(7, 8)
+PROCESS = Process(key=KEY, uid=65534, comm=b"flood", image=Image(exe=b"/usr/bin/flood"))
+
+
+class Sensor:
+    def __init__(self) -> None:
+        self.losses: list[Lost] = []
+        self.most: tuple[ProcessKey, int, int] | None = None
+
+    def lost(self) -> list[Lost]:
+        found, self.losses = self.losses, []
+        return found
+
+    def heaviest(self) -> tuple[ProcessKey, int, int] | None:
+        return self.most
+
+    def process(self, key: ProcessKey) -> Process | None:
+        return PROCESS if key == KEY else None
+
+
+class Clock:
+    now = 5.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watch() -> tuple[LossWatch, Sensor, list[Event], Clock]:
+    sensor, told, clock = Sensor(), list[Event](), Clock()
+    return LossWatch(sensor, told.append, clock=clock), sensor, told, clock
+
+
+def fields(event: Event) -> dict[str, object]:
+    Draft202012Validator(SCHEMA).validate(json.loads(encode(event)))
+    assert event.fields is not None
+    found: dict[str, object] = msgspec.json.decode(event.fields["loss"])
+    return found
+
+
+def test_a_loss_names_who_lost() -> None:
+    looks, sensor, told, clock = watch()
+    for count in (3, 4):
+        sensor.losses = [Lost("records", 65534, count, KEY)]
+        looks.look()
+    clock.now += 1000
+    looks.look()
+    begins, ended = told
+    assert ("agent", "loss_records") == (begins.event_type, begins.metadata.name)
+    assert begins.process is not None
+    assert (7, "/usr/bin/flood") == (begins.process.pid, begins.process.exe)
+    expected = {"kind": "records", "uid": 65534, "user": "nobody", "duration_s": 0.0}
+    assert {**expected, "state": "begins", "count": 3} == fields(begins)
+    assert {**expected, "state": "ended", "count": 7} == fields(ended)
+
+
+def test_who_is_not_known_is_left_out() -> None:
+    looks, sensor, told, _ = watch()
+    sensor.losses = [Lost("unresolved_names", OTHERS, 1, ProcessKey(1, 2))]
+    looks.look()
+    assert told[0].process is None
+    assert fields(told[0])["uid"] is None
+
+
+def test_losses_of_the_network_are_counted_from_where_they_were() -> None:
+    looks, _, told, _ = watch()
+    for lost in (0, 5, 5, 9):
+        looks.network({"lost_records": lost, "records": 100})
+    looks.losses.close()
+    assert [("begins", 5), ("ended", 9)] == [(fields(one)["state"], fields(one)["count"]) for one in told]
+
+
+def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
+    looks, sensor, told, clock = watch()
+    for most in ((KEY, FLOOD_RECORDS - 1, 0), (KEY, FLOOD_RECORDS, FLOOD_RECORDS), None):
+        sensor.most = most
+        clock.now += FLOOD_WINDOW_S
+        looks.look()
+    assert [] == told
+    sensor.most = (KEY, 2 * FLOOD_RECORDS, 100)
+    looks.look()
+    assert [] == told
+    clock.now += FLOOD_WINDOW_S
+    looks.look()
+    assert ["loss_flood"] == [one.metadata.name for one in told]
+    assert 2 * FLOOD_RECORDS == fields(told[0])["count"]
