@@ -132,7 +132,7 @@ struct net_config {
 	__u32 active;		  /* index into `policies` and the maps of rules */
 	__u32 dns_records;	  /* whether the daemon wants the answers */
 	__u32 dns_scratches;	  /* two for each processor */
-	__u32 zero;
+	__u32 net_ns;		  /* the daemon's own network namespace */
 };
 
 /* What others than the daemon may change too. */
@@ -207,25 +207,52 @@ struct net_drop_domain {
 
 #define DNS_RECORD_BYTES 16384
 
-/* NET_RECORD_DNS: an answer to a question that was asked of a resolver, as it came. */
+/* Who answered. */
+enum net_answerer {
+	NET_UNLISTED = 0, /* a server that is not in `net_resolvers` */
+	NET_LISTED = 1,	  /* an address that is, where anybody could have taken it */
+	NET_RESOLVER = 2, /* a resolver: the policy learns from it */
+};
+
+/* NET_RECORD_DNS: an answer to a question that was asked, as it came. */
 struct net_dns_record {
 	struct net_record head;
 	__u64 cookie;
 	struct net_address local;
 	struct net_address remote;
 	__u16 local_port;
-	__u16 zero;
+	__u16 answerer;
 	__u32 length; /* of the whole message; the record may hold less */
+	__u32 net_ns; /* 0 if it is not known */
+	__u32 zero;
 	__u8 message[DNS_RECORD_BYTES];
 };
 
 /* A question that waits for its answer. */
 struct net_question {
 	struct net_address resolver;
-	__u64 name; /* its hash */
+	__u64 name; /* its hash; 0 in a key of `net_asked`, where it is the value */
 	__u16 local_port;
 	__u16 id;
+	__u32 net_ns;
+};
+
+/* Who asks servers that are not in `net_resolvers`, and how much lately. */
+struct net_asker {
+	__u64 id;   /* user; cgroup of what root does; or 0 for all together */
+	__u32 kind; /* enum net_asker_kind */
 	__u32 zero;
+};
+
+enum net_asker_kind {
+	NET_ASKER_ALL = 0,
+	NET_ASKER_USER = 1,
+	NET_ASKER_CGROUP = 2,
+};
+
+struct net_asked_lately {
+	__u64 since_ns;
+	__u64 count;
 };
 
 /* What the daemon asks with BPF_PROG_RUN: the hash of a name in wire format. */
@@ -256,6 +283,7 @@ struct net_counters {
 	__u64 dns_malformed;
 	__u64 dns_partial; /* segments that are not exactly one message */
 	__u64 dns_unasked; /* answers to what nobody asked */
+	__u64 dns_unheard; /* questions to other servers than resolvers that were too many */
 	__u64 flows_made;
 	__u64 pending_flows;
 };

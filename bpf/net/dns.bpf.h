@@ -4,6 +4,7 @@
 #define RAQIB_NET_DNS_H
 
 #include "net/answer.bpf.h"
+#include "net/asked.bpf.h"
 
 #define DNS_PORT     53
 #define DNS_RESPONSE 0x8000
@@ -93,16 +94,6 @@ static __noinline int report_domain(struct __sk_buff *skb, const struct net_pack
 	return 0;
 }
 
-static __always_inline void question_key(struct net_question *key, const struct net_packet *packet,
-					 const struct dns_scratch *scratch)
-{
-	key->resolver = packet->remote;
-	key->name = scratch->name.whole;
-	key->local_port = packet->local_port;
-	key->id = message_short(scratch, 0);
-	key->zero = 0;
-}
-
 /* The answer to what this socket asks over TCP must be read: what comes in pieces is not let in. */
 static __always_inline void socket_asked(struct __sk_buff *skb, const struct net_packet *packet)
 {
@@ -119,6 +110,7 @@ static __noinline int question_verdict(struct __sk_buff *skb, const struct net_p
 				       struct dns_scratch *scratch, __u32 at)
 {
 	struct net_question key = {};
+	struct dns_place place;
 	__u64 now;
 
 	if (!message_load(skb, scratch, at, packet->length - at) ||
@@ -134,10 +126,14 @@ static __noinline int question_verdict(struct __sk_buff *skb, const struct net_p
 			return DNS_DROP;
 		}
 	}
-	if (packet->protocol == IPPROTO_UDP &&
-	    bpf_map_lookup_elem(&net_resolvers, &packet->remote)) {
+	if (!is_listed(packet)) {
+		if (net_config.dns_records)
+			unlisted_asked(skb, packet, scratch);
+	} else if (packet->protocol == IPPROTO_UDP) {
 		now = bpf_ktime_get_boot_ns();
-		question_key(&key, packet, scratch);
+		place_find(skb, &place);
+		question_key(&key, packet, place.net_ns, message_short(scratch, 0));
+		key.name = scratch->name.whole;
 		bpf_map_update_elem(&net_questions, &key, &now, BPF_ANY);
 	}
 	return DNS_PASS;
@@ -210,9 +206,18 @@ static __noinline int send_answer(struct __sk_buff *skb, const struct net_packet
 	record->zero = 0;
 	__builtin_memset(&record->head.process, 0, sizeof(record->head.process));
 	owner_find(skb, packet, &record->head.process);
+	if (scratch->answerer == NET_UNLISTED)
+		length = AT_MOST(length, UNLISTED_BYTES);
 	length = AT_MOST(length, DNS_RECORD_BYTES);
 	net_record_send(&record->head, NET_RECORD_DNS, sizeof(*record) - DNS_RECORD_BYTES + length);
 	return 0;
+}
+
+/* What may not be learned is kept from its asker alone. */
+static __always_inline bool is_kept_back(const struct dns_scratch *scratch)
+{
+	return scratch->verdict == NET_DENY && scratch->addresses &&
+	       (scratch->source == NET_BY_DOMAIN_BLOCK || policy_active()->cidr_mode & NET_ENFORCE);
 }
 
 static __noinline int answer_verdict(struct __sk_buff *skb, const struct net_packet *packet,
@@ -229,9 +234,15 @@ static __noinline int answer_verdict(struct __sk_buff *skb, const struct net_pac
 		return DNS_PASS;
 	if (message_short(scratch, 4) != 1 || !name_read(scratch, DNS_HEADER_BYTES))
 		return DNS_MALFORMED;
+	question_key(&key, packet, scratch->net_ns, message_short(scratch, 0));
+	if (scratch->answerer == NET_UNLISTED) {
+		if (unlisted_answers(scratch, &key))
+			send_answer(skb, packet, scratch);
+		return DNS_PASS;
+	}
 	if (packet->protocol == IPPROTO_UDP) {
 		/* Whoever can send a packet could have any address blocked. */
-		question_key(&key, packet, scratch);
+		key.name = scratch->name.whole;
 		if (!bpf_map_lookup_elem(&net_questions, &key)) {
 			NET_COUNT(dns_unasked);
 			return has_domains() ? DNS_DROP : DNS_PASS;
@@ -239,7 +250,8 @@ static __noinline int answer_verdict(struct __sk_buff *skb, const struct net_pac
 	}
 	if (!answer_read(scratch))
 		return DNS_MALFORMED;
-	if (has_domains() && !answer_learn(scratch))
+	if (has_domains() &&
+	    (scratch->answerer == NET_RESOLVER ? !answer_learn(scratch) : is_kept_back(scratch)))
 		return DNS_DROP;
 	if (net_config.dns_records)
 		send_answer(skb, packet, scratch);
@@ -256,25 +268,31 @@ static __always_inline bool has_asked(struct __sk_buff *skb)
 
 static __noinline int dns_answer(struct __sk_buff *skb, const struct net_packet *packet)
 {
+	bool empty;
 	struct dns_scratch *scratch;
 	int verdict = DNS_MALFORMED;
-	bool empty;
 	__u32 at;
 
-	if (!bpf_map_lookup_elem(&net_resolvers, &packet->remote))
+	if (!net_config.dns_records && !is_listed(packet))
 		return false;
 	at = message_start(skb, packet, &empty);
 	if (empty && packet->protocol == IPPROTO_TCP)
+		return false;
+	/* The answer of a server that is no resolver passes, whatever it is. */
+	if (!is_listed(packet) && (!at || !unlisted_awaited(skb, packet, at)))
 		return false;
 	if (!at && packet->protocol == IPPROTO_TCP)
 		return is_resolution_enforced() || (has_domains() && has_asked(skb));
 	scratch = at ? scratch_claim(NET_INGRESS) : 0;
 	if (scratch) {
+		answerer_find(skb, packet, scratch);
 		verdict = answer_verdict(skb, packet, scratch, at);
 		scratch_release(scratch);
 	}
 	if (verdict != DNS_MALFORMED)
 		return verdict;
+	if (!is_listed(packet))
+		return false;
 	NET_COUNT(dns_malformed);
 	return has_domains();
 }

@@ -9,6 +9,14 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct user_namespace {
+	int level;
+};
+
+struct net___owned {
+	struct user_namespace *user_ns;
+};
+
 typedef struct {
 	struct net *net;
 } possible_net_t;
@@ -47,6 +55,7 @@ struct sock {
 	__u16 sk_protocol;
 	__u16 sk_type;
 	struct sock_cgroup_data sk_cgrp_data;
+	kuid_t sk_uid;
 };
 
 struct inet_sock {

@@ -140,6 +140,21 @@ struct {
 	__type(value, __u64);
 } net_questions SEC(".maps");
 
+/* What was asked of others than resolvers. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct net_question);
+	__type(value, __u64);
+} net_asked SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct net_asker);
+	__type(value, struct net_asked_lately);
+} net_askers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);

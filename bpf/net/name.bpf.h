@@ -81,8 +81,10 @@ struct dns_scratch {
 	struct net_address local;
 	struct net_address remote;
 	__u16 local_port;
-	__u16 pad;
+	__u16 answerer;
 	__u32 length;
+	__u32 net_ns;
+	__u32 pad;
 	__u8 message[DNS_MESSAGE_BYTES];
 };
 

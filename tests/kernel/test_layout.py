@@ -39,6 +39,8 @@ NET_STRUCTS = (
     "net_drop_domain",
     "net_dns_record",
     "net_question",
+    "net_asker",
+    "net_asked_lately",
     "net_hash_request",
     "net_judge_request",
     "net_counters",

@@ -32,8 +32,8 @@ class Remote(Protocol):
         """Its address."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Its names."""
+    def sure_names(self) -> tuple[str, ...]:
+        """Its names, as far as this host's resolvers said them."""
 
 
 @dataclass(frozen=True, slots=True)

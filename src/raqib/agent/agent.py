@@ -317,7 +317,8 @@ class Agent:
             if around is None:
                 around = self._sensor.accessed(seen.process.key), self._network.flows(seen.process.key)
             accessed, flows = around
-            self._report(detect(recipe, seen, lineage.ancestors(seen.process), accessed, match.note, flows))
+            ancestors = lineage.ancestors(seen.process)
+            self._report(detect(recipe, seen, ancestors, accessed, match.note, flows, by_hearsay=match.by_hearsay))
 
     def _report(self, detection: Detection) -> None:
         matched_ns = boottime_ns()

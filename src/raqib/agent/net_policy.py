@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from raqib.config.config import NetworkConfig
-from raqib.dns.names import NameCache
+from raqib.dns.heard import Heard
 from raqib.errors import RaqibError, UsageError
 from raqib.events.ancestry import Lineage
 from raqib.events.build import drop_event
@@ -64,13 +64,13 @@ class PolicyKeeper:
         sensor: NetworkSensor,
         *,
         process: Callable[[ProcessKey], Process | None],
-        names: NameCache,
+        heard: Heard,
         tell: Callable[[Event], None],
     ) -> None:
         """Take over what is pinned. The file is not read before `load`."""
         self._config = config
         self._process = process
-        self._names = names
+        self._heard = heard
         self._tell = tell
         self._path = config.policy
         self._mark: tuple[int, ...] | None = None
@@ -88,7 +88,7 @@ class PolicyKeeper:
                 self.host,
                 protected=config.protected_cidrs,
                 shared=Pins(config.pin_dir).directory,
-                resolved=names.addresses_below,
+                resolved=heard.sure.addresses_below,
             )
         except ValueError as error:
             raise UsageError(f"network.protected_cidrs: {error}") from error
@@ -168,7 +168,7 @@ class PolicyKeeper:
         seen = self._flow(drop)
         shared: tuple[str, ...] = ()
         if drop.source in ("domain", "domain_block"):
-            known = self._names.names(drop.remote, seen.process.namespaces.net_ns)
+            known = self._heard.sure.names(drop.remote, seen.process.namespaces.net_ns)
             shared = tuple(name for name in known if not self.policy.denies(name))
         self._tell(
             drop_event(
@@ -187,13 +187,13 @@ class PolicyKeeper:
         key = drop.process or ProcessKey(0, 0)
         process = self._process(key) or Process(key=key)
         kind, code = drop.icmp or (None, None)
-        names = self._names.names(drop.remote, process.namespaces.net_ns, drop.process)
+        named = self._heard.of(drop.remote, process.namespaces.net_ns, process)
         return FlowObservation(
             process=process,
             protocol=drop.protocol,
             ip_version=drop.ip_version,
             local=Endpoint(drop.local, drop.local_port),
-            remote=Endpoint(drop.remote, drop.remote_port, names),
+            remote=Endpoint(drop.remote, drop.remote_port, *named),
             actions=FlowAction.EGRESS if drop.egress else FlowAction.INGRESS,
             new=NO_FLOW_ACTIONS,
             timestamp_ns=drop.timestamp_ns,

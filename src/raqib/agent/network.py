@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -17,9 +18,11 @@ from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.agent.net_policy import PolicyKeeper, load_sensor
 from raqib.config.config import NetworkConfig
 from raqib.config.stages import network_map_sizes
-from raqib.dns.names import NameCache
+from raqib.dns.heard import Heard, Told
+from raqib.dns.resolver_files import ResolverFiles
 from raqib.errors import NotPermittedError, RaqibError
-from raqib.kernel.layout import ffi
+from raqib.host.resolv_conf import read_resolvers
+from raqib.kernel.layout import constant, ffi
 from raqib.kernel.network import CgroupAttachment, find_cgroup2
 from raqib.model.detection import Detection
 from raqib.model.event import Event
@@ -29,13 +32,14 @@ from raqib.netpolicy.host import HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.files import FileSensor
-from raqib.sensors.flows import FlowSensor
+from raqib.sensors.flows import FlowSensor, address_text
 from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 from raqib.sensors.network import NetworkSensor
 
 _LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
 _COUNT_S = 60.0
+_RESOLVER, _LISTED = constant("NET_RESOLVER"), constant("NET_LISTED")
 TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
@@ -62,7 +66,7 @@ class Network:
         self._observe = observe
         self._tell = tell
         self._loaded = loaded
-        self._names = NameCache()
+        self._heard: Heard | None = None
         self._host = HostWatch(config.resolvers)
         self._stack = ExitStack()
         self._sensor: NetworkSensor | None = None
@@ -70,6 +74,8 @@ class Network:
         self._keeper: PolicyKeeper | None = None
         self._forgotten = 0
         self._counted_at = 0.0
+        self._unheard = 0
+        self._unheard_at = -_COUNT_S
         self._log = structlog.get_logger()
 
     def start(self, wanted: FlowAction) -> None:
@@ -105,14 +111,14 @@ class Network:
         cgroup = self._config.cgroup or find_cgroup2()
         if cgroup is None:
             raise NotPermittedError("expected cgroup v2, found none; mount it: mount -t cgroup2 none /sys/fs/cgroup")
+        loop = asyncio.get_running_loop()
+        heard = self._heard = Heard(ResolverFiles(lambda done: call_if_open(loop, done), read=read_resolvers))
         pins = _pins(self._config)
         loaded, self._loaded = self._loaded, None
         sensor = load(self._config) if loaded is None else loaded.result()
         self._stack.callback(sensor.close)
         if pins is not None:
-            self._keeper = PolicyKeeper(
-                self._config, sensor, process=self._files.process, names=self._names, tell=self._tell
-            )
+            self._keeper = PolicyKeeper(self._config, sensor, process=self._files.process, heard=heard, tell=self._tell)
             self._stack.callback(self._keeper.close)
             self._keeper.load()
         self._tables = Tables(sensor.bpf)
@@ -122,7 +128,7 @@ class Network:
         self._tables.want_answers(True)
         # What is pinned goes on without us, and then nobody reads them.
         self._stack.callback(self._tables.want_answers, False)
-        flows = FlowSensor(sensor, self._observe, self._files.process, names=self._names_of)
+        flows = FlowSensor(sensor, self._observe, self._files.process, names=heard.of)
         self._stack.callback(flows.close)
         flows.set_agent(self._files.agent.pid)
         flows.set_cgroup(cgroup)
@@ -132,7 +138,6 @@ class Network:
         if pins is not None:
             self._take_others_away(pins)
         flows.take_existing()
-        loop = asyncio.get_running_loop()
         descriptor = sensor.fileno()
         loop.add_reader(descriptor, self.consume)
         self._stack.callback(loop.remove_reader, descriptor)
@@ -161,7 +166,9 @@ class Network:
             self._keeper.look()
         elif time.monotonic() - self._looked_at >= _LOOK_S:
             self._look_for_resolvers()
-        self._tell_forgotten(self._sensor.counters()["flows_made"])
+        counters = self._sensor.counters()
+        self._tell_forgotten(counters["flows_made"])
+        self._tell_unheard(counters["dns_unheard"])
 
     def _tell_forgotten(self, made: int) -> None:
         """Say, once a minute at most, that there were more flows than the kernel remembers."""
@@ -172,6 +179,12 @@ class Network:
         if forgotten > self._forgotten:
             self._log.warning("flows were forgotten in the kernel: network.flows is too small", flows=forgotten)
             self._forgotten = forgotten
+
+    def _tell_unheard(self, unheard: int) -> None:
+        """Say, once a minute at most, that somebody asks too much to be heard."""
+        if unheard > self._unheard and time.monotonic() - self._unheard_at >= _COUNT_S:
+            self._unheard, self._unheard_at = unheard, time.monotonic()
+            self._log.warning("too much was asked of unlisted servers to know all names from there", answers=unheard)
 
     def _look_for_resolvers(self) -> None:
         self._looked_at = time.monotonic()
@@ -189,7 +202,8 @@ class Network:
         remote = None if flow is None else flow.remote
         # The event's own peer, should the kernel have forgotten it.
         if remote is not None and remote.address and remote.address not in {one.address for one in found}:
-            found.append(Endpoint(remote.address, names=tuple(remote.names or ())))
+            names = tuple(remote.names or ())
+            found.append(Endpoint(remote.address, 0, names, names if remote.names_from else (), remote.names_from))
         return found
 
     def flows(self, key: ProcessKey) -> list[FlowObservation]:
@@ -222,16 +236,26 @@ class Network:
             unload(self._config, loaded)
         self._sensor = self._flows = self._keeper = None
 
-    def _names_of(self, address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
-        return self._names.names(address, net_ns, process)
-
     def _learn(self, raw: Any) -> None:
         record: Any = ffi.cast("struct net_dns_record *", raw)
-        if self._flows is None:
+        heard, head = self._heard, record.head
+        if heard is None:
             return
-        asker = ProcessKey(record.head.process.pid, record.head.process.start_ns)
+        key = ProcessKey(head.process.pid, head.process.start_ns)
+        asker = self._files.process(key)
         message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
-        self._names.take(message, asker, self._flows.net_ns_of(record.cookie), record.head.timestamp_ns)
+        if record.answerer == _RESOLVER:
+            heard.take_sure(message, asker, key, record.net_ns, head.timestamp_ns)
+        elif asker is not None:
+            server = address_text(bytes(ffi.buffer(record.remote.bytes)))
+            told = Told(message, asker, server, record.net_ns, head.timestamp_ns)
+            heard.take(told, listed=record.answerer == _LISTED)
+
+
+def call_if_open(loop: asyncio.AbstractEventLoop, done: Callable[[], None]) -> None:
+    """Have something done in a loop's thread, unless the loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(done)
 
 
 def load(config: NetworkConfig) -> NetworkSensor:

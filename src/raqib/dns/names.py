@@ -1,14 +1,14 @@
 """The names of addresses, from the DNS answers that this host's processes really got: nobody is asked.
 
-Bounded in entries and in bytes; what was heard longest ago goes first. No process can hold more than its share, so that
-one that asks without end pushes out its own names.
+Bounded in entries and in bytes. Whoever asks holds what he was told, and no more than his share of all; where there is
+no room left, who holds most loses what he was told longest ago. So who asks without end pushes out his own names.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Final, NamedTuple
 
 from raqib.dns.answer import Answer, parse_answer
@@ -23,12 +23,17 @@ MAX_NAMES: Final = 32
 
 _NS_PER_S: Final = 1_000_000_000
 _MAX_ASKERS: Final = 8
+_MAX_HOLDERS: Final = 8
+_SHARES: Final = 8
+"""No holder has more than one of so many parts."""
 _FEW_DOMAINS: Final = 16
 _ENTRY_BYTES: Final = 700
 """About what an entry takes beside the text of its names."""
 
-_Place = tuple[int, str]
-_Key = tuple[int, str, str]
+Scope = Hashable
+"""Whom names are for: a network namespace, or part of one."""
+_Place = tuple[Scope, str]
+_Key = tuple[Scope, str, str]
 
 
 class _Entry(NamedTuple):
@@ -36,10 +41,22 @@ class _Entry(NamedTuple):
     until_ns: int
     askers: tuple[ProcessKey, ...]
     """The latest first."""
+    holders: tuple[Hashable, ...]
+    """As long as one of them has room for it, it is kept."""
 
     @property
     def size(self) -> int:
         return _ENTRY_BYTES + sum(map(len, self.names))
+
+
+class _Held:
+    """What one holder was told, the oldest first."""
+
+    __slots__ = ("bytes", "keys")
+
+    def __init__(self) -> None:
+        self.keys: OrderedDict[_Key, None] = OrderedDict()
+        self.bytes = 0
 
 
 class Counters(NamedTuple):
@@ -61,7 +78,7 @@ def domains_of(name: str) -> Iterator[str]:
 
 
 class NameCache:
-    """Which names the addresses have, for each network namespace. May be used from any thread."""
+    """Which names the addresses have, for each scope. May be used from any thread."""
 
     def __init__(
         self, *, max_entries: int = 65_536, max_bytes: int = 32 << 20, clock: Callable[[], int] = boottime_ns
@@ -69,11 +86,12 @@ class NameCache:
         """`clock` gives CLOCK_BOOTTIME in nanoseconds."""
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._share = max(1, max_entries // 8)
+        self._share = max(1, max_entries // _SHARES)
+        self._share_bytes = max_bytes // _SHARES
         self._clock = clock
         self._known: OrderedDict[_Key, _Entry] = OrderedDict()
         self._questions: dict[_Place, OrderedDict[str, None]] = {}
-        self._asked: dict[ProcessKey, OrderedDict[_Key, None]] = {}
+        self._held: dict[Hashable, _Held] = {}
         self._lock = threading.Lock()
         self._bytes = 0
         self._answers = self._not_answers = self._pushed_out = 0
@@ -86,10 +104,13 @@ class NameCache:
         """What became of the messages so far."""
         return Counters(self._answers, self._not_answers, self._pushed_out)
 
-    def take(self, payload: bytes, asker: ProcessKey, net_ns: int, timestamp_ns: int) -> Answer | None:
+    def take(
+        self, payload: bytes, asker: ProcessKey, scope: Scope, timestamp_ns: int, *, holder: Hashable = None
+    ) -> Answer | None:
         """Learn from a DNS message that a process received; return it as read, None if it is no answer.
 
-        A namespace of 0 is not known: what is heard there counts in all.
+        A scope of 0 is not known: what is heard there counts in all. `holder` is who has it on his account: the process
+        itself unless another is named.
 
         A stub resolver on this host receives the answer first, then who asked it: both are askers, the latter the last.
         """
@@ -101,28 +122,30 @@ class NameCache:
         with self._lock:
             for found in answer.found:
                 ttl_s = min(max(found.ttl_s, MIN_TTL_S), MAX_TTL_S)
-                key = (net_ns, found.address, answer.question)
-                self._put(key, found.names, timestamp_ns + ttl_s * _NS_PER_S, asker)
+                key = (scope, found.address, answer.question)
+                self._put(
+                    key, found.names, timestamp_ns + ttl_s * _NS_PER_S, asker, asker if holder is None else holder
+                )
         return answer
 
-    def names(self, address: str, net_ns: int = 0, process: ProcessKey | None = None) -> tuple[str, ...]:
+    def names(self, address: str, scope: Scope = 0, process: ProcessKey | None = None) -> tuple[str, ...]:
         """Return an address's names: of each answer the name that was asked for, then its aliases; the latest first.
 
         If the process itself asked, only what it asked for: the same address may have other names for others.
         """
         with self._lock:
-            entries = list(self._around(net_ns, address))
+            entries = list(self._around(scope, address))
         own = [entry for entry in entries if process in entry.askers] if process is not None else []
         names = dict.fromkeys(name for entry in own or entries for name in entry.names)
         return tuple(names)[:MAX_NAMES]
 
-    def askers(self, address: str, net_ns: int = 0) -> tuple[ProcessKey, ...]:
+    def askers(self, address: str, scope: Scope = 0) -> tuple[ProcessKey, ...]:
         """Return the processes that got an address by asking, the latest first."""
         with self._lock:
-            return tuple(dict.fromkeys(asker for entry in self._around(net_ns, address) for asker in entry.askers))
+            return tuple(dict.fromkeys(asker for entry in self._around(scope, address) for asker in entry.askers))
 
     def addresses_below(self, domains: Collection[str]) -> tuple[tuple[str, str], ...]:
-        """Return each address that has a name in one of these domains, in any namespace, with each such domain.
+        """Return each address that has a name in one of these domains, in any scope, with each such domain.
 
         Domains are in lower case, without trailing dot.
         """
@@ -140,11 +163,6 @@ class NameCache:
         )
         return tuple(dict.fromkeys(found))
 
-    def forget(self, process: ProcessKey) -> None:
-        """Let a process that has ended count no more; what it asked for stays until its time is up."""
-        with self._lock:
-            self._asked.pop(process, None)
-
     def _all(self) -> Iterator[tuple[str, _Entry]]:
         """Yield each address with what is known of it and not out of date; others need not wait meanwhile."""
         with self._lock:
@@ -155,10 +173,10 @@ class NameCache:
             if entry is not None and entry.until_ns > now_ns:
                 yield key[1], entry
 
-    def _around(self, net_ns: int, address: str) -> Iterator[_Entry]:
-        """Yield what is known in a namespace, then what was heard in one that is not known."""
-        yield from self._entries((net_ns, address))
-        if net_ns:
+    def _around(self, scope: Scope, address: str) -> Iterator[_Entry]:
+        """Yield what is known in a scope, then what was heard in one that is not known."""
+        yield from self._entries((scope, address))
+        if scope:
             yield from self._entries((0, address))
 
     def _entries(self, place: _Place) -> Iterator[_Entry]:
@@ -171,30 +189,64 @@ class NameCache:
             else:
                 self._drop((*place, question))
 
-    def _put(self, key: _Key, names: tuple[str, ...], until_ns: int, asker: ProcessKey) -> None:
+    def _put(self, key: _Key, names: tuple[str, ...], until_ns: int, asker: ProcessKey, holder: Hashable) -> None:
         before = self._known.get(key)
         askers: tuple[ProcessKey, ...] = (asker,)
+        holders: tuple[Hashable, ...] = (holder,)
         if before is not None:
-            askers = (asker, *(one for one in before.askers if one != asker))
+            askers = (asker, *(one for one in before.askers if one != asker))[:_MAX_ASKERS]
+            # Who held it before is not displaced by others who ask the same.
+            holders = tuple(dict.fromkeys((*before.holders, holder)))[:_MAX_HOLDERS]
             until_ns = max(until_ns, before.until_ns)
-            self._bytes -= before.size
-            self._disown(askers[_MAX_ASKERS:], key)
-            askers = askers[:_MAX_ASKERS]
-        entry = self._known[key] = _Entry(names, until_ns, askers)
+            self._weigh(before, -1)
+        entry = self._known[key] = _Entry(names, until_ns, askers, holders)
+        for one in holders:
+            self._held.setdefault(one, _Held()).keys.setdefault(key)
+        self._weigh(entry, 1)
         self._known.move_to_end(key)
-        self._bytes += entry.size
+        if holder in holders:
+            self._held[holder].keys.move_to_end(key)
         questions = self._questions.setdefault(key[:2], OrderedDict())
         questions[key[2]] = None
         questions.move_to_end(key[2])
-        own = self._asked.setdefault(asker, OrderedDict())
-        own[key] = None
-        own.move_to_end(key)
+        self._make_room(key, questions, holder)
+
+    def _make_room(self, latest: _Key, questions: OrderedDict[str, None], holder: Hashable) -> None:
         if len(questions) > MAX_NAMES:
-            self._push_out((*key[:2], next(iter(questions))))
-        if len(own) > self._share:
-            self._push_out(next(iter(own)))
-        while len(self._known) > self._max_entries or self._bytes > self._max_bytes:
-            self._push_out(next(iter(self._known)))
+            place = latest[:2]
+            own = ((*place, one) for one in questions if self._known[*place, one].holders == (holder,))
+            # The latest is the last of all.
+            first = next(own, latest)
+            self._push_out(first if first != latest else (*place, next(iter(questions))))
+        held = self._held.get(holder)
+        while held is not None and (
+            len(held.keys) > self._share or (held.bytes > self._share_bytes and len(held.keys) > 1)
+        ):
+            self._release(holder, held)
+        while len(self._known) > self._max_entries:
+            self._release(*max(self._held.items(), key=lambda one: len(one[1].keys)))
+        while self._bytes > self._max_bytes:
+            self._release(*max(self._held.items(), key=lambda one: one[1].bytes))
+
+    def _release(self, holder: Hashable, held: _Held) -> None:
+        """Take from a holder what he was told longest ago; it goes if he was the last who held it."""
+        key = next(iter(held.keys))
+        entry = self._known[key]
+        others = tuple(one for one in entry.holders if one != holder)
+        if not others:
+            self._push_out(key)
+            return
+        self._weigh(entry, -1)
+        self._known[key] = entry = entry._replace(holders=others)
+        self._weigh(entry, 1)
+        del held.keys[key]
+        if not held.keys:
+            del self._held[holder]
+
+    def _weigh(self, entry: _Entry, sign: int) -> None:
+        self._bytes += sign * entry.size
+        for holder in entry.holders:
+            self._held[holder].bytes += sign * entry.size
 
     def _push_out(self, key: _Key) -> None:
         self._pushed_out += 1
@@ -202,17 +254,13 @@ class NameCache:
 
     def _drop(self, key: _Key) -> None:
         entry = self._known.pop(key)
-        self._bytes -= entry.size
+        self._weigh(entry, -1)
         questions = self._questions[key[:2]]
         del questions[key[2]]
         if not questions:
             del self._questions[key[:2]]
-        self._disown(entry.askers, key)
-
-    def _disown(self, askers: Iterable[ProcessKey], key: _Key) -> None:
-        for asker in askers:
-            own = self._asked.get(asker)
-            if own is not None:
-                own.pop(key, None)
-                if not own:
-                    del self._asked[asker]
+        for holder in entry.holders:
+            held = self._held[holder]
+            held.keys.pop(key, None)
+            if not held.keys:
+                del self._held[holder]

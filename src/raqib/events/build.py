@@ -86,11 +86,13 @@ def detect(
     accessed: Sequence[tuple[bytes, FileAction]],
     note: str,
     flows: Sequence[FlowObservation] = (),
+    *,
+    by_hearsay: bool = False,
 ) -> Detection:
     """Build the detection of a recipe.
 
     `ancestors` are nearest first, without the process; `accessed` and `flows` are what the process did to which files
-    and whom it talked to.
+    and whom it talked to; `by_hearsay` is the match's.
     """
     event_type = _EVENT_TYPES.get(recipe.mechanism, "file_access")
     event = _event(recipe, event_type, seen, ancestors, accessed, note, flows)
@@ -100,6 +102,7 @@ def detect(
         data_json=encode(event),
         ancestry=(*reversed(ancestors), seen.process),
         timestamp_ns=seen.timestamp_ns,
+        by_hearsay=by_hearsay,
     )
 
 

@@ -91,7 +91,8 @@ def _icmp(seen: FlowObservation) -> Icmp | None:
 
 def _node(endpoint: Endpoint) -> event.Endpoint:
     names = list(endpoint.names)
-    return event.Endpoint(address=endpoint.address, name=names[0] if names else None, names=names)
+    name = names[0] if names else None
+    return event.Endpoint(address=endpoint.address, name=name, names=names, names_from=endpoint.names_from)
 
 
 def _endpoint(seen: FlowObservation, endpoint: Endpoint) -> event.Endpoint:

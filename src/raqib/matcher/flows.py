@@ -30,12 +30,19 @@ class FlowMatcher(Judge):
             return []
         service = service_of(seen)
         facts = Facts(seen.process, lineage, self._offset_ns, seen)
+        sure = seen.without_hearsay()
+        sure_facts = None if sure is None else Facts(seen.process, lineage, self._offset_ns, sure)
         matches = []
         for rule in self._flows.candidates(seen):
             if not _is_due(rule, seen) or (seen.process.key, service, rule.spec.name) in self._reported:
                 continue
-            if match := self._judge(rule.spec, self._arbitrary[rule.index], facts, seen.process.key, service):
-                matches.append(match)
+            arbitrary = self._arbitrary[rule.index]
+            # What others have made up makes a recipe match, and never keeps it from matching.
+            judged = facts
+            if sure is not None and sure_facts is not None and rule.holds(sure) and arbitrary.passes(sure_facts):
+                judged = sure_facts
+            if match := self._judge(rule.spec, arbitrary, judged, seen.process.key, service):
+                matches.append(match._replace(by_hearsay=sure is not None and judged is facts))
         return matches
 
     def explain(self, seen: FlowObservation, lineage: Lineage, name: str) -> Because | None:

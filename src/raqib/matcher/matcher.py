@@ -26,6 +26,8 @@ class Match(NamedTuple):
     recipe: RecipeSpec
     note: str
     """What the event shall say: which limits are used up. Often empty."""
+    by_hearsay: bool = False
+    """It would not have matched by the names alone that this host's resolvers said."""
 
 
 class Prepared(NamedTuple):

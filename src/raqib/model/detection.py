@@ -20,6 +20,8 @@ class Detection(msgspec.Struct, frozen=True):
     """Oldest first; the process of the event is the last."""
     timestamp_ns: int
     """CLOCK_BOOTTIME at which the kernel saw it."""
+    by_hearsay: bool = False
+    """It rests on names that no resolver of this host said: whoever made them up chose also the address."""
 
     @property
     def event_json(self) -> bytes:

@@ -196,6 +196,9 @@ class Endpoint(_Part):
     address: str | None = None
     name: str | None = None
     names: list[str] | UnsetType = UNSET
+    names_from: Literal["resolver", "unlisted"] | None = None
+    """Absent if all names are of resolvers of this host. Else some are of a server that only the process's namespace
+    names as its resolver, or that nobody does (`unlisted`): whoever runs that server has chosen them."""
     port: int | None = None
 
 

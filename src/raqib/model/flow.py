@@ -7,6 +7,7 @@ from enum import IntFlag
 from functools import cache, reduce
 from operator import or_
 from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -52,6 +53,17 @@ def flow_action_names(actions: int) -> tuple[str, ...]:
     return tuple(name for name, action in FLOW_ACTION_NAMES.items() if actions & action.value)
 
 
+NamesFrom = Literal["resolver", "unlisted"]
+
+
+class Named(NamedTuple):
+    """The names of an address for a process, as an `Endpoint` has them."""
+
+    names: tuple[str, ...] = ()
+    hearsay: tuple[str, ...] = ()
+    names_from: NamesFrom | None = None
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """One side of a flow."""
 
@@ -60,7 +72,21 @@ class Endpoint(msgspec.Struct, frozen=True):
     port: int = 0
     """0 where the protocol has none."""
     names: tuple[str, ...] = ()
-    """What hosts really resolved to the address, latest first, without trailing dot."""
+    """What hosts really resolved to the address, without trailing dot: what this host's resolvers said, latest first,
+    then what others did."""
+    hearsay: tuple[str, ...] = ()
+    """Those of them that no resolver of this host said, but another server that was asked. They can be made up."""
+    names_from: NamesFrom | None = None
+    """Where they come from, if there are such: `resolver` of the process's namespace, or `unlisted` of any server."""
+
+    @property
+    def sure_names(self) -> tuple[str, ...]:
+        """The names that this host's resolvers said."""
+        return tuple(name for name in self.names if name not in self.hearsay)
+
+    def without_hearsay(self) -> Endpoint:
+        """Return it with those names alone."""
+        return Endpoint(self.address, self.port, self.sure_names) if self.hearsay else self
 
 
 class Traffic(msgspec.Struct, frozen=True):
@@ -96,3 +122,9 @@ class FlowObservation(msgspec.Struct, frozen=True):
     traffic: Traffic = Traffic()
     first_ns: int = 0
     """CLOCK_BOOTTIME at which the flow was first seen; 0 is not known."""
+
+    def without_hearsay(self) -> FlowObservation | None:
+        """Return it with the names alone that this host's resolvers said; None if there are no others."""
+        if not self.local.hearsay and not self.remote.hearsay:
+            return None
+        return msgspec.structs.replace(self, local=self.local.without_hearsay(), remote=self.remote.without_hearsay())

@@ -81,6 +81,7 @@ class Tables:
         config.drop_interval_ns = drop_interval_ns
         config.shortest_denial_ns = shortest_denial_ns
         config.dns_scratches = 2 * self._bpf.cpus
+        config.net_ns = Path("/proc/self/ns/net").stat().st_ino
         self._config.set(self._zero, config)
         self.changed(off=False)
 

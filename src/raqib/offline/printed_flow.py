@@ -38,5 +38,6 @@ def flow_of(flow: event.Flow, process: Process, timestamp_ns: int) -> FlowObserv
 def _endpoint(told: event.Endpoint | None) -> Endpoint:
     if told is None:
         return Endpoint("")
-    names = told.names or ([told.name] if told.name else [])
-    return Endpoint(told.address or "", told.port or 0, tuple(names))
+    names = tuple(told.names or ([told.name] if told.name else []))
+    # An event does not say which of them; so none of them is sure.
+    return Endpoint(told.address or "", told.port or 0, names, names if told.names_from else (), told.names_from)

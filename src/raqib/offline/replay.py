@@ -103,7 +103,7 @@ class Replay:
             return
         process = seen.process.key
         files, flows = self._remembered.files(process), self._remembered.flows(process)
-        detection = detect(recipe, seen, recorded.ancestors, files, match.note, flows)
+        detection = detect(recipe, seen, recorded.ancestors, files, match.note, flows, by_hearsay=match.by_hearsay)
         reacted: list[Reacted] = []
         if rehearsal is not None and _reacts(match.recipe):
             reacted = await rehearsal.react(detection)

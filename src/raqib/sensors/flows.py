@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from raqib.kernel.layout import ffi
 from raqib.kernel.network import find_cgroup2
-from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation, Traffic
+from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation, Named, Traffic
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.network import NetworkSensor
 
-Names = Callable[[str, int, ProcessKey], tuple[str, ...]]
-"""Finds what an address was really resolved from, latest first, in a network namespace and by a process."""
+Names = Callable[[str, int, Process], Named]
+"""Finds what an address was really resolved from, in a network namespace and for a process."""
 
 _TCP, _UDP, _ICMP = 6, 17, 1
 PROTOCOLS = {_TCP: "tcp", _UDP: "udp", _ICMP: "icmp"}
@@ -24,9 +24,9 @@ _MOST_IN_AN_EVENT = 256
 _MOST = 1 << 16
 
 
-def no_names(address: str, net_ns: int, process: ProcessKey) -> tuple[str, ...]:
+def no_names(address: str, net_ns: int, process: Process) -> Named:
     """Know no names."""
-    return ()
+    return Named()
 
 
 class FlowSensor:
@@ -104,7 +104,8 @@ class FlowSensor:
         found = dict.fromkeys(
             (bytes(ffi.buffer(link.key.remote.bytes)), link.key.net_ns) for _, link in self._links_of(key, _MOST)
         )
-        return tuple(self._endpoint(raw, 0, net_ns, key) for raw, net_ns in found)
+        process = self._process_of(key)
+        return tuple(self._endpoint(raw, 0, net_ns, process) for raw, net_ns in found)
 
     def _links_of(self, key: ProcessKey, most: int) -> Iterator[tuple[int, Any]]:
         """Yield number and link of each flow of a process."""
@@ -197,7 +198,7 @@ class FlowSensor:
         totals = flow.totals
 
         def endpoint(raw: Any, port: int) -> Endpoint:
-            return self._endpoint(bytes(ffi.buffer(raw.bytes)), 0 if is_icmp else port, key.net_ns, process.key)
+            return self._endpoint(bytes(ffi.buffer(raw.bytes)), 0 if is_icmp else port, key.net_ns, process)
 
         return FlowObservation(
             process=process,
@@ -214,9 +215,9 @@ class FlowSensor:
             first_ns=flow.first_ns,
         )
 
-    def _endpoint(self, raw: bytes, port: int, net_ns: int, process: ProcessKey) -> Endpoint:
+    def _endpoint(self, raw: bytes, port: int, net_ns: int, process: Process) -> Endpoint:
         address = address_text(raw)
-        return Endpoint(address, port, self._names(address, net_ns, process))
+        return Endpoint(address, port, *self._names(address, net_ns, process))
 
 
 def address_text(raw: bytes) -> str:

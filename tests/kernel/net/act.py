@@ -242,6 +242,12 @@ def listen_udp(key: str, port: int) -> int:
     return port
 
 
+def ask_from(key: str, name: str, server: str, number: int, count: int = 1) -> None:
+    """Send questions from a socket that listens, and wait for no answer."""
+    for more in range(count):
+        OPEN[key].sendto(query(name, 1, number + more & 0xFFFF), (server, 53))
+
+
 def take(key: str, timeout_s: float = SHORT_S) -> bool:
     OPEN[key].settimeout(timeout_s)
     try:
@@ -284,6 +290,7 @@ def main() -> None:
             hello,
             listen_udp,
             take,
+            ask_from,
             pid,
             until_reached,
         )

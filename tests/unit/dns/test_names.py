@@ -33,9 +33,16 @@ def cache(clock: Clock) -> NameCache:
     return NameCache(clock=clock)
 
 
-def tell(cache: NameCache, *records: str, asker: ProcessKey = CURL, net_ns: int = HOST, at_ns: int = 1000 * NS) -> None:
+def tell(
+    cache: NameCache,
+    *records: str,
+    asker: ProcessKey = CURL,
+    net_ns: int = HOST,
+    at_ns: int = 1000 * NS,
+    holder: int | None = None,
+) -> None:
     question = records[0].split()[0]
-    assert cache.take(answer(question, *records), asker, net_ns, at_ns) is not None
+    assert cache.take(answer(question, *records), asker, net_ns, at_ns, holder=holder) is not None
 
 
 def test_what_was_asked_for_comes_first_then_the_chain(cache: NameCache) -> None:
@@ -152,6 +159,52 @@ def test_who_asks_without_end_pushes_out_its_own_names(clock: Clock) -> None:
     assert 9 == len(cache)
 
 
+def test_who_asks_by_many_processes_pushes_out_his_own_names(clock: Clock) -> None:
+    cache = NameCache(max_entries=64, clock=clock)
+    tell(cache, "a.org. 300 A 192.0.2.1", asker=WGET, holder=1)
+    for number in range(200):
+        tell(cache, f"n{number}.org. 300 A 198.51.100.{number}", asker=ProcessKey(number, 1), holder=2)
+    assert ("a.org",) == cache.names("192.0.2.1", HOST)
+    assert 9 == len(cache)
+
+
+def test_long_answers_push_out_their_own(clock: Clock) -> None:
+    cache = NameCache(max_bytes=40_000, clock=clock)
+    label = "x" * 60
+    for number in range(20):
+        tell(cache, f"n{number}.org. 300 A 192.0.2.{number}", asker=WGET, holder=1 + number // 4)
+    for number in range(200):
+        tell(cache, f"{number}.{label}.{label}.{label}. 300 A 198.51.100.{number}", asker=CURL, holder=9)
+    assert all(cache.names(f"192.0.2.{number}", HOST) for number in range(20))
+
+
+def test_asking_the_same_takes_nothing_from_others(clock: Clock) -> None:
+    cache = NameCache(max_entries=64, clock=clock)
+    tell(cache, "a.org. 300 A 192.0.2.1", asker=WGET, holder=1)
+    for other in range(2, 20):
+        tell(cache, "a.org. 300 A 192.0.2.1", asker=CURL, holder=other)
+        for number in range(10):
+            tell(cache, f"n{number}.org. 300 A 198.51.{other}.{number}", asker=CURL, holder=other)
+    assert ("a.org",) == cache.names("192.0.2.1", HOST)
+
+
+def test_who_holds_most_loses_first(clock: Clock) -> None:
+    cache = NameCache(max_entries=64, clock=clock)
+    tell(cache, "a.org. 300 A 192.0.2.1", asker=WGET, holder=0)
+    for number in range(200):
+        tell(cache, f"n{number}.org. 300 A 198.51.100.{number}", asker=CURL, holder=1 + number % 12)
+    assert 64 == len(cache)
+    assert ("a.org",) == cache.names("192.0.2.1", HOST)
+
+
+def test_many_names_of_an_address_push_out_those_of_their_asker(cache: NameCache) -> None:
+    tell(cache, "a.org. 300 A 192.0.2.1", asker=WGET, holder=1)
+    for number in range(MAX_NAMES * 2):
+        tell(cache, f"n{number}.org. 300 A 192.0.2.1", asker=ProcessKey(number, 1), holder=2)
+    assert "a.org" in cache.names("192.0.2.1", HOST)
+    assert ("a.org",) == cache.names("192.0.2.1", HOST, WGET)
+
+
 def test_an_address_has_a_bounded_number_of_names(cache: NameCache) -> None:
     for number in range(MAX_NAMES * 2):
         tell(cache, f"n{number}.org. 300 A 192.0.2.1", asker=ProcessKey(number, 1))
@@ -168,18 +221,20 @@ class Anything(RuleBasedStateMachine):
         self.clock = Clock()
         self.cache = NameCache(max_entries=12, max_bytes=8_000, clock=self.clock)
 
-    @rule(name=st.integers(0, 9), address=st.integers(0, 4), asker=st.integers(1, 12), ttl=st.integers(0, 200))
-    def answered(self, name: int, address: int, asker: int, ttl: int) -> None:
+    @rule(
+        name=st.integers(0, 9),
+        address=st.integers(0, 4),
+        asker=st.integers(1, 12),
+        holder=st.none() | st.integers(0, 9),
+        ttl=st.integers(0, 200),
+    )
+    def answered(self, name: int, address: int, asker: int, holder: int | None, ttl: int) -> None:
         record = f"n{name}.org. {ttl} A 192.0.2.{address}"
-        tell(self.cache, record, asker=ProcessKey(asker, 1), at_ns=self.clock.now_ns)
+        tell(self.cache, record, asker=ProcessKey(asker, 1), at_ns=self.clock.now_ns, holder=holder)
 
     @rule(address=st.integers(0, 4), asker=st.none() | st.integers(1, 12))
     def looked_up(self, address: int, asker: int | None) -> None:
         self.cache.names(f"192.0.2.{address}", HOST, None if asker is None else ProcessKey(asker, 1))
-
-    @rule(asker=st.integers(1, 12))
-    def ended(self, asker: int) -> None:
-        self.cache.forget(ProcessKey(asker, 1))
 
     @rule(seconds=st.integers(1, 100))
     def time_passes(self, seconds: int) -> None:
@@ -188,10 +243,14 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def bounds_hold(self) -> None:
         assert len(self.cache) <= 12
-        held = self.cache._known.values()
-        assert sum(entry.size for entry in held) == self.cache._bytes <= 8_000
+        known = self.cache._known.values()
+        assert sum(entry.size for entry in known) == self.cache._bytes <= 8_000
         assert len(self.cache) == sum(map(len, self.cache._questions.values()))
-        assert all(key in self.cache._known for own in self.cache._asked.values() for key in own)
+        held = self.cache._held
+        assert all(key in self.cache._known for one in held.values() for key in one.keys)
+        assert all(key in held[holder].keys for key, one in self.cache._known.items() for holder in one.holders)
+        for one in held.values():
+            assert sum(self.cache._known[key].size for key in one.keys) == one.bytes
 
 
 TestAnything = Anything.TestCase

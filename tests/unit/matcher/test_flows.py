@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from raqib.matcher import FlowMatcher, KnownLineage, Match, prepare
 from raqib.model.flow import FLOW_ACTION_NAMES, NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
@@ -283,3 +284,26 @@ def test_the_indexes_find_all_that_holds(
         flows = compiled(*lines).flows
     expected = [rule.spec.name for rule in flows.rules if rule.holds(seen)]
     assert expected == [rule.spec.name for rule in flows.candidates(seen)]
+
+
+def heard(names: str, hearsay: str) -> FlowObservation:
+    seen = flow()
+    remote = Endpoint(seen.remote.address, 443, (*names.split(), *hearsay.split()), tuple(hearsay.split()), "unlisted")
+    return replace(seen, remote=remote)
+
+
+def test_a_match_by_what_others_made_up_says_so() -> None:
+    matcher = FlowMatcher(compiled("remote_domains: [evil.example]"))
+    [match] = matcher.match(heard("good.example", "evil.example"), NOBODY)
+    assert match.by_hearsay
+    matcher = FlowMatcher(compiled("remote_domains: [evil.example]"))
+    [match] = matcher.match(heard("evil.example", "good.example"), NOBODY)
+    assert not match.by_hearsay
+
+
+def test_what_others_made_up_keeps_no_recipe_from_matching() -> None:
+    unless = "arbitrary: [{items: [{what: remote, which: irrelevant, pattern: good}]}]"
+    matcher = FlowMatcher(compiled(f"remote_domains: [evil.example], {unless}"))
+    [match] = matcher.match(heard("evil.example", "good.example"), NOBODY)
+    assert not match.by_hearsay
+    assert [] == matcher.match(heard("good.example", "evil.example"), NOBODY)

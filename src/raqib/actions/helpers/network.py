@@ -27,6 +27,11 @@ from raqib.ledger.chain import Entry
 from raqib.model.clock import boottime_ns
 
 NOT_ENABLED = "network policy is not enabled"
+BY_HEARSAY = (
+    "the recipe matched by a name that no resolver of this host said, so whoever made it up chose what would be"
+    " blocked: say what to block, or name the server in network.resolvers"
+)
+NO_NAMES = "no remote names that a resolver of this host said"
 
 _MOST_S = 10.0 * 365 * 86400
 _MOST_TARGETS = 256
@@ -95,9 +100,11 @@ def _block_given_or_all(kind: Kind, all_of: Callable[[Remote], Iterable[str]]) -
         access = context.services.network()
         if access is None:
             return Refused(NOT_ENABLED)
+        if context.detection.by_hearsay:
+            return Refused(BY_HEARSAY)
         found = dict.fromkeys(target for one in access.remotes(context.detection) for target in all_of(one))
         if not found:
-            return Failed("no remote addresses" if kind == "network" else "no remote names")
+            return Failed("no remote addresses" if kind == "network" else NO_NAMES)
         return _block(context, kind, list(found)[:_MOST_TARGETS], None)
 
     return check
@@ -154,7 +161,7 @@ def _undo(kind: Kind) -> Undo:
 
 
 _BLOCK_IP = _block_given_or_all("network", lambda remote: (remote.address,))
-_BLOCK_DOMAIN = _block_given_or_all("domain", lambda remote: remote.names)
+_BLOCK_DOMAIN = _block_given_or_all("domain", lambda remote: remote.sure_names)
 _IP = Argument("ip", "string")
 _DOMAIN = Argument("domain", "string")
 _SECONDS = Argument("seconds", "number")

@@ -22,7 +22,7 @@ class End(NamedTuple):
     """A remote end."""
 
     address: str
-    names: tuple[str, ...]
+    sure_names: tuple[str, ...]
 
 
 class Blocks:
@@ -118,3 +118,21 @@ def test_a_dry_run_pays_like_a_real_one(act: Acting) -> None:
     assert 2 == len(act.entries[-1]["arguments"]["refused"])
     assert "refused" == network("NetBlockIp").decision
     assert [] == network.blocks.blocked
+
+
+@pytest.mark.parametrize("name", ["NetBlockIp", "NetBlockDomain"])
+def test_what_others_made_up_blocks_nothing_by_itself(act: Acting, name: str) -> None:
+    network = Network(act, ends=2, left=3)
+    act.detection = msgspec.structs.replace(act.detection, by_hearsay=True)
+    record = network(name)
+    assert "refused" == record.decision
+    assert "name the server in network.resolvers" in record.reason
+    assert [] == network.blocks.blocked
+    assert "done" == network(name, "192.0.2.1").decision
+
+
+def test_no_name_of_this_hosts_resolvers(act: Acting) -> None:
+    network = Network(act, ends=0, left=3)
+    network._ends = [End("192.0.2.1", ())]
+    record = network("NetBlockDomain")
+    assert ("error", "no remote names that a resolver of this host said") == (record.decision, record.reason)

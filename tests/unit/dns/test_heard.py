@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from raqib.dns.heard import Heard, Told
+from raqib.dns.resolver_files import FRESH_S, MOST_AT_ONCE, MOST_OF_ONE, ResolverFiles
+from raqib.model.flow import Named
+from raqib.model.process import Namespaces, Process, ProcessKey
+from tests.unit.dns.test_answer import answer
+
+ADDRESS = "192.0.2.1"
+HOST_NET, POD_NET = 1, 2
+HOST_MNT, POD_MNT = 11, 12
+POD_RESOLVER, LIAR = "10.96.0.10", "203.0.113.66"
+
+
+def process(pid: int, *, mnt_ns: int = POD_MNT, uid: int = 1000, cgroup: int = 0) -> Process:
+    return Process(key=ProcessKey(pid, pid), uid=uid, namespaces=Namespaces(mnt_ns=mnt_ns), cgroup_id=cgroup)
+
+
+class Files:
+    """Reads, in threads, what lies in `texts`; what they have read is taken by `finish`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.held: dict[int, frozenset[str]] = {POD_MNT: frozenset({POD_RESOLVER})}
+        self.reads = 0
+        self._done: list[Callable[[], None]] = []
+        self._started: list[object] = []
+        self.files = ResolverFiles(self._done.append, read=self._read, clock=lambda: self.now)
+
+    def _read(self, pid: int, mnt_ns: int) -> frozenset[str]:
+        self.reads += 1
+        if mnt_ns not in self.held:
+            raise FileNotFoundError
+        return self.held[mnt_ns]
+
+    def finish(self) -> None:
+        while self.files.is_reading:
+            while self._done:
+                self._done.pop(0)()
+
+
+@pytest.fixture
+def files() -> Files:
+    return Files()
+
+
+@pytest.fixture
+def heard(files: Files) -> Heard:
+    return Heard(files.files, clock=lambda: 0)
+
+
+def told(name: str, asker: Process, server: str, net_ns: int = POD_NET) -> Told:
+    return Told(answer(name, f"{name}. 300 A {ADDRESS}"), asker, server, net_ns, 0)
+
+
+def test_resolvers_of_this_host_come_first_and_say_nothing_of_themselves(heard: Heard, files: Files) -> None:
+    asker = process(1)
+    heard.take(told("liar.org", asker, LIAR), listed=False)
+    files.finish()
+    heard.take_sure(answer("a.org", f"a.org. 300 A {ADDRESS}"), asker, asker.key, POD_NET, 0)
+    assert Named(("a.org", "liar.org"), ("liar.org",), "unlisted") == heard.of(ADDRESS, POD_NET, asker)
+    other = process(2, mnt_ns=HOST_MNT)
+    assert Named(("a.org",)) == heard.of(ADDRESS, POD_NET, other)
+
+
+def test_resolvers_of_the_namespace_name_for_all_in_it(heard: Heard, files: Files) -> None:
+    heard.take(told("a.org", process(1), POD_RESOLVER), listed=False)
+    files.finish()
+    assert Named(("a.org",), ("a.org",), "resolver") == heard.of(ADDRESS, POD_NET, process(2, uid=0))
+    assert Named() == heard.of(ADDRESS, POD_NET, process(3, mnt_ns=HOST_MNT))
+    assert Named() == heard.of(ADDRESS, HOST_NET, process(3))
+
+
+def test_until_its_file_was_read_nobody_is_a_resolver(heard: Heard, files: Files) -> None:
+    heard.take(told("a.org", process(1), POD_RESOLVER), listed=False)
+    assert Named(("a.org",), ("a.org",), "unlisted") == heard.of(ADDRESS, POD_NET, process(1))
+    files.finish()
+    assert Named(("a.org",), ("a.org",), "resolver") == heard.of(ADDRESS, POD_NET, process(1))
+
+
+def test_what_any_server_says_is_for_the_user_who_asked(heard: Heard, files: Files) -> None:
+    heard.take(told("a.org", process(1), LIAR), listed=False)
+    files.finish()
+    assert Named(("a.org",), ("a.org",), "unlisted") == heard.of(ADDRESS, POD_NET, process(2))
+    for other in (process(3, uid=0), process(4, uid=1001), process(5, mnt_ns=HOST_MNT)):
+        assert Named() == heard.of(ADDRESS, POD_NET, other)
+    assert Named() == heard.of(ADDRESS, HOST_NET, process(2))
+    assert () == heard.sure.addresses_below({"a.org"})
+
+
+def test_a_changed_file_counts_from_the_next_answer_on(heard: Heard, files: Files) -> None:
+    heard.take(told("a.org", process(1), POD_RESOLVER), listed=False)
+    files.finish()
+    files.held[POD_MNT] = frozenset({LIAR})
+    files.now += FRESH_S
+    heard.take(told("b.org", process(1), LIAR), listed=False)
+    files.finish()
+    assert "resolver" == heard.of(ADDRESS, POD_NET, process(2)).names_from
+    heard.take(told("c.org", process(1), POD_RESOLVER), listed=False)
+    assert "unlisted" == heard.of(ADDRESS, POD_NET, process(1)).names_from
+    assert 2 == files.reads
+
+
+def test_of_whom_it_is_not_known_where_it_is_nothing_is_learned(heard: Heard, files: Files) -> None:
+    heard.take(told("a.org", process(1, mnt_ns=0), LIAR), listed=False)
+    heard.take(told("a.org", process(1), LIAR, net_ns=0), listed=False)
+    assert Named() == heard.of(ADDRESS, POD_NET, process(1, mnt_ns=0))
+    assert Named() == heard.of(ADDRESS, 0, process(1))
+    assert 0 == files.reads
+
+
+def test_what_others_made_up_pushes_out_nothing_of_the_hosts(heard: Heard, files: Files) -> None:
+    asker = process(1)
+    heard.take_sure(answer("a.org", f"a.org. 300 A {ADDRESS}"), asker, asker.key, POD_NET, 0)
+    for number in range(100):
+        heard.take(told(f"n{number}.org", process(2), LIAR), listed=False)
+    files.finish()
+    assert "a.org" == heard.of(ADDRESS, POD_NET, asker).names[0]
+
+
+def test_reads_that_never_end_stop_only_their_users() -> None:
+    files = ResolverFiles(lambda done: None, read=lambda pid, mnt_ns: frozenset())  # nobody takes what was read
+    started = [files.refresh(1, number, 1000, lambda: None) for number in range(MOST_OF_ONE + 2)]
+    assert [True] * MOST_OF_ONE + [False] * 2 == started
+    others = [files.refresh(1, 100 + number, 2000 + number, lambda: None) for number in range(MOST_AT_ONCE)]
+    assert MOST_AT_ONCE - MOST_OF_ONE == sum(others)
+    assert files.refused == 2 + MOST_OF_ONE
