@@ -29,13 +29,13 @@ declare function KillParent(): number;
 declare function KillProcess(pid: number): number;
 /** Kills the process and all its descendants, stopped first so that none escapes by forking. Each counts in the budget; protected ones are left alone, with what is below them. Returns the number of processes killed; `Errno()` says which were left. -1: none. */
 declare function KillTree(): number;
-/** Blocks an address or a range; without argument every remote address in the flows of the event's process. Returns 0: blocked. 1: all were blocked already. -1: not blocked. */
+/** Blocks an address or a range; without argument every remote address in the flows of the event's process, unless the recipe matched only by names that no resolver of this host said. Returns 0: blocked. 1: all were blocked already. -1: not blocked. */
 declare function NetBlockIp(ip?: string): number;
 /** Takes off a block that a reaction or an administrator set at run time. Returns 0: taken off. 1: it was not blocked. -1: not taken off. */
 declare function NetUnblockIp(ip: string): number;
 /** Blocks an address or a range for so many seconds; the block ends by itself. Returns 0: blocked. 1: it was blocked already. -1: not blocked. */
 declare function NetBlockIpTimer(ip: string, seconds: number): number;
-/** Blocks the resolution of a name, and the addresses that it resolves to; without argument every remote name in the flows. Returns 0: blocked. 1: it was blocked already. -1: not blocked. */
+/** Blocks the resolution of a name, and the addresses that it resolves to; without argument every remote name in the flows that a resolver of this host said. Returns 0: blocked. 1: it was blocked already. -1: not blocked. */
 declare function NetBlockDomain(domain?: string): number;
 /** Takes off the block of a name. Returns 0: taken off. 1: it was not blocked. -1: not taken off. */
 declare function NetUnblockDomain(domain: string): number;

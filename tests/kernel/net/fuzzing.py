@@ -17,7 +17,7 @@ from raqib.model.clock import boottime_ns
 from raqib.netpolicy.spec import policy_from
 from raqib.netpolicy.tables import Tables
 
-RESOLVER = bytes([192, 0, 2, 53])
+RESOLVER, UNLISTED = bytes([192, 0, 2, 53]), bytes([192, 0, 2, 54])
 CLIENT = bytes([192, 0, 2, 1])
 PORT = 40000
 DROPPED = (0, 2)
@@ -37,10 +37,10 @@ class Outcome(NamedTuple):
     violations: list[str]
 
 
-def frame(message: bytes, *, egress: bool) -> bytes:
-    """A UDP datagram over IPv4 to or from the resolver."""
+def frame(message: bytes, *, egress: bool, server: bytes = RESOLVER) -> bytes:
+    """A UDP datagram over IPv4 to or from a server."""
     udp = struct.pack("!HHHH", *((PORT, 53) if egress else (53, PORT)), 8 + len(message), 0) + message
-    source, destination = (CLIENT, RESOLVER) if egress else (RESOLVER, CLIENT)
+    source, destination = (CLIENT, server) if egress else (server, CLIENT)
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) + source + destination
     return bytes(12) + b"\x08\x00" + ip + udp
 
@@ -183,6 +183,7 @@ class Fuzzer:
     def __init__(self, seed: int) -> None:
         self.maker = Maker(random.Random(seed))
         self._lenient, self._tables = self._load("bypass")
+        self._tables.want_answers(True)
         self._strict, _ = self._load("enforce")
         self.cases = self.passed = self.learned = self.slowest_ns = 0
         self.violations: list[str] = []
@@ -212,9 +213,9 @@ class Fuzzer:
         for key in self._tables.learned.walk():
             self._tables.learned.delete(key)
 
-    def _judge(self, bpf: object, program: str, message: bytes, *, egress: bool) -> bool:
+    def _judge(self, bpf: object, program: str, message: bytes, *, egress: bool, server: bytes = RESOLVER) -> bool:
         """Whether it passes."""
-        packet = frame(message, egress=egress)
+        packet = frame(message, egress=egress, server=server)
         result, took_ns = bpf.judge_packet(program, packet)  # type: ignore[attr-defined]
         if took_ns > SLOWEST_NS:
             # The processor may have been somebody else's meanwhile: what is slow is slow each time.
@@ -234,7 +235,11 @@ class Fuzzer:
                 self.violations.append(f"a denied question passed: {sent.hex()}")
         self._judge(self._lenient, "net_egress", question, egress=True)
         answer = self.maker.broken(self.maker.answer(question))
-        if len(answer) > MOST_BYTES or not self._judge(self._lenient, "net_ingress", answer, egress=False):
+        if len(answer) > MOST_BYTES:
+            return
+        if self.cases % 4 == 0:
+            self._unlisted_case(question, answer)
+        if not self._judge(self._lenient, "net_ingress", answer, egress=False):
             return
         self.passed += 1
         if len(answer) < 12 or not answer[2] & 0x80:
@@ -249,6 +254,15 @@ class Fuzzer:
                 self.violations.append(f"an address of a denied name passed unseen: {address.hex()} of {answer.hex()}")
                 return
             self.learned += 1
+
+    def _unlisted_case(self, question: bytes, answer: bytes) -> None:
+        """Whatever another server says passes, and teaches nothing."""
+        before = sum(1 for _ in self._tables.learned.walk())
+        self._judge(self._lenient, "net_egress", question, egress=True, server=UNLISTED)
+        if not self._judge(self._lenient, "net_ingress", answer, egress=False, server=UNLISTED):
+            self.violations.append(f"an answer of an unlisted server was dropped: {answer.hex()}")
+        if sum(1 for _ in self._tables.learned.walk()) != before:
+            self.violations.append(f"an answer of an unlisted server was learned: {answer.hex()}")
 
     def close(self) -> None:
         for bpf in (self._lenient, self._strict):
