@@ -74,7 +74,7 @@ class Network:
         self._keeper: PolicyKeeper | None = None
         self._forgotten = 0
         self._counted_at = 0.0
-        self._unheard = 0
+        self._unheard = (0, 0)
         self._unheard_at = -_COUNT_S
         self._log = structlog.get_logger()
 
@@ -181,10 +181,15 @@ class Network:
             self._forgotten = forgotten
 
     def _tell_unheard(self, unheard: int) -> None:
-        """Say, once a minute at most, that somebody asks too much to be heard."""
-        if unheard > self._unheard and time.monotonic() - self._unheard_at >= _COUNT_S:
-            self._unheard, self._unheard_at = unheard, time.monotonic()
+        """Say, once a minute at most, that somebody asks too much to be heard, or lets us wait for his resolv.conf."""
+        unread = 0 if self._heard is None else self._heard.unread
+        if (unheard, unread) == self._unheard or time.monotonic() - self._unheard_at < _COUNT_S:
+            return
+        if unheard > self._unheard[0]:
             self._log.warning("too much was asked of unlisted servers to know all names from there", answers=unheard)
+        if unread > self._unheard[1]:
+            self._log.warning("resolv.conf of some namespaces was not read: others take too long", times=unread)
+        self._unheard, self._unheard_at = (unheard, unread), time.monotonic()
 
     def _look_for_resolvers(self) -> None:
         self._looked_at = time.monotonic()

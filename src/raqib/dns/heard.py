@@ -63,6 +63,11 @@ class Heard:
             if len(waiting) < MOST_WAITING:
                 waiting.append(told)
 
+    @property
+    def unread(self) -> int:
+        """How often a namespace's resolvers were not read because too many others were being read."""
+        return self._files.refused
+
     def of(self, address: str, net_ns: int, process: Process) -> Named:
         """Return the names of an address for a process in a network namespace."""
         sure = self.sure.names(address, net_ns, process.key)

@@ -224,4 +224,6 @@ def _endpoint(endpoint: Endpoint | None) -> str:
     if endpoint.port is not None:
         address = f"[{address}]:{endpoint.port}" if ":" in address else f"{address}:{endpoint.port}"
     name = endpoint.name or next(iter(endpoint.names or ()), None)
-    return f"{visible(name)} {address}" if name else address
+    if not name:
+        return address
+    return f"{visible(name)}{' (unlisted server)' if endpoint.names_from == 'unlisted' else ''} {address}"

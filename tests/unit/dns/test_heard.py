@@ -122,6 +122,14 @@ def test_what_others_made_up_pushes_out_nothing_of_the_hosts(heard: Heard, files
     assert "a.org" == heard.of(ADDRESS, POD_NET, asker).names[0]
 
 
+def test_it_is_counted_what_is_not_read() -> None:
+    stuck = ResolverFiles(lambda done: None, read=lambda pid, mnt_ns: frozenset())
+    heard = Heard(stuck, clock=lambda: 0)
+    for number in range(MOST_OF_ONE + 3):
+        heard.take(told("a.org", process(1, mnt_ns=100 + number), LIAR), listed=False)
+    assert 3 == heard.unread
+
+
 def test_reads_that_never_end_stop_only_their_users() -> None:
     files = ResolverFiles(lambda done: None, read=lambda pid, mnt_ns: frozenset())  # nobody takes what was read
     started = [files.refresh(1, number, 1000, lambda: None) for number in range(MOST_OF_ONE + 2)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from raqib.model.event import (
     ProcessInfo,
 )
 from raqib.printers import Pretty
+from raqib.printers.pretty import _endpoint
 
 MakeEvent = Callable[..., Event]
 
@@ -157,3 +159,11 @@ def test_nothing_in_an_event_can_steer_the_terminal(make_event: MakeEvent, data:
     _headline, *rest = Pretty(columns=lambda: 40).render(event).removesuffix("\n").split("\n")
     labels = {"process", "who", "where", "file", "peer", "rule", "names", "note", "verdict", ""}
     assert labels >= {line[:10].strip() for line in rest}
+
+
+def test_a_name_that_somebody_made_up_is_told_from_others() -> None:
+    def shown(names_from: Literal["resolver", "unlisted"] | None) -> str:
+        return _endpoint(Endpoint(address="192.0.2.1", port=443, names=["a.org"], names_from=names_from))
+
+    assert "a.org 192.0.2.1:443" == shown(None) == shown("resolver")
+    assert "a.org (unlisted server) 192.0.2.1:443" == shown("unlisted")
