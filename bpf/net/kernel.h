@@ -9,10 +9,6 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct user_namespace {
-	int level;
-};
-
 struct net___owned {
 	struct user_namespace *user_ns;
 };

@@ -192,7 +192,7 @@ HELPERS = (
         about=Description(
             summary=(
                 "Blocks an address or a range; without argument every remote address in the flows of the event's"
-                " process."
+                " process, unless the recipe matched only by names that no resolver of this host said."
             ),
             result="0: blocked. 1: all were blocked already. -1: not blocked",
             errors=_ERRORS,
@@ -234,8 +234,7 @@ HELPERS = (
         about=Description(
             summary=(
                 "Blocks the resolution of a name, and the addresses that it resolves to; without argument every"
-                " remote name in"
-                " the flows."
+                " remote name in the flows that a resolver of this host said."
             ),
             result="0: blocked. 1: it was blocked already. -1: not blocked",
             errors=_ERRORS,
