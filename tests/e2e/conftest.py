@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ Event = dict[str, Any]
 class AgentProcess:
     """A running `raqib run`; every event that it prints is checked against the schema, and its size."""
 
-    def __init__(self, directory: Path, number: int, cgroup: Path, arguments: list[str]) -> None:
+    def __init__(
+        self, directory: Path, number: int, cgroup: Path | None, arguments: list[str], below: Sequence[str] = ()
+    ) -> None:
+        """`below` is the beginning of a command line that runs the rest of it."""
         self.directory = directory
         self.cgroup = cgroup
         self.data_dir = directory / "data"
@@ -40,8 +43,9 @@ class AgentProcess:
         with self.stderr.open("wb") as errors:
             self.process = subprocess.Popen(
                 [
-                    *(RAQIB, "run", "--raw", "--data-dir", self.data_dir),
-                    *("--log-file", self.log, "--cgroup", cgroup, *arguments),
+                    *(*below, RAQIB, "run", "--raw", "--data-dir", self.data_dir, "--log-file", self.log),
+                    *(("--cgroup", cgroup) if cgroup is not None else ()),
+                    *arguments,
                 ],
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -149,14 +153,16 @@ def cgroup() -> Iterator[Path]:
 def run_agent(tmp_path: Path, cgroup: Path) -> Iterator[Callable[..., AgentProcess]]:
     started: list[AgentProcess] = []
 
-    def run(recipes: str | None = None, *arguments: str) -> AgentProcess:
+    def run(
+        recipes: str | None = None, *arguments: str, cgroup: Path | None = cgroup, below: Sequence[str] = ()
+    ) -> AgentProcess:
         options = list(arguments)
         if recipes is not None:
             directory = tmp_path / "recipes"
             directory.mkdir(exist_ok=True)
             (directory / "test.yaml").write_text(textwrap.dedent(recipes))
             options += ["--no-builtin", "--recipes", str(directory)]
-        agent = AgentProcess(tmp_path, len(started), cgroup, options)
+        agent = AgentProcess(tmp_path, len(started), cgroup, options, below)
         started.append(agent)
         agent.wait_ready()
         return agent

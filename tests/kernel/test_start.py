@@ -35,7 +35,7 @@ def test_an_error_tells_what_libbpf_said_of_its_own_call() -> None:
 
     with ThreadPoolExecutor(2) as threads:
         for _ in range(5):
-            files = threads.submit(load, "raqib", "processes")
+            files = threads.submit(load, "files", "processes")
             network = threads.submit(load, "net", "net_sockets")
             assert "'processes'" in files.result()
             assert "'net_sockets'" not in files.result()
