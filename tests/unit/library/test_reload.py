@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +96,35 @@ def test_a_list_in_a_file_is_reloaded(tmp_path: Path) -> None:
     fresh = tmp_path / "lists" / "fresh"
     fresh.write_text("c.org\n")
     asyncio.run(reloaded(lambda: fresh.replace(names), "c.org"))
+
+
+@pytest.mark.parametrize("where", ["in the directory", "above it"])
+def test_a_name_that_is_no_text_costs_no_reload(where: str, tmp_path: Path) -> None:
+    directory = tmp_path / "recipes"
+    directory.mkdir()
+    library = Library(RecipesConfig(directories=(directory,), builtin=False, allow_unsafe_owner=True))
+    name = os.path.join(os.fsencode(directory if where == "in the directory" else tmp_path), b"\xff.yaml")  # noqa: PTH118
+    applied: list[list[str]] = []
+
+    async def scenario() -> None:
+        def apply(prepared: Prepared) -> None:
+            applied.append([recipe.name for recipe in prepared.compiled.recipes])
+            if applied[-1] == ["b"]:
+                reloader.stop()
+
+        reloader = Reloader(library, library.load().recipes, apply)
+        task = asyncio.create_task(reloader.run())
+        for wanted in "ab":
+            # Once before and once after the watch has failed.
+            Path(os.fsdecode(name)).write_bytes(b"")
+            Path(os.fsdecode(name)).unlink()
+            (directory / "r.yaml").write_text(
+                f"- {{kind: k, name: {wanted}, mechanism: execution, breed: execution, importance: low}}\n"
+            )
+            while [wanted] not in applied:
+                assert not task.done(), task.exception()
+                await asyncio.sleep(0.02)
+        await task
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert [["a"], ["b"]] == applied
