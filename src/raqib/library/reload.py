@@ -52,9 +52,10 @@ class Reloader:
         while not self._stop.is_set():
             try:
                 await self._watch()
-            except (OSError, RuntimeError) as error:
-                # A place vanished before it could be watched, or the kernel gives no more watches.
-                self._log.debug("recipes cannot be watched, they are looked at", problem=str(error))
+            except Exception as error:
+                # A place vanished before it could be watched, the kernel gives no more watches, or somebody made a
+                # name that is no text: whatever it is, it must cost no more than the watch.
+                self._log.debug("recipes cannot be watched, they are looked at", problem=_innermost(error))
                 await self._look_walled()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _LOOK_MS / 1000)
@@ -133,6 +134,13 @@ class Reloader:
                 say = self._log.error if one.severity == "error" else self._log.warning
                 say("recipes", problem=str(one))
         self._told = set(now)
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what a watch failed of: its tasks put their errors into groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
 
 
 def watched_places(paths: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
