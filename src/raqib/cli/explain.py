@@ -40,7 +40,8 @@ def register(root: typer.Typer) -> None:
 
 def explain(
     uuid: Annotated[
-        str | None, typer.Argument(help="Of an event in the event log; its first characters will do, 8 at least.")
+        str | None,
+        typer.Argument(help="Of an event in the event log: whole, its first 8 characters or more, or its last group."),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="With --event: the recipe's name.")] = None,
     event: EventOption | None = None,

@@ -13,8 +13,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from raqib.model.execution import LogLine
+from raqib.model.uuids import short_uuid
 from raqib.printers.terminal import color_system, encoding
-from raqib.printers.uuids import short_uuid
 
 _state = {"for_people": False}
 

@@ -12,6 +12,7 @@ import msgspec
 
 from raqib.ledger.archives import files_of, first_of
 from raqib.ledger.chain import Entry
+from raqib.model.uuids import is_named_by
 
 _DECODER = msgspec.json.Decoder(Entry)
 
@@ -36,7 +37,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             (self.recipe is None or fnmatchcase(entry.recipe, self.recipe))
             and (self.action is None or fnmatchcase(entry.action, self.action))
             and self.decision in (None, entry.decision)
-            and self.uuid in (None, entry.uuid)
+            and (self.uuid is None or is_named_by(entry.uuid, self.uuid))
             and (self.since is None or entry.time >= self.since)
             and (self.numbers is None or entry.seq in self.numbers)
         )

@@ -11,6 +11,7 @@ import msgspec
 
 from raqib.errors import RaqibError, UsageError
 from raqib.ledger.chain import Entry
+from raqib.model.uuids import is_named_by
 from raqib.offline.printed import Printed, printed_of
 from raqib.printers.varlog import older_file
 
@@ -29,34 +30,36 @@ def logs_of(path: Path, keep: int) -> list[Path]:
 
 
 def is_identity(text: str) -> bool:
-    """Tell whether a text is an event's identity, or its first characters."""
+    """Tell whether a text may be an event's identity, its first characters, or its short form."""
     return _UUID.fullmatch(text) is not None
 
 
 def find_events(files: Sequence[Path], uuid: str) -> list[Printed]:
     """Return the events of an identity in logs, the first written first; outcomes carry the same one.
 
-    The first 8 characters will do, if no other identity begins like that.
+    The first 8 characters will do, or the short form that people are shown, if no other identity is named so.
 
     Raises:
-        UsageError: it is too short, or several begin like that.
+        UsageError: it is too short, or several are named so.
         RaqibError: a log is there but cannot be read.
     """
     uuid = uuid.lower()
     if len(uuid) < SHORTEST_PREFIX:
-        raise UsageError(f"expected a UUID or at least its first {SHORTEST_PREFIX} characters, found {uuid!r}")
+        raise UsageError(
+            f"expected a UUID, its last group, or at least its first {SHORTEST_PREFIX} characters, found {uuid!r}"
+        )
     found: dict[str, list[Printed]] = {}
     for path in files:
         for line in _lines(path, uuid):
             printed = printed_of(line)
-            if printed is not None and printed.event.uuid.startswith(uuid):
+            if printed is not None and is_named_by(printed.event.uuid, uuid):
                 found.setdefault(printed.event.uuid, []).append(printed)
                 if len(found) > _MOST_NAMED:
                     break
     if uuid in found or len(found) <= 1:
         return found.get(uuid) or [one for events in found.values() for one in events]
     named = ", ".join([*found][:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
-    raise UsageError(f"expected one event whose UUID begins with {uuid}, found several: {named}")
+    raise UsageError(f"expected one event that is named by {uuid}, found several: {named}")
 
 
 def find_detection(files: Sequence[Path], uuid: str) -> Printed | None:
@@ -73,7 +76,7 @@ def ledger_entries(path: Path, uuid: str) -> list[Entry]:
             entry = msgspec.json.decode(line, type=Entry)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
-        if entry.uuid.startswith(uuid):
+        if is_named_by(entry.uuid, uuid):
             found.append(entry)
     return found
 

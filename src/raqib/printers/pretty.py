@@ -12,11 +12,11 @@ from rich.color import ColorSystem
 from rich.style import Style
 
 from raqib.model.event import Endpoint, Event, FileInfo, Flow, ProcessInfo
+from raqib.model.uuids import short_uuid
 from raqib.printers.escape import visible
 from raqib.printers.layout import FAINT, LABEL_COLUMNS, PLAIN, STRONG, Layout, Part
 from raqib.printers.terminal import color_system, columns, encoding
 from raqib.printers.told import Told, action_line, outcome_lines, reaction_lines
-from raqib.printers.uuids import short_uuid
 
 _IMPORTANCE = {
     "none": FAINT,

@@ -11,3 +11,8 @@ def short_uuid(uuid: str) -> str:
     share it with a probability of 1 to 50,000. Being a group, it can be selected, and searched for in logs, as it is.
     """
     return uuid.rpartition("-")[2]
+
+
+def is_named_by(uuid: str, text: str) -> bool:
+    """Tell whether a text names an event: by its UUID, the beginning of it, or the short form."""
+    return uuid.startswith(text) or short_uuid(uuid) == text
