@@ -49,9 +49,12 @@ class Pod:
     def __init__(
         self, cgroup: Path, resolv_conf: Path, *, server: str, name: str, address: str, namespaces: tuple[str, ...] = ()
     ) -> None:
+        # A file: on the command line it would be in every event.
+        program = resolv_conf.with_suffix(".py")
+        program.write_text(textwrap.dedent(CODE))
         self.process = subprocess.Popen(
             [
-                *("unshare", "--net", "--mount", *namespaces, sys.executable, "-ISc", textwrap.dedent(CODE)),
+                *("unshare", "--net", "--mount", *namespaces, sys.executable, "-IS", program),
                 *(resolv_conf, server, name, address),
             ],
             stdin=subprocess.PIPE,

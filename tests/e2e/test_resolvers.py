@@ -70,11 +70,7 @@ def test_each_namespaces_own_resolver_names_its_flows(run_agent: RunAgent, start
     ports = itertools.count(4000)
     talk_until(agent, one, (["one.evil.example"], "resolver"), ports)
     talk_until(agent, other, (["other.evil.example"], "resolver"), ports)
-    [pair] = agent.of("names")[-1]["background"]["flows"]["protocols"][0]["pairs"][:1]
-    assert ("other.evil.example", "resolver") == (
-        pair["nodes"]["remote"]["name"],
-        pair["nodes"]["remote"]["names_from"],
-    )
+    assert any("(other.evil.example; resolver)" in line for line in agent.of("names")[-1]["background"]["flow_list"])
 
 
 def test_a_changed_file_counts(run_agent: RunAgent, start: Start, tmp_path: Path) -> None:

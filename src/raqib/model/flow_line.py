@@ -2,13 +2,15 @@
 
     tcp 192.0.2.1:40000 -> 198.51.100.7:443 (www.a.example b.example) ended by remote, 9/12 packets, 840/5100 bytes
 
-The arrow points away from who began (`--`: not known), the names are those of the remote side, and of packets and
-bytes those that came in are first. Names are percent-encoded, so that none can look like another part of the line.
+The arrow points away from who began (`--`: not known), the names are those of the remote side, behind them `; resolver`
+or `; unlisted` as in `names_from`, and of packets and bytes those that came in are first. Names are percent-encoded, so
+that none can look like another part of the line.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal, cast
 from urllib.parse import quote, unquote
 
 from raqib.model.event import Endpoint, Flow, FlowFlags, Icmp, Phase, Traffic
@@ -19,7 +21,7 @@ _BEGUN_BY = {"outgoing": "local", "incoming": "remote"}
 _LINE = re.compile(
     r"(?P<proto>\S+) (?P<local>\S+) (?P<arrow>->|<-|--) (?P<remote>\S+)"
     r"(?: type (?P<type>\d{1,3})/(?P<code>\d{1,3}))?"
-    r"(?: \((?P<names>[^()]*)\))?"
+    r"(?: \((?P<names>[^();]*)(?:; (?P<names_from>resolver|unlisted))?\))?"
     r"(?: (?P<status>created|started|ongoing|ended))?(?: by (?P<ended_by>local|remote))?"
     r"(?:, (?P<packets>\d{1,20}/\d{1,20}) packets, (?P<bytes>\d{1,20}/\d{1,20}) bytes)?"
 )
@@ -33,7 +35,8 @@ def flow_line(flow: Flow) -> str:
         parts.append(f"type {flow.icmp.type}/{flow.icmp.code}")
     names = flow.remote.names if flow.remote is not None else None
     if names:
-        parts.append(f"({' '.join(quote(name, safe='') for name in names)})")
+        said_by = f"; {flow.remote.names_from}" if flow.remote is not None and flow.remote.names_from else ""
+        parts.append(f"({' '.join(quote(name, safe='') for name in names)}{said_by})")
     if phase.status:
         parts.append(phase.status)
     if phase.ended_by:
@@ -56,6 +59,7 @@ def flow_of_line(line: str) -> Flow | None:
     local, remote = _endpoint(found["local"]), _endpoint(found["remote"])
     remote.names = [unquote(name) for name in (found["names"] or "").split()]
     remote.name = remote.names[0] if remote.names else None
+    remote.names_from = cast("Literal['resolver', 'unlisted'] | None", found["names_from"])
     called = local if direction == "incoming" else remote
     traffic = None
     if found["packets"] is not None:

@@ -10,6 +10,9 @@ import subprocess
 import sys
 import threading
 
+ANSWERED_S = 20.0
+"""For an answer that comes, however busy the machine is."""
+
 RESOLVER, VICTIM = "10.99.2.2", "198.51.100.7"
 
 
@@ -34,7 +37,7 @@ def ask(label: bytes) -> int:
     """Return the length of the answer about a name below test; 0 if none comes."""
     name = bytes([len(label)]) + label + b"\4test\0"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(0.5)
+        asker.settimeout(ANSWERED_S if label == b"good" else 0.5)
         asker.connect((RESOLVER, 53))
         asker.send(b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + name + b"\0\1\0\1")
         try:

@@ -281,8 +281,14 @@ def test_addresses_that_a_chain_leads_to_from_a_blocked_domain(lab: Lab, enforce
 
 
 def test_the_block_of_a_domain_ends_by_itself(lab: Lab, enforcer: Enforcer) -> None:
-    enforcer.blocks.block_domain("web.test", **OWNER, until_ns=boottime_ns() + 300_000_000)
-    assert "unreachable" == lab.client.ask("resolve", name="web.test")
+    for wait_ns in (300_000_000, 3_000_000_000, 10_000_000_000):
+        until_ns = boottime_ns() + wait_ns
+        enforcer.blocks.block_domain("web.test", **OWNER, until_ns=until_ns)
+        answer = lab.client.ask("resolve", name="web.test")
+        # On a busy machine the question may come too late.
+        if boottime_ns() < until_ns:
+            break
+    assert "unreachable" == answer
     assert enforcer.wait(lambda: [WEB4] == lab.client.ask("resolve", name="web.test"))
 
 

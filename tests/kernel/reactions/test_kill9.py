@@ -46,7 +46,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
             acknowledged[what].add(text)
         kills += 1
         store = Store(directory / "store.db")
-        assert int(store.get("loaded", "count") or 0) >= max(map(int, acknowledged["incr"]))
+        assert int(store.get("loaded", "count") or 0) >= max(map(int, acknowledged["incr"]), default=0)
         store.close()
     store = Store(directory / "store.db")
     assert set() == {f"set.{text}" for text in acknowledged["set"]} - set(store.keys("loaded"))

@@ -72,3 +72,18 @@ def test_no_name_looks_like_another_part(names: list[str]) -> None:
     assert back is not None
     assert back.remote is not None
     assert (names, "192.0.2.2", 53) == (back.remote.names, back.remote.address, back.remote.port)
+
+
+def test_who_said_the_names_is_kept() -> None:
+    flow = Flow(
+        ip_version=4,
+        proto="udp",
+        local=Endpoint(address="192.0.2.1"),
+        remote=Endpoint(address="198.51.100.7", name="a.example", names=["a.example"], names_from="unlisted"),
+    )
+    line = flow_line(flow)
+    assert "udp 192.0.2.1 -- 198.51.100.7 (a.example; unlisted)" == line
+    back = flow_of_line(line)
+    assert back is not None
+    assert back.remote is not None
+    assert ("unlisted", ["a.example"]) == (back.remote.names_from, back.remote.names)
