@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raqib.sensors.resolve import Resolver
-from tests.fuse import silent_file_system
+from tests.fuse import refusing_file_system, silent_file_system
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def test_file_system_that_never_answers(silent: Path, tmp_path: Path) -> None:
     # Eight look-ups at most are left behind, each after a fifth of a second.
     assert 5 > time.monotonic() - begin
     assert os.fsencode(tmp_path / "real/x") == resolve(resolver, tmp_path / "link/x")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.EMFILE])
+def test_file_system_that_answers_with_whatever_error(tmp_path: Path, number: int) -> None:
+    directory = tmp_path / "refusing"
+    directory.mkdir()
+    with refusing_file_system(directory, number):
+        with pytest.raises(OSError, match=os.strerror(number)):
+            (directory / "a").lstat()
+        assert None is resolve(Resolver(), directory / "a/b")
+        assert None is resolve(Resolver(), directory / "a", follow=True)
 
 
 def test_links(tmp_path: Path) -> None:
