@@ -12,19 +12,20 @@ from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.perform import Door
+from raqib.actions.settings import NO_EMERGENCY, EmergencySettings, Places
 from raqib.errors import NotPermittedError
 from raqib.ledger.chain import SYNC_INTERVAL_S, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Decision, Finished, HelperCall, LogLine, Notice, Outcome
 from raqib.reactions.broker import STUBS, Broker
-from raqib.reactions.config import ReactionsConfig, memory_limit
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, Ended, Execute, Go, Log, ProtocolError, ToDaemon
 from raqib.reactions.resources import open_empty_directory, open_services
+from raqib.reactions.settings import ReactionSettings, memory_limit
 from raqib.reactions.shell_line import ShellLine
 from raqib.reactions.waiting import WaitingLine
 
@@ -46,8 +47,10 @@ class Reactions:
 
     def __init__(
         self,
-        config: ReactionsConfig,
+        settings: ReactionSettings,
+        places: Places,
         *,
+        emergency: EmergencySettings = NO_EMERGENCY,
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
         on_notify: Callable[[Notice], None] = lambda notice: None,
@@ -60,7 +63,10 @@ class Reactions:
 
         `make_door` makes what performs the helper calls.
         """
-        self._config = config
+        self._settings = settings
+        self._places = places
+        self._worker_count = settings.worker_count
+        self._emergency = emergency
         self._make_door = make_door
         self._on_log = _walled(on_log)
         self._on_finished = _walled(on_finished)
@@ -68,8 +74,8 @@ class Reactions:
         self._on_call = None if on_call is None else _walled(on_call)
         self._on_notify = _walled(on_notify)
         self._network = network
-        self._heap_bytes = config.heap_bytes(None)
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
+        self._heap_bytes = settings.heap_bytes(None)
+        self._waiting: WaitingLine[Execution] = WaitingLine(settings.max_waiting, settings.max_waiting_bytes)
         self._running: dict[WorkerProcess, Execution] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -148,9 +154,9 @@ class Reactions:
             raise RuntimeError("reactions are not running")
         detection = detection.without_background()
         recipe = detection.recipe
-        config = self._config
-        dry_run = config.dry_run or recipe.mode != "react"
-        heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
+        settings = self._settings
+        dry_run = settings.dry_run or recipe.mode != "react"
+        heap_bytes = settings.heap_bytes(recipe.limits.heap_mib)
         cause = self._shells.own_doing.cause_of(detection.ancestry)
         held: list[Execution] = []
         shells: list[Execution] = []
@@ -158,9 +164,9 @@ class Reactions:
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
-            timeout_s = config.timeout(recipe.limits.timeout_s, shell=shell)
+            timeout_s = settings.timeout(recipe.limits.timeout_s, shell=shell)
             execution = Execution(context, timeout_s, heap_bytes)
-            if shell and not (config.shell or dry_run):
+            if shell and not (settings.shell or dry_run):
                 refused.append(execution)
                 continue
             if cause is not None and not context.take("own_doing"):
@@ -189,8 +195,8 @@ class Reactions:
         return release
 
     async def wait_ready(self, workers: int) -> None:
-        """Wait until so many workers, at most `config.workers + 1`, have a fresh isolate and nothing to do."""
-        await self._pool.wait_idle(min(workers, self._config.workers + _SPARE_WORKERS))
+        """Wait until so many workers, at most `settings.worker_count + 1`, have a fresh isolate and nothing to do."""
+        await self._pool.wait_idle(min(workers, self._worker_count + _SPARE_WORKERS))
 
     async def drain(self) -> None:
         """Wait until nothing waits or runs."""
@@ -270,11 +276,13 @@ class Reactions:
         self._finish(execution, outcome, error, decision)
 
     def _open_resources(self) -> None:
-        config, stack = self._config, self._resources
+        settings, places, stack = self._settings, self._places, self._resources
         self._services = open_services(
-            config,
+            settings,
+            places,
             stack,
             lambda: self.worker_pids,
+            self._emergency,
             on_breaker=self._breaker_opened,
             on_notice=self._on_notify,
             on_emergency=_from_threads(self._log_emergency),
@@ -283,10 +291,10 @@ class Reactions:
         self._ledger = self._services.ledger
         door = self._make_door()
         stack.callback(door.close)
-        directory = open_empty_directory(config.data_dir / "empty", stack)
-        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes, self._on_call)
-        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
-        self._shells = ShellLine(self, config, self._on_log, self._ledger.writable)
+        directory = open_empty_directory(places.data_dir / "empty", stack)
+        self._broker = Broker(door, self._on_log, settings.max_helper_calls, settings.max_log_bytes, self._on_call)
+        self._pool = WorkerPool(self, self._worker_count + _SPARE_WORKERS, settings.setup(STUBS), directory)
+        self._shells = ShellLine(self, settings, self._on_log, self._ledger.writable)
         self._services.switch.when_disarmed(lambda: self._loop.call_soon_threadsafe(self._shells.switched_off))
         self._open = self._accepting = True
 
@@ -326,9 +334,9 @@ class Reactions:
     def _may_start(self) -> bool:
         """Tell whether the next execution may have a worker: the last one is kept for important ones."""
         if self._waiting.next_is_important:
-            return len(self._running) < self._config.workers + _SPARE_WORKERS
+            return len(self._running) < self._worker_count + _SPARE_WORKERS
         # Where nothing runs, a worker that was ended is being replaced: nobody waits for that.
-        return not self._running or (len(self._running) < self._config.workers and self._pool.has_spare)
+        return not self._running or (len(self._running) < self._worker_count and self._pool.has_spare)
 
     def _go(self, execution: Execution, worker: WorkerProcess) -> None:
         execution.started_ns = boottime_ns()

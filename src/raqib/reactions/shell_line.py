@@ -9,10 +9,10 @@ from typing import NamedTuple, Protocol
 from raqib.model.clock import boottime_ns
 from raqib.model.execution import Decision, LogLevel, LogLine, Outcome
 from raqib.reactions.check import check_reaction
-from raqib.reactions.config import ReactionsConfig
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.own_doing import OwnDoing
+from raqib.reactions.settings import ReactionSettings
 from raqib.reactions.shell.run import run_shell
 from raqib.reactions.waiting import WaitingLine
 
@@ -38,16 +38,17 @@ class ShellLine:
     """Runs as many shell reactions at once as there are workers, an important one more. Belongs to one event loop."""
 
     def __init__(
-        self, owner: Owner, config: ReactionsConfig, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
+        self, owner: Owner, settings: ReactionSettings, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
     ) -> None:
         """`writable` tells whether the ledger can be written: without it nothing is run."""
         self._owner = owner
-        self._config = config
+        self._worker_count = settings.worker_count
+        self._max_log_bytes = settings.max_log_bytes
         self._on_log = on_log
         self._writable = writable
         self.own_doing = OwnDoing()
         """What these shells do."""
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
+        self._waiting: WaitingLine[Execution] = WaitingLine(settings.max_waiting, settings.max_waiting_bytes)
         self._running: dict[asyncio.Task[_End], Execution] = {}
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class ShellLine:
             task.add_done_callback(self._done)
 
     def _may_start(self) -> bool:
-        return len(self._running) < self._config.workers + self._waiting.next_is_important
+        return len(self._running) < self._worker_count + self._waiting.next_is_important
 
     def _done(self, task: asyncio.Task[_End]) -> None:
         execution = self._running.pop(task)
@@ -132,7 +133,7 @@ class ShellLine:
         return _End("ok", decision="would") if problem is None else _End("error", escape(str(problem)))
 
     def _log(self, execution: Execution, level: LogLevel, text: str) -> None:
-        limit = self._config.max_log_bytes
+        limit = self._max_log_bytes
         execution.log_bytes += len(text.encode("utf-8", "replace")) + 1
         if execution.log_bytes <= limit:
             self._on_log(execution.line(level, escape(text)))

@@ -60,7 +60,7 @@ def test_its_calls_are_those_of_its_own_execution(run_scenario: RunScenario, tmp
     host = run_scenario(scenario)
     assert {"other", "test_recipe"} == {entry["recipe"] for entry in host.ledger}
     assert not Path("/etc/raqib-hostile").exists()
-    assert verify(host.config.data_dir / "ledger.jsonl").intact
+    assert verify(host.places.data_dir / "ledger.jsonl").intact
 
 
 CALL = ["call", "DataGet", '["a"]']
