@@ -22,5 +22,5 @@ def test_a_worker_loads_nothing_of_the_daemon() -> None:
         "print(*sorted(m for m in sys.modules if m.startswith(('raqib', 'sql'))))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    loaded = ["engine", "landlock", "protocol", "sandbox", "seccomp", "worker"]
-    assert output.split() == ["raqib", "raqib.errors", "raqib.reactions", *(f"raqib.reactions.{n}" for n in loaded)]
+    parts = ["protocol", "worker", *(f"worker.{n}" for n in ("engine", "landlock", "main", "sandbox", "seccomp"))]
+    assert output.split() == ["raqib", "raqib.errors", "raqib.reactions", *(f"raqib.reactions.{n}" for n in parts)]
