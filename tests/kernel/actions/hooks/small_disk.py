@@ -57,6 +57,7 @@ def full_disk(act: Acting) -> dict[str, Any]:
     }
     (act.writable / "appended").unlink()
     act.places = msgspec.structs.replace(act.places, data_dir=act.writable)
+    act.places.evidence_dir.mkdir()
     # A program that is larger than the disk.
     with subprocess.Popen(["bash", "-c", "read x"], stdin=subprocess.PIPE) as victim:
         act.detection = make_detection("", ancestry=[live_process(victim.pid)])
