@@ -143,10 +143,10 @@ class Reactions:
 
         Raises RuntimeError before `start` and after `close`.
         """
-        self.prepare(detection)()
+        self.hold(detection).release()
 
-    def prepare(self, detection: Detection) -> Callable[[], None]:
-        """Take in all reactions of a detection's recipe; none runs before the function that is returned is called.
+    def hold(self, detection: Detection) -> Held:
+        """Take in all reactions of a detection's recipe; none runs before they are released.
 
         Meanwhile workers that are free get the event. Never blocks. Raises RuntimeError when it does not run.
         """
@@ -158,16 +158,14 @@ class Reactions:
         dry_run = settings.dry_run or recipe.mode != "react"
         heap_bytes = settings.heap_bytes(recipe.limits.heap_mib)
         cause = self._shells.own_doing.cause_of(detection.ancestry)
-        held: list[Execution] = []
-        shells: list[Execution] = []
-        refused: list[Execution] = []
+        held = Held(self)
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
             timeout_s = settings.timeout(recipe.limits.timeout_s, shell=shell)
             execution = Execution(context, timeout_s, heap_bytes)
             if shell and not (settings.shell or dry_run):
-                refused.append(execution)
+                held.refused.append(execution)
                 continue
             if cause is not None and not context.take("own_doing"):
                 problem = f"this was started by a shell reaction of recipe {cause!r}, {context.used_up('own_doing')}"
@@ -175,24 +173,16 @@ class Reactions:
                 continue
             self._idle.clear()
             if shell:
-                shells.append(execution)
+                held.shells.append(execution)
             else:
-                held.append(execution)
+                held.scripts.append(execution)
                 self._take_in(self._waiting, execution)
         self._dispatch()
+        return held
 
-        def release() -> None:
-            for execution in refused:
-                problem = "shell reactions are switched off (reactions.shell)"
-                self._finish(execution, "refused", f"{execution.place()}: {problem}")
-            for execution in held:
-                execution.released = True
-                if execution.worker is not None and self._running.get(execution.worker) is execution:
-                    self._go(execution, execution.worker)
-            for execution in shells:
-                self._take_in(self._shells, execution)
-
-        return release
+    def prepare(self, detection: Detection) -> Callable[[], None]:
+        """Take in all reactions of a detection's recipe as `hold` does; return what releases them."""
+        return self.hold(detection).release
 
     async def wait_ready(self, workers: int) -> None:
         """Wait until so many workers, at most `settings.worker_count + 1`, have a fresh isolate and nothing to do."""
@@ -224,10 +214,11 @@ class Reactions:
         self._open = False
         self._resources.close()
 
-    # What the pool reports.
+    # What workers do.
 
-    def worker_available(self) -> None:
-        """Give the next execution to a worker."""
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Give it the next execution."""
+        self._pool.keep(worker)
         self._dispatch()
 
     def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
@@ -247,11 +238,12 @@ class Reactions:
                 self._ended(worker, execution, message)
 
     def worker_gone(self, worker: WorkerProcess) -> None:
-        """Report the execution that a worker took with it."""
+        """Replace it, and report the execution that it took with it."""
+        self._pool.replace(worker)
         execution = self._running.get(worker)
         if execution is None:
             if worker.violation:
-                self.pool_troubled(f"an idle worker broke the protocol and was ended: {worker.violation}")
+                self._tell_trouble(f"an idle worker broke the protocol and was ended: {worker.violation}")
             return
         if worker.violation:
             self._end(worker, execution, "crashed", f"its worker broke the protocol: {worker.violation}")
@@ -263,17 +255,8 @@ class Reactions:
             detail = f": {escape(worker.output)}" if worker.output else ""
             self._end(worker, execution, "crashed", f"its worker ended with {how}{detail}")
 
-    def pool_troubled(self, problem: str) -> None:
-        """Say that workers do not come up."""
+    def _tell_trouble(self, problem: str) -> None:
         self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
-
-    # What the line of shell reactions reports.
-
-    def shell_finished(
-        self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None
-    ) -> None:
-        """Report an execution that is over."""
-        self._finish(execution, outcome, error, decision)
 
     def _open_resources(self) -> None:
         settings, places, stack = self._settings, self._places, self._resources
@@ -293,8 +276,10 @@ class Reactions:
         stack.callback(door.close)
         directory = open_empty_directory(places.data_dir / "empty", stack)
         self._broker = Broker(door, self._on_log, settings.max_helper_calls, settings.max_log_bytes, self._on_call)
-        self._pool = WorkerPool(self, self._worker_count + _SPARE_WORKERS, settings.setup(STUBS), directory)
-        self._shells = ShellLine(self, settings, self._on_log, self._ledger.writable)
+        self._pool = WorkerPool(
+            self, self._tell_trouble, self._worker_count + _SPARE_WORKERS, settings.setup(STUBS), directory
+        )
+        self._shells = ShellLine(settings, self._on_log, self._finish, self._ledger.writable)
         self._services.switch.when_disarmed(lambda: self._loop.call_soon_threadsafe(self._shells.switched_off))
         self._open = self._accepting = True
 
@@ -419,6 +404,30 @@ class Reactions:
                 await loop.run_in_executor(None, self._ledger.sync)
             except OSError as error:
                 self._on_log(LogLine("error", f"the ledger cannot be synced: {error}", "", "", "", 0))
+
+
+class Held:
+    """The reactions of one detection, taken in: none runs before `release`, but workers may have the event already."""
+
+    def __init__(self, reactions: Reactions) -> None:
+        self._reactions = reactions
+        self.scripts: list[Execution] = []
+        self.shells: list[Execution] = []
+        self.refused: list[Execution] = []
+        """Shell reactions that are switched off."""
+
+    def release(self) -> None:
+        """Let them run; to be called once. Never blocks."""
+        reactions = self._reactions
+        for execution in self.refused:
+            problem = "shell reactions are switched off (reactions.shell)"
+            reactions._finish(execution, "refused", f"{execution.place()}: {problem}")
+        for execution in self.scripts:
+            execution.released = True
+            if execution.worker is not None and reactions._running.get(execution.worker) is execution:
+                reactions._go(execution, execution.worker)
+        for execution in self.shells:
+            reactions._take_in(reactions._shells, execution)
 
 
 def _walled(callback: Callable[[_T], None]) -> Callable[[_T], None]:

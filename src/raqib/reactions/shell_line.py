@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from raqib.model.clock import boottime_ns
 from raqib.model.execution import Decision, LogLevel, LogLine, Outcome
@@ -15,15 +15,6 @@ from raqib.reactions.own_doing import OwnDoing
 from raqib.reactions.settings import ReactionSettings
 from raqib.reactions.shell.run import run_shell
 from raqib.reactions.waiting import WaitingLine
-
-
-class Owner(Protocol):
-    """Who is told how an execution ended."""
-
-    def shell_finished(
-        self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None
-    ) -> None:
-        """Hear that an execution is over."""
 
 
 class _End(NamedTuple):
@@ -38,10 +29,17 @@ class ShellLine:
     """Runs as many shell reactions at once as there are workers, an important one more. Belongs to one event loop."""
 
     def __init__(
-        self, owner: Owner, settings: ReactionSettings, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
+        self,
+        settings: ReactionSettings,
+        on_log: Callable[[LogLine], None],
+        on_finished: Callable[[Execution, Outcome, str, Decision | None], None],
+        writable: Callable[[], bool],
     ) -> None:
-        """`writable` tells whether the ledger can be written: without it nothing is run."""
-        self._owner = owner
+        """Hear of each execution that is over, with its outcome, error and, if it is special, decision.
+
+        `writable` tells whether the ledger can be written: without it nothing is run.
+        """
+        self._on_finished = on_finished
         self._worker_count = settings.worker_count
         self._max_log_bytes = settings.max_log_bytes
         self._on_log = on_log
@@ -70,7 +68,7 @@ class ShellLine:
         """End all that run, with their process groups, and drop all that wait."""
         while (execution := self._waiting.take()) is not None:
             problem = f"{execution.place()}: dropped, raqib is stopping"
-            self._owner.shell_finished(execution, "dropped", problem)
+            self._on_finished(execution, "dropped", problem, None)
         self._end_running("ended, raqib is stopping")
         if self._running:
             await asyncio.wait(set(self._running))
@@ -102,7 +100,7 @@ class ShellLine:
         except Exception as error:
             end = _End("error", f"cannot be run: {escape(str(error))}")
         problem = f"{execution.place()}: {end.problem}" if end.problem else ""
-        self._owner.shell_finished(execution, end.outcome, problem, end.decision)
+        self._on_finished(execution, end.outcome, problem, end.decision)
         self._dispatch()
 
     async def _run(self, execution: Execution) -> _End:

@@ -117,9 +117,9 @@ def test_nothing_is_done_before_it_was_told_to_begin(run_scenario: RunScenario) 
     async def scenario(host: Host) -> None:
         await host.warm(3)
         early = steps(("early", pack(Call("DataSet", '["a","1"]')).hex()), ("hold",))
-        release = host.reactions.prepare(make_detection(early))
+        held = host.reactions.hold(make_detection(early))
         await host.reactions.drain()
-        release()
+        held.release()
         assert ["crashed"] == [one.outcome for one in host.finished]
         assert None is host.reactions.services.store.get("test_recipe", "a")
         assert "ok" == (await host.run(steps())).outcome
