@@ -15,11 +15,12 @@ from pathlib import Path
 from statistics import quantiles
 
 from raqib.agent.agent import Agent, Times
-from raqib.config.config import Config, ReactionsSection
+from raqib.config.config import Config
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished
 from raqib.printers import VarlogPrinter
+from raqib.reactions import ReactionSettings
 from raqib.recipes.load import load_text
 
 RECIPE = """
@@ -72,7 +73,7 @@ async def measure(runs: int, directory: Path) -> list[Run]:
         over.set()
 
     agent = Agent(
-        Config(data_dir=directory / "data", reactions=ReactionsSection(kills_per_minute=100_000)),
+        Config(data_dir=directory / "data", reactions=ReactionSettings(kills_per_minute=100_000)),
         recipes,
         printers=[VarlogPrinter(directory / "events.jsonl")],
         on_detection=detected,

@@ -16,10 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 
+from raqib.actions.settings import Places
 from raqib.model.clock import boottime_ns
 from raqib.model.execution import Finished, LogLine
 from raqib.model.process import Process
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import live_process, make_detection
 
 CALLS_A_ROUND = 50
@@ -33,10 +34,10 @@ class Bench:
     """Runs reactions and keeps what was reported."""
 
     def __init__(self, data_dir: Path, workers: int = 2) -> None:
-        config = ReactionsConfig(data_dir=data_dir, workers=workers, kills_per_minute=1_000_000)
+        settings, places = ReactionSettings(workers=workers, kills_per_minute=1_000_000), Places(data_dir)
         self.finished: list[Finished] = []
         self.workers = workers
-        self.reactions = Reactions(config, on_log=self._ignore, on_finished=self.finished.append)
+        self.reactions = Reactions(settings, places, on_log=self._ignore, on_finished=self.finished.append)
 
     def _ignore(self, line: LogLine) -> None:
         """Log lines are not shown."""

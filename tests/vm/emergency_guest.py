@@ -23,8 +23,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from raqib.actions.context import EmergencySettings
-from raqib.reactions import Reactions, ReactionsConfig, pool
+from raqib.actions.settings import EmergencySettings, Places
+from raqib.reactions import Reactions, ReactionSettings, pool
 from raqib.testing import make_detection
 
 PATIENCE_S = 300.0
@@ -47,17 +47,16 @@ def mount_disk() -> Path:
 
 async def main(helper: str, directory: Path) -> None:
     pool.READY_WITHIN_S = PATIENCE_S
-    config = ReactionsConfig(
-        data_dir=directory / "data",
-        workers=1,
-        timeout_s=PATIENCE_S,
-        max_timeout_s=PATIENCE_S,
-        emergency=EmergencySettings(enabled=True, helpers=(helper,)),  # type: ignore[arg-type]
-    )
     other = {"PowerOff": "Panic", "Panic": "PowerOff"}[helper]
     code = f"function process() {{ Info({other}(), Errno()); Info({helper}(), Errno()) }}"
     log = (directory / "log").open("w", buffering=1)
-    reactions = Reactions(config, on_log=lambda line: print(line.text, file=log), on_finished=lambda finished: None)
+    reactions = Reactions(
+        ReactionSettings(workers=1, timeout_s=PATIENCE_S, max_timeout_s=PATIENCE_S),
+        Places(directory / "data"),
+        emergency=EmergencySettings(enabled=True, helpers=(helper,)),  # type: ignore[arg-type]
+        on_log=lambda line: print(line.text, file=log),
+        on_finished=lambda finished: None,
+    )
     await reactions.start()
     reactions.submit(make_detection(code))
     await reactions.drain()

@@ -5,102 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
-
-import msgspec
 
 from raqib.actions.budgets import BreakerOpened, Budget, Budgets
 from raqib.actions.created import MadeDirectories
 from raqib.actions.machine import Machine
 from raqib.actions.network_access import NetworkAccess
+from raqib.actions.settings import NO_EMERGENCY, ActionSettings, EmergencySettings, FileBounds, Places
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
 from raqib.model.detection import Detection
 from raqib.model.execution import Notice
-
-PROTECTED_PROGRAMS = (
-    "/usr/sbin/sshd",
-    "/usr/lib/openssh/sshd-session",
-    "/usr/libexec/openssh/sshd-session",
-    "/usr/lib/systemd/systemd",
-    "/usr/lib/systemd/systemd-journald",
-    "/usr/lib/systemd/systemd-logind",
-    "/usr/lib/systemd/systemd-networkd",
-    "/usr/lib/systemd/systemd-resolved",
-    "/usr/lib/systemd/systemd-udevd",
-    "/usr/bin/udevadm",
-    "/usr/bin/dbus-daemon",
-    "/usr/bin/dbus-broker",
-    "/usr/bin/dbus-broker-launch",
-    "/usr/bin/containerd",
-    "/usr/bin/containerd-shim-runc-v2",
-    "/usr/bin/dockerd",
-    "/usr/bin/runc",
-    "/usr/bin/crun",
-    "/usr/bin/conmon",
-    "/usr/bin/crio",
-    "/usr/bin/kubelet",
-    "/usr/sbin/NetworkManager",
-)
-"""The programs without which a host cannot be reached or run its containers."""
-
-
-EmergencyHelper = Literal["PowerOff", "Panic"]
-
-
-class EmergencySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two settings stand before each of the helpers that take the host down."""
-
-    enabled: bool = False
-    helpers: tuple[EmergencyHelper, ...] = ()
-    """Those that may be used."""
-
-
-class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The guards' settings."""
-
-    data_dir: Path
-    evidence_dir: Path
-    own_paths: tuple[Path, ...] = ()
-    """Files and directories of raqib's elsewhere, as its logs: no reaction writes them."""
-    min_pid: int = 500
-    protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
-    write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108 -- where recipes in the wild write
-    kills_per_minute: int = 30
-    blocks_per_minute: int = 300
-    critical_kills_per_minute: int = 120
-    """Of recipes of that importance."""
-    critical_blocks_per_minute: int = 1200
-    evidence_per_minute: int = 30
-    """How often a recipe may collect evidence."""
-    critical_evidence_per_minute: int = 120
-    notices_per_minute: int = 300
-    """How many notices a recipe may send."""
-    own_doing_per_minute: int = 10
-    """How often a recipe may react to what shell reactions have started."""
-    written_bytes_per_minute: int = 1 << 30
-    """What a recipe may write to files, evidence included."""
-    max_evidence_bytes: int = 10 << 30
-    """All evidence together; of that at most half for one recipe. Beyond it nothing more is collected."""
-    max_kills_per_minute: int = 1000
-    """What a recipe's own limit can raise it to."""
-    max_blocks_per_minute: int = 10_000
-    max_read_bytes: int = 1 << 20
-    max_write_bytes: int = 1 << 20
-    max_appended_bytes: int = 64 << 20
-    """AppendFile lets no file grow beyond it."""
-    min_free_bytes: int = 64 << 20
-    """Nothing is written to a filesystem that has less left for unprivileged users."""
-    min_free_inodes: int = 4096
-    """Neither a file nor a directory is made on a filesystem that has fewer left."""
-    max_hash_bytes: int = 1 << 30
-    max_copy_bytes: int = 256 << 20
-    """Of each file that CopyFile or CollectEvidence copies."""
-    temp_dir: Path = Path("/tmp")  # noqa: S108 -- the contract's
-    """Where CreateTempDir makes directories."""
-    emergency: EmergencySettings = EmergencySettings()
 
 
 def _no_pids() -> tuple[int, ...]:
@@ -120,11 +35,15 @@ class Services:
     """What all actions share."""
 
     settings: ActionSettings
+    places: Places
     ledger: Ledger
     store: Store
     dry_store: Store
     """Stands in for the store in a dry run; in memory."""
     budgets: Budgets
+    bounds: FileBounds = field(default_factory=FileBounds)
+    emergency: EmergencySettings = NO_EMERGENCY
+    """Which of PowerOff and Panic may be used."""
     worker_pids: Callable[[], tuple[int, ...]] = _no_pids
     daemon_pid: int = field(default_factory=os.getpid)
     switch: Switch = field(default_factory=Switch)

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path, PurePosixPath
 
-from raqib.actions.context import ActionSettings
+from raqib.actions.context import Services
 from raqib.actions.declare import Refused
 from raqib.actions.manifest import MANIFEST
 from raqib.host.opening import open_without_links
@@ -19,28 +19,28 @@ _OWN = Refused("raqib's own files are never written")
 _EVIDENCE = Refused("evidence that was collected is never changed")
 
 
-def writable_path(path: str, settings: ActionSettings) -> PurePosixPath | Refused:
+def writable_path(path: str, services: Services) -> PurePosixPath | Refused:
     """Return a path that is spelled out and below one of the paths that may be written, or why it is refused."""
     parts = path.split("/")
     if not path.startswith("/") or path.endswith("/") or ".." in parts or "." in parts:
         return Refused("expected an absolute path of a file without . and .. in it")
     pure = PurePosixPath("/" + path.lstrip("/"))
-    roots = [PurePosixPath(root) for root in (*settings.write_paths, str(settings.evidence_dir))]
+    roots = [PurePosixPath(root) for root in (*services.settings.write_paths, str(services.places.evidence_dir))]
     if not any(root in pure.parents for root in roots):
         return Refused(f"expected a path below {', '.join(map(str, roots))}")
-    own = {PurePosixPath(one) for one in settings.own_paths}
+    own = {PurePosixPath(one) for one in services.places.own_paths}
     return pure if own.isdisjoint((pure, *pure.parents)) else _OWN
 
 
-def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) -> int | Refused:
+def open_parent(path: PurePosixPath, services: Services, *, make: bool) -> int | Refused:
     """Open the directory that a file is in, step by step; with `make`, missing ones are made.
 
     A step into raqib's own directory is refused, whatever name leads there, unless the next is into the evidence; and
     so are steps to own files elsewhere, and into evidence that was collected. Raises OSError.
     """
-    own = _identity(settings.data_dir)
-    evidence = _identity(settings.evidence_dir)
-    elsewhere = _Own(settings.own_paths)
+    own = _identity(services.places.data_dir)
+    evidence = _identity(services.places.evidence_dir)
+    elsewhere = _Own(services.places.own_paths)
     current = open_without_links(None, "/", _DIRECTORY)
     within_own = within_evidence = False
     refused = None
@@ -49,7 +49,7 @@ def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) ->
             if elsewhere.has(current, part):
                 refused = _OWN
                 break
-            following = _step(current, part, settings if make and not within_own else None)
+            following = _step(current, part, services if make and not within_own else None)
             os.close(current)
             current = following
             status = os.fstat(current)
@@ -70,17 +70,17 @@ def open_parent(path: PurePosixPath, settings: ActionSettings, *, make: bool) ->
     return current
 
 
-def check_space(directory: int, settings: ActionSettings) -> None:
+def check_space(directory: int, services: Services) -> None:
     """Look whether there is room on an open directory's filesystem. Raises OSError (ENOSPC)."""
     space = os.fstatvfs(directory)
-    if space.f_bavail * space.f_frsize < settings.min_free_bytes:
-        raise OSError(errno.ENOSPC, f"the filesystem has less than {settings.min_free_bytes} bytes left")
+    if space.f_bavail * space.f_frsize < services.bounds.min_free_bytes:
+        raise OSError(errno.ENOSPC, f"the filesystem has less than {services.bounds.min_free_bytes} bytes left")
     # Some filesystems count no inodes.
-    if space.f_files and space.f_favail < settings.min_free_inodes:
-        raise OSError(errno.ENOSPC, f"the filesystem has less than {settings.min_free_inodes} inodes left")
+    if space.f_files and space.f_favail < services.bounds.min_free_inodes:
+        raise OSError(errno.ENOSPC, f"the filesystem has less than {services.bounds.min_free_inodes} inodes left")
 
 
-def _step(directory: int, name: str, making: ActionSettings | None) -> int:
+def _step(directory: int, name: str, making: Services | None) -> int:
     """Open a directory in another; with `making`, make it if it is missing and there is room. Raises OSError."""
     try:
         return open_without_links(directory, name, _DIRECTORY)
@@ -92,13 +92,13 @@ def _step(directory: int, name: str, making: ActionSettings | None) -> int:
     return open_without_links(directory, name, _DIRECTORY)
 
 
-def is_own_data(descriptor: int, settings: ActionSettings) -> bool:
+def is_own_data(descriptor: int, services: Services) -> bool:
     """Tell whether an open file is one that lies in raqib's data directory itself, whatever name led to it.
 
     Raises OSError.
     """
     status = os.fstat(descriptor)
-    own = settings.data_dir
+    own = services.places.data_dir
     if (directory := _identity(own)) is None or directory[0] != status.st_dev:
         return False
     with os.scandir(own) as entries:

@@ -24,7 +24,7 @@ from raqib.agent.scheduling import take_short_slices, take_short_turns
 from raqib.agent.shadow import Shadows
 from raqib.agent.sweeper import Cadence
 from raqib.config.config import Config
-from raqib.config.stages import make_printers, map_sizes, policy_of, reactions_config
+from raqib.config.stages import make_printers, map_sizes, places_of, policy_of
 from raqib.control.log import write_line
 from raqib.control.oversight import Oversight, Parts
 from raqib.errors import RaqibError
@@ -154,7 +154,9 @@ class Agent:
             stack.callback(self._printers.close)
             stack.callback(self._oversight.tell_head)
             self._reactions = Reactions(
-                reactions_config(self._config, self._config_file),
+                self._config.reactions,
+                places_of(self._config, self._config_file),
+                emergency=self._config.emergency,
                 on_log=self._on_log,
                 on_finished=self._finished,
                 on_breaker=self._oversight.breaker_opened,

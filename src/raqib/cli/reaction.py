@@ -24,7 +24,7 @@ from raqib.model.recipe import Reaction, RecipeInfo
 from raqib.offline.event_log import logs_of
 from raqib.offline.one_reaction import Trial, detection_of, try_reactions
 from raqib.offline.printed import Document, Printed
-from raqib.offline.rehearsal import rehearsal_with
+from raqib.offline.rehearsal import Rehearsal
 from raqib.offline.sample_event import plain_recipe, sample_of
 from raqib.printers.escape import visible
 from raqib.reactions import check_reactions
@@ -65,7 +65,7 @@ def run(
     if problem is not None:
         raise RaqibError(f"{file}: {problem}")
     show = _Show(as_json=as_json)
-    (trial,) = asyncio.run(try_reactions(detection, partial(rehearsal_with, settings), show.log, show.call))
+    (trial,) = asyncio.run(try_reactions(detection, partial(Rehearsal, settings), show.log, show.call))
     show.end(trial)
     raise typer.Exit(0 if trial.finished.outcome == "ok" else 1)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
+from raqib.actions.settings import EmergencySettings
 from raqib.config.reader import read_settings
 from raqib.errors import UsageError
+from raqib.model.quantity import Count, Seconds
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
 from raqib.netpolicy.spec import MAX_BYTES
+from raqib.printers import varlog
+from raqib.printers.worker import MAX_WAITING_BYTES
+from raqib.reactions.settings import ReactionSettings
 from raqib.recipes.diagnostic import Diagnostic, source_of
 from raqib.recipes.document import Mapping, Sequence, parse
 from raqib.recipes.reader import At, is_empty
@@ -21,8 +25,6 @@ from raqib.recipes.source import BadSourceError, is_missing, read_source
 DEFAULT_PATH = Path("/etc/raqib/config.yaml")
 
 PrinterName = Literal["stdout", "varlog", "void"]
-_Count = Annotated[int, msgspec.Meta(ge=1)]
-_Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     """The same, and stronger than `enable`."""
     lists: dict[str, tuple[Path, ...]] = {}
     """Lists that users have already, by the name of the recipe whose own entries they add to."""
-    times_window_s: _Seconds = 86400.0
+    times_window_s: Seconds = 86400.0
     allow_unsafe_owner: bool = False
     """Load recipes that others than root can write: for trials only."""
 
@@ -54,66 +56,25 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     """JSON lines on stdout even if it is a terminal."""
     full: bool = False
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
-    max_waiting_bytes: _Count = 64 << 20
+    max_waiting_bytes: Count = MAX_WAITING_BYTES
     """Memory of the events that wait for one printer; what comes on top is dropped for that printer, and counted."""
-    varlog_path: Path = Path("/var/log/raqib/events.jsonl")
-    varlog_max_bytes: _Count = 64 << 20
-    varlog_keep: _Count = 8
-
-
-class ReactionsSection(_Section, frozen=True, kw_only=True):
-    """Limits and guards of reactions."""
-
-    dry_run: bool = False
-    shell: bool = False
-    shell_timeout_s: _Seconds = 30.0
-    workers: _Count | None = None
-    """None: one for each core, at least 2."""
-    timeout_s: _Seconds = 5.0
-    max_timeout_s: _Seconds = 60.0
-    """What a recipe's own limit can raise it to; the same for every `max_` of a limit."""
-    heap_mib: _Count = 64
-    max_heap_mib: _Count = 256
-    max_helper_calls: _Count = 10_000
-    max_log_bytes: _Count = 256 << 10
-    max_waiting: _Count = 1024
-    max_waiting_bytes: _Count = 64 << 20
-    """Memory of what waits, as `max_waiting` is its number; shell reactions have as much beside it."""
-    min_pid: _Count = 500
-    kills_per_minute: _Count = 30
-    blocks_per_minute: _Count = 300
-    critical_kills_per_minute: _Count = 120
-    """Of recipes of that importance."""
-    critical_blocks_per_minute: _Count = 1200
-    evidence_per_minute: _Count = 30
-    """How often a recipe may collect evidence."""
-    critical_evidence_per_minute: _Count = 120
-    written_bytes_per_minute: _Count = 1 << 30
-    """What a recipe may write to files, evidence included."""
-    max_evidence_bytes: _Count = 10 << 30
-    """All evidence together; of that at most half for one recipe. Beyond it nothing more is collected."""
-    max_kills_per_minute: _Count = 1000
-    max_blocks_per_minute: _Count = 10_000
-    ledger_max_bytes: _Count = 16 << 20
-    """A file of the ledger that has reached it becomes an archive."""
-    ledger_keep: _Count = 64
-    """So many archives are kept."""
-    protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
-    write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108  # where recipes in the wild write
+    varlog_path: Path = varlog.DEFAULT_PATH
+    varlog_max_bytes: Count = varlog.MAX_BYTES
+    varlog_keep: Count = varlog.KEPT
 
 
 class SensorsConfig(_Section, frozen=True, kw_only=True):
     """Sizes of the kernel's maps: entries, and bytes for the ring buffer (a power of two)."""
 
-    ring_bytes: _Count = 8 << 20
-    processes: _Count = 65536
-    exited: _Count = 16384
-    accesses: _Count = 131072
-    watched: _Count = 65536
-    verdicts: _Count = 65536
-    paths: _Count = 32768
-    texts: _Count = 2048
-    cadence_s: _Seconds = 0.25
+    ring_bytes: Count = 8 << 20
+    processes: Count = 65536
+    exited: Count = 16384
+    accesses: Count = 131072
+    watched: Count = 65536
+    verdicts: Count = 65536
+    paths: Count = 32768
+    texts: Count = 2048
+    cadence_s: Seconds = 0.25
     """How often what did not fit into the ring buffer is looked for."""
 
 
@@ -134,12 +95,12 @@ class NetworkConfig(_Section, frozen=True, kw_only=True):
     """Whose DNS answers count, beside those of /etc/resolv.conf."""
     pin_dir: Path = Path("/sys/fs/bpf/raqib")
     """Where, on a BPF filesystem, the policy is kept while the daemon is not there."""
-    ring_bytes: _Count = 4 << 20
-    flows: _Count = 32768
-    flow_links: _Count = 65536
-    flow_heads: _Count = 16384
-    flows_pending: _Count = 16384
-    sockets: _Count = 32768
+    ring_bytes: Count = 4 << 20
+    flows: Count = 32768
+    flow_links: Count = 65536
+    flow_heads: Count = 16384
+    flows_pending: Count = 16384
+    sockets: Count = 32768
 
     @property
     def has_policy(self) -> bool:
@@ -156,7 +117,7 @@ class Config(_Section, frozen=True, kw_only=True):
     """None: standard error."""
     recipes: RecipesConfig = RecipesConfig()
     printers: PrintersConfig = PrintersConfig()
-    reactions: ReactionsSection = ReactionsSection()
+    reactions: ReactionSettings = ReactionSettings()
     emergency: EmergencySettings = EmergencySettings()
     """Whether reactions may take the host down, and how: `enabled`, and `helpers: [PowerOff, Panic]`."""
     sensors: SensorsConfig = SensorsConfig()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import raqib
-from raqib.config.config import DEFAULT_PATH, Config, NetworkConfig, PrintersConfig, ReactionsSection, SensorsConfig
+from raqib.actions.settings import Places
+from raqib.config.config import DEFAULT_PATH, Config, NetworkConfig, PrintersConfig, SensorsConfig
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.printers.varlog import older_file
-from raqib.reactions import ReactionsConfig
 from raqib.recipes.compile import CompiledSet
 from raqib.sensors.files import Hint, Policy
 
@@ -33,15 +33,9 @@ def make_printers(config: PrintersConfig) -> list[Printer]:
     return made
 
 
-def reactions_config(config: Config, file: Path | None = None) -> ReactionsConfig:
-    """Return the reactions' settings; `file` is the one that the configuration was read from."""
-    section: ReactionsSection = config.reactions
-    settings = {name: getattr(section, name) for name in section.__struct_fields__ if name != "workers"}
-    if section.workers is not None:
-        settings["workers"] = section.workers
-    return ReactionsConfig(
-        data_dir=config.data_dir, emergency=config.emergency, own_paths=_own_paths(config, file), **settings
-    )
+def places_of(config: Config, file: Path | None = None) -> Places:
+    """Return where raqib keeps what is its own; `file` is the one that the configuration was read from."""
+    return Places(config.data_dir, _own_paths(config, file))
 
 
 def _own_paths(config: Config, file: Path | None) -> tuple[Path, ...]:

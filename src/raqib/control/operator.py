@@ -11,10 +11,11 @@ from typing import Any
 
 from raqib.actions.arguments import size_and_hash
 from raqib.actions.budgets import Budgets
-from raqib.actions.context import ActionSettings, Services
+from raqib.actions.context import Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.declare import Done, Failed, Refused, Result
 from raqib.actions.helpers.table import HELPERS
+from raqib.actions.settings import ActionSettings, Places
 from raqib.actions.store import Store, StoreError
 from raqib.actions.switch import Switch
 from raqib.control.answer import Answer
@@ -30,7 +31,7 @@ class Operator:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._ledger_path = services.settings.data_dir / LEDGER_NAME
+        self._ledger_path = services.places.data_dir / LEDGER_NAME
 
     def disarm(self) -> Answer:
         """Switch all actions off."""
@@ -182,6 +183,6 @@ def operating_on(data_dir: Path) -> Iterator[Operator]:
         stack.callback(ledger.close)
         store = Store(data_dir / STORE_NAME)
         stack.callback(store.close)
-        settings = ActionSettings(data_dir=data_dir, evidence_dir=data_dir / "evidence")
         made = MadeDirectories(data_dir / MADE_NAME)
-        yield Operator(Services(settings, ledger, store, store, Budgets(), switch=Switch(data_dir), made=made))
+        settings, places = ActionSettings(), Places(data_dir)
+        yield Operator(Services(settings, places, ledger, store, store, Budgets(), switch=Switch(data_dir), made=made))

@@ -16,7 +16,7 @@ from raqib.matcher.finding import Finding
 from raqib.matcher.lineage import KnownLineage
 from raqib.model.detection import Detection
 from raqib.model.flow import FlowObservation
-from raqib.offline.rehearsal import Reacted, Rehearsal, rehearsal_with, show_call
+from raqib.offline.rehearsal import Reacted, Rehearsal, show_call
 from raqib.offline.samples import Outcome, Turn, run_test, turns
 from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
 
@@ -48,7 +48,7 @@ async def _run(recipes: Sequence[RecipeSpec], config: Config) -> list[TrialRepor
     pairs = [(recipe, test) for recipe in recipes for test in recipe.tests]
     if not any(test.calls is not None for _, test in pairs):
         return [await _run_one(recipe, test, None) for recipe, test in pairs]
-    async with rehearsal_with(config) as rehearsal:
+    async with Rehearsal(config) as rehearsal:
         return [await _run_one(recipe, test, rehearsal) for recipe, test in pairs]
 
 

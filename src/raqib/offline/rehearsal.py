@@ -6,21 +6,22 @@ import asyncio
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from raqib.config.config import Config
-from raqib.config.stages import reactions_config
+from raqib.config.stages import places_of
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, HelperCall, LogLine
 from raqib.offline.door import RehearsalDoor, RehearsedCall
 from raqib.offline.rehearsed_network import rehearsed_network
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions
 
 _LONGEST_ARGUMENT = 80
 
@@ -40,16 +41,14 @@ class Rehearsal:
 
     def __init__(
         self,
-        settings: ReactionsConfig,
+        config: Config,
         *,
-        protected_cidrs: Sequence[str] = (),
         on_log: Callable[[LogLine], None] = lambda line: None,
         on_call: Callable[[HelperCall], None] | None = None,
         on_finished: Callable[[Finished], None] = lambda finished: None,
     ) -> None:
-        """Take the limits of the settings; `on_log` gets what reactions log, `on_call` each helper call at once."""
-        self._settings = settings
-        self._protected_cidrs = protected_cidrs
+        """Take the configuration's limits; `on_log` gets what reactions log, `on_call` each helper call at once."""
+        self._config = config
         self._on_log = on_log
         self._on_call = on_call
         self._on_finished = on_finished
@@ -60,10 +59,13 @@ class Rehearsal:
         """Start the workers. Raises NotPermittedError if none comes up."""
         async with AsyncExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="raqib-rehearsal-")))
-            settings = msgspec.structs.replace(self._settings, data_dir=directory / "data", dry_run=True, workers=1)
-            self._door = RehearsalDoor(self._called, lambda: rehearsed_network(self._protected_cidrs))
+            config = self._config
+            protected_cidrs = config.network.protected_cidrs
+            self._door = RehearsalDoor(self._called, lambda: rehearsed_network(protected_cidrs))
             self._reactions = Reactions(
-                settings,
+                replace(config.reactions, dry_run=True, workers=1),
+                replace(places_of(config), data_dir=directory / "data"),
+                emergency=config.emergency,
                 on_log=self._on_log,
                 on_finished=self._finished,
                 on_call=self._on_call,
@@ -116,11 +118,6 @@ class Rehearsal:
         self._on_finished(finished)
         if finished.uuid in self._waiting:
             self._waiting[finished.uuid].put_nowait(finished)
-
-
-def rehearsal_with(config: Config, **hooks: Any) -> Rehearsal:
-    """Return a dry run with the limits and guards of the configuration; `hooks` are those of `Rehearsal`."""
-    return Rehearsal(reactions_config(config), protected_cidrs=config.network.protected_cidrs, **hooks)
 
 
 def _plain(call: RehearsedCall) -> dict[str, Any]:

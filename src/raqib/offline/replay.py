@@ -20,7 +20,7 @@ from raqib.model.execution import LogLine
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.offline.recording import Recorded
-from raqib.offline.rehearsal import Reacted, Rehearsal, rehearsal_with
+from raqib.offline.rehearsal import Reacted, Rehearsal
 from raqib.offline.replay_history import Remembered
 from raqib.recipes.compile import compile_set
 from raqib.recipes.spec import RecipeSpec
@@ -74,7 +74,7 @@ class Replay:
         async with AsyncExitStack() as stack:
             rehearsal = None
             if any(_reacts(recipe) for recipe in self._compiled.recipes):
-                rehearsal = await stack.enter_async_context(rehearsal_with(self._config, on_log=self._on_log))
+                rehearsal = await stack.enter_async_context(Rehearsal(self._config, on_log=self._on_log))
             began: tuple[int, float] | None = None
             loop = asyncio.get_running_loop()
             for seen, ancestors in recording:

@@ -18,6 +18,9 @@ _log = structlog.get_logger(__name__)
 _NEWLINE = ord("\n")
 
 DEFAULT_PATH = Path("/var/log/raqib/events.jsonl")
+MAX_BYTES = 64 << 20
+KEPT = 8
+"""Older files."""
 
 
 def older_file(path: Path, number: int) -> Path:
@@ -37,7 +40,7 @@ class VarlogPrinter:
     compact = False
     reads_events = False
 
-    def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = 64 << 20, keep: int = 8) -> None:
+    def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = MAX_BYTES, keep: int = KEPT) -> None:
         """Rotate before the file exceeds `max_bytes`; `keep` older files stay as path.1 (the newest) to path.N.
 
         Raises `RaqibError` if the file cannot be opened or is not a regular one.

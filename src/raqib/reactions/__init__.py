@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raqib.reactions.check import ReactionProblem, action_of, check_reaction, check_reactions, doubts_about
-    from raqib.reactions.config import ReactionsConfig
     from raqib.reactions.service import Reactions
+    from raqib.reactions.settings import ReactionSettings
 
 __all__ = [
     "ReactionProblem",
+    "ReactionSettings",
     "Reactions",
-    "ReactionsConfig",
     "action_of",
     "check_reaction",
     "check_reactions",
@@ -27,7 +27,7 @@ __all__ = [
 _HOMES = {
     "ReactionProblem": "check",
     "Reactions": "service",
-    "ReactionsConfig": "config",
+    "ReactionSettings": "settings",
     "action_of": "check",
     "check_reaction": "check",
     "check_reactions": "check",

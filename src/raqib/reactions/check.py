@@ -18,10 +18,10 @@ import msgspec
 from raqib.errors import NotPermittedError
 from raqib.model.recipe import Reaction
 from raqib.reactions.broker import STUBS
-from raqib.reactions.config import WORKER_UID, ReactionsConfig
 from raqib.reactions.identifiers import acting_helpers, async_process, unknown_names
 from raqib.reactions.process import start_process
 from raqib.reactions.protocol import Check, Ended, FrameReader, ProtocolError, Ready, ToDaemon, ToWorker, pack
+from raqib.reactions.settings import ReactionSettings
 
 READY_WITHIN_S = 30.0
 TOP_LEVEL_TIMEOUT_S = 2.0
@@ -53,9 +53,7 @@ def check_reaction(reaction: Reaction) -> ReactionProblem | None:
     return check_reactions([reaction])[0]
 
 
-def check_reactions(
-    reactions: Sequence[Reaction], *, heap_mib: int = 64, worker_uid: int = WORKER_UID
-) -> list[ReactionProblem | None]:
+def check_reactions(reactions: Sequence[Reaction]) -> list[ReactionProblem | None]:
     """Check many reactions, each in an isolate of its own; the results are in the same order.
 
     Raises NotPermittedError if no sandboxed process comes up.
@@ -70,7 +68,7 @@ def check_reactions(
                 known[reaction] = _check_shell(reaction.code)
                 continue
             if checker is None or not checker.usable:
-                checker = stack.enter_context(_Checker.started(heap_mib, worker_uid))
+                checker = stack.enter_context(_Checker.started())
             known[reaction] = checker.check(reaction.code)
     return [known[reaction] for reaction in reactions]
 
@@ -83,12 +81,12 @@ def doubts_about(reaction: Reaction) -> tuple[ReactionProblem, ...]:
     return tuple(ReactionProblem(*one) for one in found if one is not None)
 
 
-def sandbox_missing(*, worker_uid: int = WORKER_UID) -> tuple[str, ...]:
+def sandbox_missing() -> tuple[str, ...]:
     """Start a worker and return which parts of its sandbox this host does not permit.
 
     Raises NotPermittedError if none comes up.
     """
-    with _Checker.started(64, worker_uid) as checker:
+    with _Checker.started() as checker:
         return checker.missing
 
 
@@ -126,7 +124,7 @@ class _Checker:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, heap_mib: int, worker_uid: int) -> Iterator[_Checker]:
+    def started(cls) -> Iterator[_Checker]:
         """Start a worker and wait until it is ready; it is ended in any case."""
         with tempfile.TemporaryDirectory(prefix="raqib-check-") as directory, contextlib.ExitStack() as stack:
             empty = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -146,8 +144,7 @@ class _Checker:
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGKILL)
             checker = cls(ours, process, stderr)
-            setup = ReactionsConfig(data_dir=Path(directory), heap_mib=heap_mib, worker_uid=worker_uid).setup(STUBS)
-            ready = checker._exchange(setup, READY_WITHIN_S)
+            ready = checker._exchange(ReactionSettings().setup(STUBS), READY_WITHIN_S)
             if not isinstance(ready, Ready):
                 with contextlib.suppress(BlockingIOError):
                     output = os.read(stderr, 65536).decode("utf-8", "replace").strip()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
 
-from raqib.reactions.process import WorkerProcess
-from raqib.reactions.protocol import Setup, ToDaemon
+from raqib.reactions.process import Owner, WorkerProcess
+from raqib.reactions.protocol import Setup
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 """Between attempts if workers die before they are ready; doubled each time."""
@@ -24,28 +24,19 @@ IDLE_WINDOW_S = 5.0
 """Within so long, whatever it had to do in between."""
 
 
-class Client(Protocol):
-    """Who gives the workers something to do."""
-
-    def worker_available(self) -> None:
-        """Hear that a worker waits."""
-
-    def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
-        """Hear a message of a worker."""
-
-    def worker_gone(self, worker: WorkerProcess) -> None:
-        """Hear that a worker has ended, whatever it was doing."""
-
-    def pool_troubled(self, problem: str) -> None:
-        """Hear that workers cannot be started at present."""
-
-
 class WorkerPool:
     """All worker processes of the daemon."""
 
-    def __init__(self, client: Client, size: int, setup: Setup, directory: int) -> None:
-        """Keep `size` workers. `directory` is a descriptor of the empty directory that they live in."""
-        self._client = client
+    def __init__(
+        self, owner: Owner, on_trouble: Callable[[str], None], size: int, setup: Setup, directory: int
+    ) -> None:
+        """Keep `size` workers. `directory` is a descriptor of the empty directory that they live in.
+
+        The owner hears of the workers, and hands back those that are ready (`keep`) and gone (`replace`); `on_trouble`
+        gets why workers cannot be started at present.
+        """
+        self._owner = owner
+        self._on_trouble = on_trouble
         self._size = size
         self._setup = setup
         self._directory = directory
@@ -136,8 +127,8 @@ class WorkerPool:
             elif self._workers:
                 await self._changed.wait()
 
-    def worker_ready(self, worker: WorkerProcess) -> None:
-        """Keep a worker for the next job."""
+    def keep(self, worker: WorkerProcess) -> None:
+        """Keep a worker that is ready for the next job; one that had something to do is ended."""
         if (deadline := self._deadlines.pop(worker, None)) is None:
             worker.break_off("said that it is ready while it had something to do")
             return
@@ -147,14 +138,9 @@ class WorkerPool:
         self._used_s[worker] = worker.cpu_s - self._idly_s.pop(worker, 0.0)
         self._idle.append(worker)
         self._changed.set()
-        self._client.worker_available()
 
-    def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
-        """Pass on what a worker says."""
-        self._client.worker_said(worker, message)
-
-    def worker_gone(self, worker: WorkerProcess) -> None:
-        """Replace a worker."""
+    def replace(self, worker: WorkerProcess) -> None:
+        """Start another worker for one that is gone."""
         self._workers.discard(worker)
         self._used_s.pop(worker, None)
         self._idly_s.pop(worker, None)
@@ -165,7 +151,6 @@ class WorkerPool:
         if not worker.was_ready and not self._closing:
             self._fail(worker.output or f"a worker ended with status {worker.exit_status} before it was ready")
         self._changed.set()
-        self._client.worker_gone(worker)
         self._replenish()
 
     def _replenish(self) -> None:
@@ -173,7 +158,7 @@ class WorkerPool:
             return
         loop = asyncio.get_running_loop()
         while len(self._workers) < self._size:
-            worker = WorkerProcess(self)
+            worker = WorkerProcess(self._owner)
             self._workers.add(worker)
             self.expect_ready(worker)
             task = loop.create_task(self._start(worker))
@@ -210,7 +195,7 @@ class WorkerPool:
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures, _MOST_DOUBLINGS))
         self._failures += 1
         self._last_problem = problem
-        self._client.pool_troubled(problem)
+        self._on_trouble(problem)
         if self._pause is None:
             self._pause = asyncio.get_running_loop().call_later(pause_s, self._resume)
 

@@ -26,16 +26,16 @@ _LONGEST_VIOLATION = 500
 
 
 class Owner(Protocol):
-    """Who is told what a worker does."""
+    """Who gives workers something to do, and is told what they do."""
 
     def worker_ready(self, worker: WorkerProcess) -> None:
         """Hear that it waits for a job."""
 
     def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
-        """Hear a message other than Ready."""
+        """Hear a message other than Ready. Raises ProtocolError for one that is not due."""
 
     def worker_gone(self, worker: WorkerProcess) -> None:
-        """Hear that the process has ended and was waited for."""
+        """Hear that the process has ended and was waited for, whatever it was doing."""
 
 
 def start_process(connection: socket.socket, directory: int, stderr: int) -> subprocess.Popen[bytes]:

@@ -11,20 +11,23 @@ from raqib.actions.budgets import BreakerOpened, Budgets
 from raqib.actions.context import Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.network_access import NetworkAccess
+from raqib.actions.settings import NO_EMERGENCY, EmergencySettings, Places
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
 from raqib.model.execution import Notice
-from raqib.reactions.config import ReactionsConfig
+from raqib.reactions.settings import ReactionSettings
 
 DRY_STORE_BYTES = 64 << 20
 """The most that dry runs may keep, in memory."""
 
 
 def open_services(
-    config: ReactionsConfig,
+    settings: ReactionSettings,
+    places: Places,
     stack: contextlib.ExitStack,
     worker_pids: Callable[[], tuple[int, ...]],
+    emergency: EmergencySettings = NO_EMERGENCY,
     on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
     on_notice: Callable[[Notice], None] = lambda notice: None,
     on_emergency: Callable[[str], None] = lambda reason: None,
@@ -34,24 +37,26 @@ def open_services(
 
     Raises OSError or RaqibError if they cannot be used.
     """
-    for directory in (config.data_dir, config.evidence):
+    for directory in (places.data_dir, places.evidence_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ledger = Ledger(config.data_dir / "ledger.jsonl", config.ledger_max_bytes, config.ledger_keep)
+    ledger = Ledger(places.data_dir / "ledger.jsonl", settings.ledger_max_bytes, settings.ledger_keep)
     stack.callback(ledger.close)
-    store = Store(config.data_dir / "store.db")
+    store = Store(places.data_dir / "store.db")
     stack.callback(store.close)
     dry_store = Store(None, max_total_bytes=DRY_STORE_BYTES)
     stack.callback(dry_store.close)
     return Services(
-        settings=config.action_settings(),
+        settings=settings,
+        places=places,
         ledger=ledger,
         store=store,
         dry_store=dry_store,
         budgets=Budgets(),
+        emergency=emergency,
         worker_pids=worker_pids,
-        switch=Switch(config.data_dir),
+        switch=Switch(places.data_dir),
         on_breaker=on_breaker,
-        made=MadeDirectories(config.data_dir / "directories.json"),
+        made=MadeDirectories(places.data_dir / "directories.json"),
         on_notice=on_notice,
         on_emergency=on_emergency,
         network=network,

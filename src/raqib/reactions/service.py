@@ -12,19 +12,20 @@ from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.perform import Door
+from raqib.actions.settings import NO_EMERGENCY, EmergencySettings, Places
 from raqib.errors import NotPermittedError
 from raqib.ledger.chain import SYNC_INTERVAL_S, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Decision, Finished, HelperCall, LogLine, Notice, Outcome
 from raqib.reactions.broker import STUBS, Broker
-from raqib.reactions.config import ReactionsConfig, memory_limit
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.pool import WorkerPool
 from raqib.reactions.process import WorkerProcess
 from raqib.reactions.protocol import Call, Ended, Execute, Go, Log, ProtocolError, ToDaemon
 from raqib.reactions.resources import open_empty_directory, open_services
+from raqib.reactions.settings import ReactionSettings, memory_limit
 from raqib.reactions.shell_line import ShellLine
 from raqib.reactions.waiting import WaitingLine
 
@@ -46,8 +47,10 @@ class Reactions:
 
     def __init__(
         self,
-        config: ReactionsConfig,
+        settings: ReactionSettings,
+        places: Places,
         *,
+        emergency: EmergencySettings = NO_EMERGENCY,
         on_log: Callable[[LogLine], None],
         on_finished: Callable[[Finished], None],
         on_notify: Callable[[Notice], None] = lambda notice: None,
@@ -60,7 +63,10 @@ class Reactions:
 
         `make_door` makes what performs the helper calls.
         """
-        self._config = config
+        self._settings = settings
+        self._places = places
+        self._worker_count = settings.worker_count
+        self._emergency = emergency
         self._make_door = make_door
         self._on_log = _walled(on_log)
         self._on_finished = _walled(on_finished)
@@ -68,8 +74,8 @@ class Reactions:
         self._on_call = None if on_call is None else _walled(on_call)
         self._on_notify = _walled(on_notify)
         self._network = network
-        self._heap_bytes = config.heap_bytes(None)
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
+        self._heap_bytes = settings.heap_bytes(None)
+        self._waiting: WaitingLine[Execution] = WaitingLine(settings.max_waiting, settings.max_waiting_bytes)
         self._running: dict[WorkerProcess, Execution] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -137,10 +143,10 @@ class Reactions:
 
         Raises RuntimeError before `start` and after `close`.
         """
-        self.prepare(detection)()
+        self.hold(detection).release()
 
-    def prepare(self, detection: Detection) -> Callable[[], None]:
-        """Take in all reactions of a detection's recipe; none runs before the function that is returned is called.
+    def hold(self, detection: Detection) -> Held:
+        """Take in all reactions of a detection's recipe; none runs before they are released.
 
         Meanwhile workers that are free get the event. Never blocks. Raises RuntimeError when it does not run.
         """
@@ -148,20 +154,18 @@ class Reactions:
             raise RuntimeError("reactions are not running")
         detection = detection.without_background()
         recipe = detection.recipe
-        config = self._config
-        dry_run = config.dry_run or recipe.mode != "react"
-        heap_bytes = config.heap_bytes(recipe.limits.heap_mib)
+        settings = self._settings
+        dry_run = settings.dry_run or recipe.mode != "react"
+        heap_bytes = settings.heap_bytes(recipe.limits.heap_mib)
         cause = self._shells.own_doing.cause_of(detection.ancestry)
-        held: list[Execution] = []
-        shells: list[Execution] = []
-        refused: list[Execution] = []
+        held = Held(self)
         for index, reaction in enumerate(recipe.reactions):
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
-            timeout_s = config.timeout(recipe.limits.timeout_s, shell=shell)
+            timeout_s = settings.timeout(recipe.limits.timeout_s, shell=shell)
             execution = Execution(context, timeout_s, heap_bytes)
-            if shell and not (config.shell or dry_run):
-                refused.append(execution)
+            if shell and not (settings.shell or dry_run):
+                held.refused.append(execution)
                 continue
             if cause is not None and not context.take("own_doing"):
                 problem = f"this was started by a shell reaction of recipe {cause!r}, {context.used_up('own_doing')}"
@@ -169,28 +173,20 @@ class Reactions:
                 continue
             self._idle.clear()
             if shell:
-                shells.append(execution)
+                held.shells.append(execution)
             else:
-                held.append(execution)
+                held.scripts.append(execution)
                 self._take_in(self._waiting, execution)
         self._dispatch()
+        return held
 
-        def release() -> None:
-            for execution in refused:
-                problem = "shell reactions are switched off (reactions.shell)"
-                self._finish(execution, "refused", f"{execution.place()}: {problem}")
-            for execution in held:
-                execution.released = True
-                if execution.worker is not None and self._running.get(execution.worker) is execution:
-                    self._go(execution, execution.worker)
-            for execution in shells:
-                self._take_in(self._shells, execution)
-
-        return release
+    def prepare(self, detection: Detection) -> Callable[[], None]:
+        """Take in all reactions of a detection's recipe as `hold` does; return what releases them."""
+        return self.hold(detection).release
 
     async def wait_ready(self, workers: int) -> None:
-        """Wait until so many workers, at most `config.workers + 1`, have a fresh isolate and nothing to do."""
-        await self._pool.wait_idle(min(workers, self._config.workers + _SPARE_WORKERS))
+        """Wait until so many workers, at most `settings.worker_count + 1`, have a fresh isolate and nothing to do."""
+        await self._pool.wait_idle(min(workers, self._worker_count + _SPARE_WORKERS))
 
     async def drain(self) -> None:
         """Wait until nothing waits or runs."""
@@ -218,10 +214,11 @@ class Reactions:
         self._open = False
         self._resources.close()
 
-    # What the pool reports.
+    # What workers do.
 
-    def worker_available(self) -> None:
-        """Give the next execution to a worker."""
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Give it the next execution."""
+        self._pool.keep(worker)
         self._dispatch()
 
     def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
@@ -241,11 +238,12 @@ class Reactions:
                 self._ended(worker, execution, message)
 
     def worker_gone(self, worker: WorkerProcess) -> None:
-        """Report the execution that a worker took with it."""
+        """Replace it, and report the execution that it took with it."""
+        self._pool.replace(worker)
         execution = self._running.get(worker)
         if execution is None:
             if worker.violation:
-                self.pool_troubled(f"an idle worker broke the protocol and was ended: {worker.violation}")
+                self._tell_trouble(f"an idle worker broke the protocol and was ended: {worker.violation}")
             return
         if worker.violation:
             self._end(worker, execution, "crashed", f"its worker broke the protocol: {worker.violation}")
@@ -257,24 +255,17 @@ class Reactions:
             detail = f": {escape(worker.output)}" if worker.output else ""
             self._end(worker, execution, "crashed", f"its worker ended with {how}{detail}")
 
-    def pool_troubled(self, problem: str) -> None:
-        """Say that workers do not come up."""
+    def _tell_trouble(self, problem: str) -> None:
         self._on_log(LogLine("error", f"reactions: {escape(problem)}", "", "", "", 0))
 
-    # What the line of shell reactions reports.
-
-    def shell_finished(
-        self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None
-    ) -> None:
-        """Report an execution that is over."""
-        self._finish(execution, outcome, error, decision)
-
     def _open_resources(self) -> None:
-        config, stack = self._config, self._resources
+        settings, places, stack = self._settings, self._places, self._resources
         self._services = open_services(
-            config,
+            settings,
+            places,
             stack,
             lambda: self.worker_pids,
+            self._emergency,
             on_breaker=self._breaker_opened,
             on_notice=self._on_notify,
             on_emergency=_from_threads(self._log_emergency),
@@ -283,10 +274,12 @@ class Reactions:
         self._ledger = self._services.ledger
         door = self._make_door()
         stack.callback(door.close)
-        directory = open_empty_directory(config.data_dir / "empty", stack)
-        self._broker = Broker(door, self._on_log, config.max_helper_calls, config.max_log_bytes, self._on_call)
-        self._pool = WorkerPool(self, config.workers + _SPARE_WORKERS, config.setup(STUBS), directory)
-        self._shells = ShellLine(self, config, self._on_log, self._ledger.writable)
+        directory = open_empty_directory(places.data_dir / "empty", stack)
+        self._broker = Broker(door, self._on_log, settings.max_helper_calls, settings.max_log_bytes, self._on_call)
+        self._pool = WorkerPool(
+            self, self._tell_trouble, self._worker_count + _SPARE_WORKERS, settings.setup(STUBS), directory
+        )
+        self._shells = ShellLine(settings, self._on_log, self._finish, self._ledger.writable)
         self._services.switch.when_disarmed(lambda: self._loop.call_soon_threadsafe(self._shells.switched_off))
         self._open = self._accepting = True
 
@@ -326,9 +319,9 @@ class Reactions:
     def _may_start(self) -> bool:
         """Tell whether the next execution may have a worker: the last one is kept for important ones."""
         if self._waiting.next_is_important:
-            return len(self._running) < self._config.workers + _SPARE_WORKERS
+            return len(self._running) < self._worker_count + _SPARE_WORKERS
         # Where nothing runs, a worker that was ended is being replaced: nobody waits for that.
-        return not self._running or (len(self._running) < self._config.workers and self._pool.has_spare)
+        return not self._running or (len(self._running) < self._worker_count and self._pool.has_spare)
 
     def _go(self, execution: Execution, worker: WorkerProcess) -> None:
         execution.started_ns = boottime_ns()
@@ -411,6 +404,30 @@ class Reactions:
                 await loop.run_in_executor(None, self._ledger.sync)
             except OSError as error:
                 self._on_log(LogLine("error", f"the ledger cannot be synced: {error}", "", "", "", 0))
+
+
+class Held:
+    """The reactions of one detection, taken in: none runs before `release`, but workers may have the event already."""
+
+    def __init__(self, reactions: Reactions) -> None:
+        self._reactions = reactions
+        self.scripts: list[Execution] = []
+        self.shells: list[Execution] = []
+        self.refused: list[Execution] = []
+        """Shell reactions that are switched off."""
+
+    def release(self) -> None:
+        """Let them run; to be called once. Never blocks."""
+        reactions = self._reactions
+        for execution in self.refused:
+            problem = "shell reactions are switched off (reactions.shell)"
+            reactions._finish(execution, "refused", f"{execution.place()}: {problem}")
+        for execution in self.scripts:
+            execution.released = True
+            if execution.worker is not None and reactions._running.get(execution.worker) is execution:
+                reactions._go(execution, execution.worker)
+        for execution in self.shells:
+            reactions._take_in(reactions._shells, execution)
 
 
 def _walled(callback: Callable[[_T], None]) -> Callable[[_T], None]:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from raqib.model.clock import boottime_ns
 from raqib.model.execution import Decision, LogLevel, LogLine, Outcome
 from raqib.reactions.check import check_reaction
-from raqib.reactions.config import ReactionsConfig
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
 from raqib.reactions.own_doing import OwnDoing
+from raqib.reactions.settings import ReactionSettings
 from raqib.reactions.shell.run import run_shell
 from raqib.reactions.waiting import WaitingLine
-
-
-class Owner(Protocol):
-    """Who is told how an execution ended."""
-
-    def shell_finished(
-        self, execution: Execution, outcome: Outcome, error: str, decision: Decision | None = None
-    ) -> None:
-        """Hear that an execution is over."""
 
 
 class _End(NamedTuple):
@@ -38,16 +29,24 @@ class ShellLine:
     """Runs as many shell reactions at once as there are workers, an important one more. Belongs to one event loop."""
 
     def __init__(
-        self, owner: Owner, config: ReactionsConfig, on_log: Callable[[LogLine], None], writable: Callable[[], bool]
+        self,
+        settings: ReactionSettings,
+        on_log: Callable[[LogLine], None],
+        on_finished: Callable[[Execution, Outcome, str, Decision | None], None],
+        writable: Callable[[], bool],
     ) -> None:
-        """`writable` tells whether the ledger can be written: without it nothing is run."""
-        self._owner = owner
-        self._config = config
+        """Hear of each execution that is over, with its outcome, error and, if it is special, decision.
+
+        `writable` tells whether the ledger can be written: without it nothing is run.
+        """
+        self._on_finished = on_finished
+        self._worker_count = settings.worker_count
+        self._max_log_bytes = settings.max_log_bytes
         self._on_log = on_log
         self._writable = writable
         self.own_doing = OwnDoing()
         """What these shells do."""
-        self._waiting: WaitingLine[Execution] = WaitingLine(config.max_waiting, config.max_waiting_bytes)
+        self._waiting: WaitingLine[Execution] = WaitingLine(settings.max_waiting, settings.max_waiting_bytes)
         self._running: dict[asyncio.Task[_End], Execution] = {}
 
     def __len__(self) -> int:
@@ -69,7 +68,7 @@ class ShellLine:
         """End all that run, with their process groups, and drop all that wait."""
         while (execution := self._waiting.take()) is not None:
             problem = f"{execution.place()}: dropped, raqib is stopping"
-            self._owner.shell_finished(execution, "dropped", problem)
+            self._on_finished(execution, "dropped", problem, None)
         self._end_running("ended, raqib is stopping")
         if self._running:
             await asyncio.wait(set(self._running))
@@ -90,7 +89,7 @@ class ShellLine:
             task.add_done_callback(self._done)
 
     def _may_start(self) -> bool:
-        return len(self._running) < self._config.workers + self._waiting.next_is_important
+        return len(self._running) < self._worker_count + self._waiting.next_is_important
 
     def _done(self, task: asyncio.Task[_End]) -> None:
         execution = self._running.pop(task)
@@ -101,7 +100,7 @@ class ShellLine:
         except Exception as error:
             end = _End("error", f"cannot be run: {escape(str(error))}")
         problem = f"{execution.place()}: {end.problem}" if end.problem else ""
-        self._owner.shell_finished(execution, end.outcome, problem, end.decision)
+        self._on_finished(execution, end.outcome, problem, end.decision)
         self._dispatch()
 
     async def _run(self, execution: Execution) -> _End:
@@ -132,7 +131,7 @@ class ShellLine:
         return _End("ok", decision="would") if problem is None else _End("error", escape(str(problem)))
 
     def _log(self, execution: Execution, level: LogLevel, text: str) -> None:
-        limit = self._config.max_log_bytes
+        limit = self._max_log_bytes
         execution.log_bytes += len(text.encode("utf-8", "replace")) + 1
         if execution.log_bytes <= limit:
             self._on_log(execution.line(level, escape(text)))

@@ -54,7 +54,7 @@ def test_deleted_program_is_recovered_byte_for_byte(act: Acting, tmp_path: Path)
 
 def test_what_is_collected(about: Acting) -> None:
     directory = collect(about)
-    assert directory.parent == about.settings.evidence_dir
+    assert directory.parent == about.places.evidence_dir
     assert 0o700 == directory.stat().st_mode & 0o777
     assert {0o600} == {path.stat().st_mode & 0o777 for path in directory.iterdir()}
     pid = about.detection.process.pid
@@ -130,8 +130,8 @@ def test_evidence_can_be_removed_and_is_not_made_in_a_dry_run(about: Acting) -> 
     assert not directory.exists()
     about.dry_run = True
     record = about("CollectEvidence")
-    assert ("would", str(about.settings.evidence_dir)) == (record.decision, str(Path(record.value).parent))
-    assert [] == list(about.settings.evidence_dir.iterdir())
+    assert ("would", str(about.places.evidence_dir)) == (record.decision, str(Path(record.value).parent))
+    assert [] == list(about.places.evidence_dir.iterdir())
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "maps", "event.json", "anything"])
@@ -139,7 +139,7 @@ def test_nothing_is_laid_into_evidence_that_is_being_collected(about: Acting, in
     records = []
 
     def write() -> None:
-        (directory,) = about.settings.evidence_dir.iterdir()
+        (directory,) = about.places.evidence_dir.iterdir()
         records.extend(about(helper, f"{directory}/{name}", "forged") for helper in ("WriteFile", "AppendFile"))
         records.append(about("WriteFile", f"{directory}/new/{name}", "forged"))
 
@@ -169,19 +169,19 @@ def test_what_a_recipe_writes_in_a_minute(about: Acting, configure: Change) -> N
         record = about(*call)
         assert ("refused", True) == (record.decision, "written_bytes a minute" in record.reason), (call, record)
     assert [] == list(about.writable.iterdir())
-    assert 1 == len(list(about.settings.evidence_dir.iterdir()))
+    assert 1 == len(list(about.places.evidence_dir.iterdir()))
 
 
 def test_evidence_in_all_is_bounded_and_the_oldest_is_kept(about: Acting, configure: Change) -> None:
     configure(max_evidence_bytes=1)
     first = collect(about)
-    about.made = MadeDirectories(about.settings.data_dir / "directories.json")
+    about.made = MadeDirectories(about.places.data_dir / "directories.json")
     record = about("CollectEvidence")
     assert ("refused", True) == (record.decision, "the evidence of 'test_recipe' takes" in record.reason), record
     about.detection = msgspec.structs.replace(about.detection, recipe=make_recipe("", name="another_recipe"))
     record = about("CollectEvidence")
     assert ("refused", True) == (record.decision, "the evidence takes" in record.reason), record
-    assert [first] == list(about.settings.evidence_dir.iterdir())
+    assert [first] == list(about.places.evidence_dir.iterdir())
     # What was carried away makes room.
     shutil.rmtree(first)
     assert 1 == len([collect(about)])
@@ -198,4 +198,4 @@ def test_one_recipe_leaves_room_for_the_others_evidence(about: Acting, configure
 def test_free_space(about: Acting, configure: Change) -> None:
     configure(min_free_bytes=1 << 62)
     assert "bytes left" in about("CollectEvidence").reason
-    assert [] == list(about.settings.evidence_dir.iterdir())
+    assert [] == list(about.places.evidence_dir.iterdir())

@@ -67,7 +67,7 @@ def test_system_files_are_not_written(act: Acting, path: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", OWN)
 def test_raqibs_own_files_are_not_written(act: Acting, name: str) -> None:
-    directory = act.settings.data_dir
+    directory = act.places.data_dir
     (directory.parent / "source").mkdir()
     source = directory.parent / "source" / Path(name).name
     source.touch()
@@ -88,7 +88,7 @@ def test_raqibs_own_files_are_not_written(act: Acting, name: str) -> None:
 def test_raqibs_own_files_are_not_written_by_another_name_of_their_directory(act: Acting, tmp_path: Path) -> None:
     alias = tmp_path / "alias"
     alias.mkdir()
-    subprocess.run(["mount", "--bind", act.settings.data_dir, alias], check=True)
+    subprocess.run(["mount", "--bind", act.places.data_dir, alias], check=True)
     try:
         record = act("AppendFile", str(alias / "ledger.jsonl"), "x")
         assert "raqib's own files are never written" == record.reason
@@ -97,7 +97,7 @@ def test_raqibs_own_files_are_not_written_by_another_name_of_their_directory(act
 
 
 def test_raqibs_own_directories_are_not_removed(act: Acting) -> None:
-    for path in (act.settings.data_dir, act.settings.evidence_dir, Path("/tmp"), Path("/var/log"), Path("/")):
+    for path in (act.places.data_dir, act.places.evidence_dir, Path("/tmp"), Path("/var/log"), Path("/")):
         assert "refused" == act("RemoveDir", str(path)).decision
 
 

@@ -126,7 +126,7 @@ def test_removing_through_links(act: Acting) -> None:
         assert "symbolic link" in act("RemoveDir", str(spelled)).reason
     assert path.is_dir()
     path.rmdir()
-    path.symlink_to(act.settings.data_dir)
+    path.symlink_to(act.places.data_dir)
     assert "symbolic link" in act("RemoveDir", str(path)).reason
     assert act.ledger_path.exists()
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from raqib.actions.settings import Places
 from raqib.control.oversight import resident_bytes
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished
 from raqib.model.recipe import Limits, RecipeInfo
-from raqib.reactions import ReactionsConfig
+from raqib.reactions import ReactionSettings
 from raqib.testing import boottime_ns, make_detection, make_recipe
 from tests.kernel.reactions.conftest import Host
 
@@ -38,7 +39,7 @@ class Arena:
 
     def __init__(self, directory: Path) -> None:
         self._runner = asyncio.Runner()
-        self.host = Host(ReactionsConfig(data_dir=directory / "data", workers=2, timeout_s=TIMEOUT_S))
+        self.host = Host(ReactionSettings(workers=2, timeout_s=TIMEOUT_S), Places(directory / "data"))
         self._runner.run(self.host.reactions.start())
         self.run(make_recipe('function process() { DataSet("secret", "s3cret") }', name=VICTIM))
         self.memory_before = self.memory()
@@ -57,7 +58,7 @@ class Arena:
 
     def warm(self) -> None:
         """Wait until all workers, the spare one too, are ready."""
-        self._runner.run(self.host.warm(self.host.config.workers + 1))
+        self._runner.run(self.host.warm(self.host.settings.worker_count + 1))
 
     def attack(self, code: str, timeout_s: float | None = None) -> Finished:
         return self.run(make_recipe(code, name="attacker", limits=Limits(timeout_s=timeout_s)))

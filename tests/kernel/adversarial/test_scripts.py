@@ -53,7 +53,7 @@ def attack(arena: Arena, code: str, expected: list[str]) -> float:
 
 
 def test_afterwards_the_ledger_is_whole_and_names_only_attackers(arena: Arena) -> None:
-    assert verify(arena.host.config.data_dir / "ledger.jsonl").intact
+    assert verify(arena.host.places.data_dir / "ledger.jsonl").intact
     acted = {(entry["recipe"], entry["action"]) for entry in arena.host.ledger}
     assert {("victim_recipe", "execution"), ("victim_recipe", "DataSet"), ("victim_recipe", "Stat")} >= {
         one for one in acted if one[0] != "attacker"

@@ -12,11 +12,12 @@ import pytest
 
 from raqib.actions.budgets import BreakerOpened
 from raqib.actions.network_access import NetworkAccess
+from raqib.actions.settings import Places
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, LogLine, Notice
 from raqib.model.process import Process
 from raqib.model.recipe import RecipeInfo
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import make_detection
 
 
@@ -30,8 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Host:
     """Running reactions, and all that they reported."""
 
-    def __init__(self, config: ReactionsConfig, network: NetworkAccess | None = None) -> None:
-        self.config = config
+    def __init__(self, settings: ReactionSettings, places: Places, network: NetworkAccess | None = None) -> None:
+        self.settings, self.places = settings, places
         self.lines: list[LogLine] = []
         self.finished: list[Finished] = []
         self.any_finished = asyncio.Event()
@@ -39,7 +40,8 @@ class Host:
         self.notices: list[Notice] = []
         self.opened: list[BreakerOpened] = []
         self.reactions = Reactions(
-            config,
+            settings,
+            places,
             on_log=lambda line: self.on_log(line),
             on_finished=self._on_finished,
             on_notify=self.notices.append,
@@ -57,7 +59,7 @@ class Host:
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
-        lines = (self.config.data_dir / "ledger.jsonl").read_bytes().splitlines()
+        lines = (self.places.data_dir / "ledger.jsonl").read_bytes().splitlines()
         return [msgspec.json.decode(line) for line in lines]
 
     async def submit(self, detection: Detection) -> list[Finished]:
@@ -86,7 +88,7 @@ def run_scenario(tmp_path: Path) -> RunScenario:
 
     def run(scenario: Scenario, network: NetworkAccess | None = None, **settings: Any) -> Host:
         settings = {"workers": 2, "timeout_s": 10.0, **settings}
-        host = Host(ReactionsConfig(data_dir=tmp_path / "data", **settings), network)
+        host = Host(ReactionSettings(**settings), Places(tmp_path / "data"), network)
 
         async def main() -> None:
             await host.reactions.start()

@@ -60,7 +60,7 @@ def test_its_calls_are_those_of_its_own_execution(run_scenario: RunScenario, tmp
     host = run_scenario(scenario)
     assert {"other", "test_recipe"} == {entry["recipe"] for entry in host.ledger}
     assert not Path("/etc/raqib-hostile").exists()
-    assert verify(host.config.data_dir / "ledger.jsonl").intact
+    assert verify(host.places.data_dir / "ledger.jsonl").intact
 
 
 CALL = ["call", "DataGet", '["a"]']
@@ -117,9 +117,9 @@ def test_nothing_is_done_before_it_was_told_to_begin(run_scenario: RunScenario) 
     async def scenario(host: Host) -> None:
         await host.warm(3)
         early = steps(("early", pack(Call("DataSet", '["a","1"]')).hex()), ("hold",))
-        release = host.reactions.prepare(make_detection(early))
+        held = host.reactions.hold(make_detection(early))
         await host.reactions.drain()
-        release()
+        held.release()
         assert ["crashed"] == [one.outcome for one in host.finished]
         assert None is host.reactions.services.store.get("test_recipe", "a")
         assert "ok" == (await host.run(steps())).outcome

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raqib.reactions.config import WORKER_UID
+from raqib.reactions.settings import WORKER_UID
 
 from .conftest import Host, RunScenario
 

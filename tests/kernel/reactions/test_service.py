@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from raqib.actions.settings import Places
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.model.execution import Finished
-from raqib.reactions import Reactions, ReactionsConfig, process
+from raqib.reactions import Reactions, ReactionSettings, process
 from raqib.testing import make_detection
 
 from .conftest import Host, RunScenario
 
 
 def make_reactions(tmp_path: Path) -> Reactions:
-    config = ReactionsConfig(data_dir=tmp_path / "data", workers=1)
-    return Reactions(config, on_log=lambda line: None, on_finished=lambda finished: None)
+    settings, places = ReactionSettings(workers=1), Places(tmp_path / "data")
+    return Reactions(settings, places, on_log=lambda line: None, on_finished=lambda finished: None)
 
 
 def test_start_says_why_no_worker_comes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,12 +146,13 @@ def test_helpers_of_files_and_data_work_from_javascript(run_scenario: RunScenari
 def test_workers_come_up_without_root() -> None:
     code = """
 import asyncio, sys, pathlib
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.actions.settings import Places
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import make_detection
 async def main():
-    config = ReactionsConfig(data_dir=pathlib.Path(sys.argv[1]), workers=1)
+    settings, places = ReactionSettings(workers=1), Places(pathlib.Path(sys.argv[1]))
     finished = []
-    reactions = Reactions(config, on_log=lambda line: print(line.text), on_finished=finished.append)
+    reactions = Reactions(settings, places, on_log=lambda line: print(line.text), on_finished=finished.append)
     await reactions.start()
     reactions.submit(make_detection("function process() { Info('ran') }"))
     await reactions.drain()

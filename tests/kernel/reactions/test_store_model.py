@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raqib.actions.settings import Places
 from raqib.model.detection import Detection
 from raqib.model.execution import LogLine
 from raqib.model.recipe import Reaction
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import make_detection, make_recipe
 
 KEYS = st.sampled_from(["a", "b", "c"])
@@ -89,7 +90,8 @@ class Running:
         self.lines: list[LogLine] = []
         self.loop = asyncio.new_event_loop()
         self.reactions = Reactions(
-            ReactionsConfig(data_dir=directory / "data", workers=3, timeout_s=20.0),
+            ReactionSettings(workers=3, timeout_s=20.0),
+            Places(directory / "data"),
             on_log=self.lines.append,
             on_finished=lambda finished: None,
         )

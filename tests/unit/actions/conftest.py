@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from raqib.actions.budgets import BreakerOpened, Budgets
-from raqib.actions.context import ActionContext, ActionSettings, Services, Volume
+from raqib.actions.context import ActionContext, Services, Volume
 from raqib.actions.created import MadeDirectories
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.machine import Machine
 from raqib.actions.perform import Door
+from raqib.actions.settings import ActionSettings, EmergencySettings, FileBounds, Places
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
@@ -43,14 +44,10 @@ class Acting:
         data_dir = directory / "data"
         (data_dir / "evidence").mkdir(parents=True)
         self.writable.mkdir()
-        self.settings = ActionSettings(
-            data_dir=data_dir,
-            evidence_dir=data_dir / "evidence",
-            write_paths=(str(self.writable),),
-            min_free_bytes=0,
-            min_free_inodes=0,
-            temp_dir=self.writable,
-        )
+        self.settings = ActionSettings(write_paths=(str(self.writable),))
+        self.places = Places(data_dir, temp_dir=self.writable)
+        self.bounds = FileBounds(min_free_bytes=0, min_free_inodes=0)
+        self.emergency = EmergencySettings()
         self.ledger_path = data_dir / "ledger.jsonl"
         self.ledger = Ledger(self.ledger_path)
         self.store = Store(data_dir / "store.db")
@@ -79,10 +76,13 @@ class Acting:
     def context(self) -> ActionContext:
         services = Services(
             self.settings,
+            self.places,
             self.ledger,
             self.store,
             self.dry_store,
             self.budgets,
+            self.bounds,
+            self.emergency,
             switch=self.switch,
             on_breaker=self.opened.append,
             made=self.made,
@@ -116,6 +116,14 @@ Change = Callable[..., None]
 @pytest.fixture
 def configure(act: Acting) -> Change:
     def change(**settings: Any) -> None:
-        act.settings = msgspec.structs.replace(act.settings, **settings)
+        for name, value in settings.items():
+            if name == "emergency":
+                act.emergency = value
+            elif name in ActionSettings.__struct_fields__:
+                act.settings = msgspec.structs.replace(act.settings, **{name: value})
+            elif name in Places.__struct_fields__:
+                act.places = msgspec.structs.replace(act.places, **{name: value})
+            else:
+                act.bounds = msgspec.structs.replace(act.bounds, **{name: value})
 
     return change

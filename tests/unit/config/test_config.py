@@ -12,7 +12,7 @@ import pytest
 import raqib
 from raqib.config import config as config_module
 from raqib.config.config import Config, load_config
-from raqib.config.stages import map_sizes, reactions_config
+from raqib.config.stages import map_sizes, places_of
 from raqib.errors import UsageError
 from tests.unit.actions.conftest import Acting, act
 
@@ -44,8 +44,8 @@ def test_settings_reach_the_stages(tmp_path: Path) -> None:
             "data_dir: /var/lib/elsewhere\nreactions: {workers: 3, kills_per_minute: 7}\nsensors: {watched: 99}\n",
         )
     )
-    settings = reactions_config(config)
-    assert (Path("/var/lib/elsewhere"), 3, 7) == (settings.data_dir, settings.workers, settings.kills_per_minute)
+    settings, places = config.reactions, places_of(config)
+    assert (Path("/var/lib/elsewhere"), 3, 7) == (places.data_dir, settings.worker_count, settings.kills_per_minute)
     assert 99 == map_sizes(config.sensors)["watched"]
 
 
@@ -54,7 +54,7 @@ def test_reactions_know_raqibs_own_files(tmp_path: Path, monkeypatch: pytest.Mon
     config = load_config(
         written(tmp_path, "printers: {varlog_path: /var/log/events, varlog_keep: 2}\nlog_file: raqib.log")
     )
-    own = reactions_config(config).action_settings().own_paths
+    own = places_of(config).own_paths
     logs = {"/var/log/events", "/var/log/events.1", "/var/log/events.2", f"{tmp_path}/raqib.log"}
     assert logs < set(map(str, own))
 
@@ -66,7 +66,7 @@ recipes: {directories: [recipes, /tmp/more.yaml], lists: {some_recipe: [/var/log
 network: {policy: policy.yaml, pin_dir: /sys/fs/bpf/other}
 """
     config = load_config(path := written(tmp_path, text))
-    own = set(map(str, reactions_config(config, path).action_settings().own_paths))
+    own = set(map(str, places_of(config, path).own_paths))
     told_by = {str(path), f"{tmp_path}/recipes", "/tmp/more.yaml", "/var/log/list.txt", f"{tmp_path}/policy.yaml"}
     assert {*told_by, "/sys/fs/bpf/other", "/etc/raqib", str(Path(raqib.__file__).parent)} <= own
 
@@ -79,8 +79,8 @@ def test_no_reaction_writes_what_raqib_is_told_by(act: Acting) -> None:
     (policy := act.writable / "policy.yaml").write_text("policy")
     os.link(policy, act.writable / "another_name")
     file = written(act.writable, f"recipes: {{directories: [{recipes}]}}\nnetwork: {{policy: {policy}}}")
-    own = reactions_config(load_config(file), file).own_paths
-    act.settings = msgspec.structs.replace(act.settings, own_paths=own)
+    own = places_of(load_config(file), file).own_paths
+    act.places = msgspec.structs.replace(act.places, own_paths=own)
     names = ("recipes/one.yaml", "recipes/new.yaml", "recipes/new/new.yaml", "policy.yaml", "another_name")
     for name in (*names, file.name):
         for helper in ("WriteFile", "AppendFile"):

@@ -88,7 +88,7 @@ def test_values_that_are_set_are_in_the_ledger_by_their_hash(act: Acting, operat
 
 def test_without_an_agent_the_directory_itself_is_used(act: Acting) -> None:
     act("CreateTempDir")
-    data_dir = act.settings.data_dir
+    data_dir = act.places.data_dir
     act.ledger.close()
     with operating_on(data_dir) as operator:
         assert operator.disarm().done
@@ -100,8 +100,8 @@ def test_without_an_agent_the_directory_itself_is_used(act: Acting) -> None:
 
 
 def test_a_switch_that_cannot_be_kept_is_off_all_the_same(act: Acting, operator: Operator) -> None:
-    shutil.rmtree(act.settings.data_dir / "evidence")
-    (act.settings.data_dir / "disarmed").mkdir()
+    shutil.rmtree(act.places.data_dir / "evidence")
+    (act.places.data_dir / "disarmed").mkdir()
     answer = operator.arm()
     assert (False, True) == (answer.done, answer.reason.startswith("actions stay off"))
     assert ("arm", "error") == (act.entries[0]["action"], act.entries[0]["decision"])

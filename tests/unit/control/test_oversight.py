@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
 from raqib.actions.budgets import BreakerOpened
+from raqib.actions.settings import Places
 from raqib.config.config import Config
 from raqib.control import oversight
 from raqib.control.operator import Answer, Operator
@@ -21,7 +22,7 @@ from raqib.control.oversight import Oversight, Parts, resident_bytes
 from raqib.control.socket import ask
 from raqib.ledger.chain import Head
 from raqib.model.event import Event, encode
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.reactions.resources import open_services
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/event.schema.json").read_text())
@@ -31,7 +32,7 @@ class Running:
     """What oversight asks of the reactions, with a ledger and a store, and without workers."""
 
     def __init__(self, data_dir: Path, stack: contextlib.ExitStack) -> None:
-        self.services = open_services(ReactionsConfig(data_dir=data_dir), stack, lambda: ())
+        self.services = open_services(ReactionSettings(), Places(data_dir), stack, lambda: ())
         self.running, self.waiting, self.ready_workers = 1, 2, 3
         self.worker_pids = (os.getpid(),)
         self.sandbox_missing = ("landlock",)

@@ -10,10 +10,11 @@ import pytest
 
 from raqib.actions.context import ActionContext
 from raqib.actions.helpers.table import HELPERS
+from raqib.actions.settings import Places
 from raqib.model.execution import ActionRecord
 from raqib.model.process import Process, ProcessKey
 from raqib.offline.door import RehearsalDoor, RehearsedCall
-from raqib.reactions import ReactionsConfig
+from raqib.reactions import ReactionSettings
 from raqib.reactions.resources import open_services
 from raqib.testing import make_detection
 
@@ -28,7 +29,7 @@ def calls() -> list[RehearsedCall]:
 def perform(tmp_path: Path, calls: list[RehearsedCall], *wanted: tuple[str, str]) -> list[ActionRecord]:
     async def run() -> list[ActionRecord]:
         with contextlib.ExitStack() as stack:
-            services = open_services(ReactionsConfig(data_dir=tmp_path / "data"), stack, lambda: ())
+            services = open_services(ReactionSettings(), Places(tmp_path / "data"), stack, lambda: ())
             # Not even a context that forgot to be dry lets anything happen.
             context = ActionContext(make_detection("x", ancestry=[GONE]), 0, False, services)
             door = RehearsalDoor(calls.append)

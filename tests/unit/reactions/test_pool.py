@@ -21,8 +21,8 @@ class Listener:
         self.problems: list[str] = []
         self.thrice = asyncio.Event()
 
-    def worker_available(self) -> None:
-        """Nothing waits."""
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """None comes up."""
 
     def worker_said(self, worker: WorkerProcess, message: ToDaemon) -> None:
         """Nothing is said."""
@@ -30,7 +30,7 @@ class Listener:
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Nothing ran."""
 
-    def pool_troubled(self, problem: str) -> None:
+    def troubled(self, problem: str) -> None:
         self.problems.append(problem)
         if len(self.problems) == 3:
             self.thrice.set()
@@ -45,7 +45,7 @@ def test_attempts_go_on_however_many_have_failed(monkeypatch: pytest.MonkeyPatch
 
     async def run() -> list[str]:
         listener = Listener()
-        pool = WorkerPool(listener, 1, SETUP, -1)
+        pool = WorkerPool(listener, listener.troubled, 1, SETUP, -1)
         pool._failures = 5000
         pool._replenish()
         async with asyncio.timeout(60):
@@ -58,7 +58,7 @@ def test_attempts_go_on_however_many_have_failed(monkeypatch: pytest.MonkeyPatch
 
 def test_pauses_become_longer_up_to_a_limit() -> None:
     async def run() -> list[float]:
-        pool = WorkerPool(Listener(), 1, SETUP, -1)
+        pool = WorkerPool(listener := Listener(), listener.troubled, 1, SETUP, -1)
         loop = asyncio.get_running_loop()
         pauses = []
         for _ in range(9):
@@ -88,8 +88,8 @@ class Idle(WorkerProcess):
 
 def test_only_time_that_was_used_while_idle_counts() -> None:
     async def run() -> list[str]:
-        pool = WorkerPool(Listener(), 1, SETUP, -1)
-        worker = Idle(pool)
+        pool = WorkerPool(listener := Listener(), listener.troubled, 1, SETUP, -1)
+        worker = Idle(listener)
         seen = []
 
         def look(used_s: float) -> None:
@@ -99,13 +99,13 @@ def test_only_time_that_was_used_while_idle_counts() -> None:
 
         for _ in range(2):
             pool.expect_ready(worker)
-            pool.worker_ready(worker)
+            pool.keep(worker)
             look(0)
             look(0.25)
             assert pool.take() is worker
             look(100)
         pool.expect_ready(worker)
-        pool.worker_ready(worker)
+        pool.keep(worker)
         look(0)
         # What it used before its jobs counts as well.
         look(0.25)

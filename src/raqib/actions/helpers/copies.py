@@ -85,11 +85,11 @@ def copy_and_hash(source: int, target: int | None, limit: int) -> tuple[int, str
 def _hash_file(context: ActionContext, arguments: Arguments) -> Checked:
     # Reading changes nothing, so that a dry run does it as well.
     path: str = arguments[0]
-    limit = context.services.settings.max_hash_bytes
+    limit = context.services.bounds.max_hash_bytes
     if path == PROGRAM:
         return _hash_program(context, limit)
     try:
-        return _hash(path, open_foreign(path, context.services.settings), limit)
+        return _hash(path, open_foreign(path, context.services), limit)
     except OSError as error:
         return problem(path, error)
 
@@ -122,13 +122,13 @@ def _hash(path: str, descriptor: int | Failed | Refused, limit: int) -> Result:
 
 def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
     source, target = arguments
-    settings = context.services.settings
+    services = context.services
     name = PurePosixPath(source).name
-    pure = writable_path(f"{target.removesuffix('/')}/{name}", settings)
+    pure = writable_path(f"{target.removesuffix('/')}/{name}", services)
     if isinstance(pure, Refused):
         return pure
     try:
-        descriptor = open_foreign(source, settings)
+        descriptor = open_foreign(source, services)
     except OSError as error:
         return problem(source, error)
     if not isinstance(descriptor, int):
@@ -137,16 +137,16 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
     def do() -> Result:
         copied: list[tuple[int, str]] = []
         try:
-            directory = open_parent(pure, settings, make=True)
+            directory = open_parent(pure, services, make=True)
             if isinstance(directory, Refused):
                 return directory
             try:
-                if (obstacle := find_obstacle(directory, name, settings)) is not None:
+                if (obstacle := find_obstacle(directory, name, services)) is not None:
                     return Failed(f"{pure}: {obstacle.reason}")
                 replace_atomically(
                     directory,
                     name,
-                    lambda target: copied.append(copy_and_hash(descriptor, target, settings.max_copy_bytes)),
+                    lambda target: copied.append(copy_and_hash(descriptor, target, services.bounds.max_copy_bytes)),
                 )
             finally:
                 os.close(directory)
@@ -155,7 +155,7 @@ def _copy_file(context: ActionContext, arguments: Arguments) -> Checked:
         ((size, digest),) = copied
         return Done(0, details={"size": size, "sha256": digest})
 
-    cost = max(SMALLEST_WRITE, min(os.fstat(descriptor).st_size, settings.max_copy_bytes))
+    cost = max(SMALLEST_WRITE, min(os.fstat(descriptor).st_size, services.bounds.max_copy_bytes))
     return Plan(do, would=0, cost=cost, release=lambda: os.close(descriptor))
 
 

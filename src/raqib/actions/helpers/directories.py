@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from raqib.actions.context import ActionContext, ActionSettings, Services
+from raqib.actions.context import ActionContext, Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.declare import (
     DONE_OR_NOT,
@@ -36,20 +36,20 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY
 
 
 def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:
-    settings, made = context.services.settings, context.services.made
-    prefix = _prefix(arguments[0] if arguments else DEFAULT_PATTERN, settings)
+    services, made = context.services, context.services.made
+    prefix = _prefix(arguments[0] if arguments else DEFAULT_PATTERN, services.places.temp_dir)
     if isinstance(prefix, Failed):
         return prefix
     name = prefix + secrets.token_hex(8)
-    path = str(settings.temp_dir / name)
+    path = str(services.places.temp_dir / name)
     if context.dry_run:
         made.add_dry(path, context.recipe)
 
     def do() -> Result:
         try:
-            parent = open_without_links(None, str(settings.temp_dir), _FLAGS)
+            parent = open_without_links(None, str(services.places.temp_dir), _FLAGS)
             try:
-                check_space(parent, settings)
+                check_space(parent, services)
                 make_directory(context, parent, name, path)
             finally:
                 os.close(parent)
@@ -74,11 +74,11 @@ def make_directory(context: ActionContext, parent: int, name: str, path: str) ->
         raise
 
 
-def _prefix(pattern: str, settings: ActionSettings) -> str | Failed:
+def _prefix(pattern: str, temp_dir: Path) -> str | Failed:
     """Return what a name is to begin with."""
-    prefix = pattern.removeprefix(f"{settings.temp_dir}/")
+    prefix = pattern.removeprefix(f"{temp_dir}/")
     if not prefix.endswith("*") or "*" in (prefix := prefix[:-1]) or "/" in prefix:
-        return Failed(f"pattern: expected a name that ends in its only *, in {settings.temp_dir}, got {pattern!r}")
+        return Failed(f"pattern: expected a name that ends in its only *, in {temp_dir}, got {pattern!r}")
     if prefix in (".", ".."):
         return Failed(f"pattern: expected a name of more than dots, got {pattern!r}")
     if len(prefix.encode()) > _MAX_PREFIX_BYTES:

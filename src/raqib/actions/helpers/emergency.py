@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from raqib.actions.context import ActionContext, EmergencyHelper
+from raqib.actions.context import ActionContext
 from raqib.actions.declare import Arguments, Checked, Description, Failed, Helper, Plan, Refused, Result
+from raqib.actions.settings import EmergencyHelper
 from raqib.ledger.chain import Entry
 
 Step = Callable[[ActionContext], Callable[[], None]]
@@ -14,7 +15,7 @@ Step = Callable[[ActionContext], Callable[[], None]]
 
 def _check(name: EmergencyHelper, step: Step) -> Callable[[ActionContext, Arguments], Checked]:
     def check(context: ActionContext, arguments: Arguments) -> Checked:
-        settings = context.services.settings.emergency
+        settings = context.services.emergency
         if not settings.enabled:
             return Refused("emergency helpers are switched off (emergency.enabled)")
         if name not in settings.helpers:

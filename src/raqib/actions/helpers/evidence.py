@@ -33,10 +33,10 @@ _TEXTS = ("maps", "status", "cmdline", "cgroup", "mountinfo")
 
 
 def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
-    settings, uuid = context.services.settings, context.detection.event.uuid
+    services, uuid = context.services, context.detection.event.uuid
     recipe = re.sub(r"[^A-Za-z0-9_-]", "_", context.recipe)[:60]
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{recipe}-{secrets.token_hex(8)}"
-    path = settings.evidence_dir / name
+    path = services.places.evidence_dir / name
     if (refused := _refusal(context)) is not None:
         return refused
     if context.dry_run:
@@ -44,11 +44,11 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
 
     def do() -> Result:
         try:
-            parent = open_parent(PurePosixPath(path), settings, make=True)
+            parent = open_parent(PurePosixPath(path), services, make=True)
             if isinstance(parent, Refused):
                 return parent
             try:
-                check_space(parent, settings)
+                check_space(parent, services)
                 make_directory(context, parent, name, str(path))
                 try:
                     digest, missing, size = _fill(context, parent, name)
@@ -134,7 +134,7 @@ class _Collection:
         self._put("ancestry.json", lambda: _json([_describe(one) for one in detection.ancestry]))
 
     def _ask(self, root: int) -> None:
-        self._copy("program", "exe", root, self._context.services.settings.max_copy_bytes)
+        self._copy("program", "exe", root, self._context.services.bounds.max_copy_bytes)
         for name in _TEXTS:
             self._copy(name, name, root, _MAX_TEXT_BYTES)
         self._put("descriptors.json", lambda: _json(describe_descriptors(root)))

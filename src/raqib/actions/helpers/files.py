@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.actions.context import ActionContext, ActionSettings
+from raqib.actions.context import ActionContext, Services
 from raqib.actions.declare import (
     DONE_OR_NOT,
     Argument,
@@ -48,13 +48,13 @@ def problem(path: str, error: Exception) -> Failed:
 
 def _read_file(context: ActionContext, arguments: Arguments) -> Checked:
     # Reading changes nothing, so that a dry run does it as well.
-    return _read(arguments[0], context.services.settings)
+    return _read(arguments[0], context.services)
 
 
-def _read(path: str, settings: ActionSettings) -> Result:
-    limit = settings.max_read_bytes
+def _read(path: str, services: Services) -> Result:
+    limit = services.bounds.max_read_bytes
     try:
-        descriptor = open_foreign(path, settings)
+        descriptor = open_foreign(path, services)
         if not isinstance(descriptor, int):
             return descriptor
         with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -81,13 +81,13 @@ def open_regular(path: str, directory: int | None = None) -> int | Failed:
         os.close(handle)
 
 
-def open_foreign(path: str, settings: ActionSettings) -> int | Failed | Refused:
+def open_foreign(path: str, services: Services) -> int | Failed | Refused:
     """Open a regular file for reading if it is none of raqib's own: those hold what other recipes know. Raises OSError.
 
     What was collected as evidence may be read.
     """
     descriptor = open_regular(path)
-    if isinstance(descriptor, int) and is_own_data(descriptor, settings):
+    if isinstance(descriptor, int) and is_own_data(descriptor, services):
         os.close(descriptor)
         return Refused(f"{path}: raqib's own data is not read")
     return descriptor
@@ -101,27 +101,27 @@ def _append_file(context: ActionContext, arguments: Arguments) -> Checked:
     return _check_writing(context, arguments, _append)
 
 
-_Writer = Callable[[int, str, bytes, ActionSettings], "Failed | None"]
+_Writer = Callable[[int, str, bytes, Services], "Failed | None"]
 
 
 def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer) -> Checked:
     path, text = arguments
-    settings = context.services.settings
-    pure = writable_path(path, settings)
+    services = context.services
+    pure = writable_path(path, services)
     if isinstance(pure, Refused):
         return pure
     content = text.encode()
-    if len(content) > settings.max_write_bytes:
-        return Refused(f"expected at most {settings.max_write_bytes} bytes, got {len(content)}")
+    if len(content) > services.bounds.max_write_bytes:
+        return Refused(f"expected at most {services.bounds.max_write_bytes} bytes, got {len(content)}")
 
     def do() -> Result:
         try:
-            directory = open_parent(pure, settings, make=True)
+            directory = open_parent(pure, services, make=True)
             if isinstance(directory, Refused):
                 return directory
             try:
-                obstacle = find_obstacle(directory, pure.name, settings) or write(
-                    directory, pure.name, content, settings
+                obstacle = find_obstacle(directory, pure.name, services) or write(
+                    directory, pure.name, content, services
                 )
             finally:
                 os.close(directory)
@@ -132,7 +132,7 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
     cost = max(len(content), SMALLEST_WRITE)
     if context.dry_run:
         try:
-            directory = open_parent(pure, settings, make=False)
+            directory = open_parent(pure, services, make=False)
         except FileNotFoundError:
             return Plan(do, would=0, cost=cost)
         except OSError as error:
@@ -143,9 +143,9 @@ def _check_writing(context: ActionContext, arguments: Arguments, write: _Writer)
     return Plan(do, would=0, cost=cost)
 
 
-def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed | None:
+def find_obstacle(directory: int, name: str, services: Services) -> Failed | None:
     """Return what stands in the way of writing a file of that name. Raises OSError."""
-    check_space(directory, settings)
+    check_space(directory, services)
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -155,7 +155,7 @@ def find_obstacle(directory: int, name: str, settings: ActionSettings) -> Failed
     return None if stat.S_ISREG(status.st_mode) else Failed("expected a regular file or none")
 
 
-def _replace(directory: int, name: str, content: bytes, settings: ActionSettings) -> Failed | None:
+def _replace(directory: int, name: str, content: bytes, services: Services) -> Failed | None:
     replace_atomically(directory, name, lambda descriptor: write_all(descriptor, content))
     return None
 
@@ -176,7 +176,7 @@ def replace_atomically(directory: int, name: str, fill: Callable[[int], None]) -
         raise
 
 
-def _append(directory: int, name: str, content: bytes, settings: ActionSettings) -> Failed | None:
+def _append(directory: int, name: str, content: bytes, services: Services) -> Failed | None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
     descriptor = open_without_links(directory, name, flags, FILE_MODE)
     try:
@@ -189,8 +189,8 @@ def _append(directory: int, name: str, content: bytes, settings: ActionSettings)
         if status.st_nlink > 1:
             # A second name may be that of a file that must not be written.
             return Failed("expected a file with one name, this one has several (hard links)")
-        if status.st_size + len(content) > settings.max_appended_bytes:
-            return Failed(f"expected at most {settings.max_appended_bytes} bytes in the file, there would be more")
+        if status.st_size + len(content) > (most := services.bounds.max_appended_bytes):
+            return Failed(f"expected at most {most} bytes in the file, there would be more")
         write_all(descriptor, content)
     finally:
         os.close(descriptor)

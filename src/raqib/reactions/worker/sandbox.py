@@ -137,7 +137,7 @@ def _become(uid: int) -> None:
         os.setresuid(uid, uid, uid)
     except OSError as error:
         raise NotPermittedError(
-            f"workers cannot become user {uid}: {error.strerror}; set reactions.worker_uid to an unused one"
+            f"workers cannot become user {uid}: {error.strerror}; expected a user namespace that has this user"
         ) from error
     with contextlib.suppress(NotPermittedError):
         # A container may hold back some of them; the steps that needed those then say so.

@@ -36,7 +36,7 @@ def fill(path: Path, pages: int) -> None:
 def few_inodes(act: Acting) -> dict[str, Any]:
     """There is room for bytes, and for few files."""
     mount("-t", "tmpfs", "-o", "nr_inodes=100", "none", str(act.writable))
-    act.settings = msgspec.structs.replace(act.settings, min_free_inodes=50)
+    act.bounds = msgspec.structs.replace(act.bounds, min_free_inodes=50)
     made = [act("WriteFile", f"{act.writable}/{number}/file", "x") for number in range(50)]
     return {"refused": tell(made[-1]), "left": os.statvfs(act.writable).f_favail}
 
@@ -56,7 +56,8 @@ def full_disk(act: Acting) -> dict[str, Any]:
         "names": sorted(path.name for path in act.writable.iterdir()),
     }
     (act.writable / "appended").unlink()
-    act.settings = msgspec.structs.replace(act.settings, evidence_dir=act.writable / "evidence")
+    act.places = msgspec.structs.replace(act.places, data_dir=act.writable)
+    act.places.evidence_dir.mkdir()
     # A program that is larger than the disk.
     with subprocess.Popen(["bash", "-c", "read x"], stdin=subprocess.PIPE) as victim:
         act.detection = make_detection("", ancestry=[live_process(victim.pid)])

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.reactions.config import WORKER_UID
 from raqib.reactions.protocol import HelperStub
+from raqib.reactions.settings import WORKER_UID
 from raqib.reactions.worker import sandbox
 from raqib.reactions.worker.engine import Engine
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from raqib.actions.settings import Places
 from raqib.model.execution import Finished
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import live_process, make_detection
 
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
@@ -24,7 +25,8 @@ async def main(directory: str) -> None:
     assert os.getpid() < 500, "this must run in a PID namespace of its own"
     finished: list[Finished] = []
     reactions = Reactions(
-        ReactionsConfig(data_dir=Path(directory), min_pid=2, workers=1),
+        ReactionSettings(min_pid=2, workers=1),
+        Places(Path(directory)),
         on_log=lambda line: None,
         on_finished=finished.append,
     )

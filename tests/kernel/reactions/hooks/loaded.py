@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from raqib.actions.settings import Places
 from raqib.model.execution import LogLine
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import make_detection, make_recipe
 
 CODE = """
@@ -29,8 +30,8 @@ def acknowledge(line: LogLine) -> None:
 
 
 async def main(directory: Path) -> None:
-    config = ReactionsConfig(data_dir=directory, workers=2, timeout_s=30.0)
-    reactions = Reactions(config, on_log=acknowledge, on_finished=lambda finished: None)
+    settings, places = ReactionSettings(workers=2, timeout_s=30.0), Places(directory)
+    reactions = Reactions(settings, places, on_log=acknowledge, on_finished=lambda finished: None)
     await reactions.start()
     recipe = make_recipe(*(CODE.replace("NUMBER", number) for number in "12"), name="loaded")
     while True:

@@ -6,13 +6,15 @@ import asyncio
 import sys
 from pathlib import Path
 
-from raqib.reactions import Reactions, ReactionsConfig
+from raqib.actions.settings import Places
+from raqib.reactions import Reactions, ReactionSettings
 from raqib.testing import make_detection
 
 
 async def main(directory: str) -> None:
     reactions = Reactions(
-        ReactionsConfig(data_dir=Path(directory), timeout_s=60, workers=2),
+        ReactionSettings(timeout_s=60, workers=2),
+        Places(Path(directory)),
         on_log=lambda line: print(line.text, flush=True),
         on_finished=lambda finished: None,
     )

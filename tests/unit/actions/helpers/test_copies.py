@@ -74,7 +74,7 @@ def test_copy_reads_procfs(act: Acting) -> None:
 def test_copy_goes_below_the_write_paths_only(act: Acting, tmp_path: Path) -> None:
     source = tmp_path / "file"
     source.touch()
-    for target in (tmp_path, "/etc", f"{act.writable}/../x", "relative", act.settings.data_dir, "/"):
+    for target in (tmp_path, "/etc", f"{act.writable}/../x", "relative", act.places.data_dir, "/"):
         assert "refused" == act("CopyFile", str(source), str(target)).decision, target
     for odd in ("/", f"{tmp_path}/..", str(tmp_path)):
         assert act("CopyFile", odd, str(act.writable)).decision in ("refused", "error")

@@ -44,7 +44,7 @@ def test_patterns(act: Acting) -> None:
 def test_only_what_was_made_is_removed(act: Acting, tmp_path: Path) -> None:
     other = act.writable / "reaction-0123456789abcdef"
     other.mkdir()
-    for path in (other, tmp_path, act.settings.data_dir, Path("/"), Path("/etc")):
+    for path in (other, tmp_path, act.places.data_dir, Path("/"), Path("/etc")):
         assert "refused" == act("RemoveDir", str(path)).decision
     path = make(act)
     for spelled in (f"{path}/", f"{path}/.", f"{path}/../{path.name}", f"/{path}", path.name):
@@ -60,7 +60,7 @@ def test_only_the_recipe_that_made_it_removes_it(act: Acting) -> None:
         record = act("RemoveDir", str(one))
         assert ("refused", True) == (record.decision, "'test_recipe' made it" in record.reason), record.reason
         assert one.exists()
-    act.made = MadeDirectories(act.settings.data_dir / "directories.json")
+    act.made = MadeDirectories(act.places.data_dir / "directories.json")
     assert "refused" == act("RemoveDir", str(path)).decision
     act.detection = make_detection("")
     assert [0, 0] == [act("RemoveDir", str(one)).value for one in (path, evidence)]
@@ -68,7 +68,7 @@ def test_only_the_recipe_that_made_it_removes_it(act: Acting) -> None:
 
 def test_what_an_older_list_holds_belongs_to_no_recipe(act: Acting) -> None:
     path = make(act)
-    listed = act.settings.data_dir / "directories.json"
+    listed = act.places.data_dir / "directories.json"
     entries = msgspec.json.decode(listed.read_bytes())
     listed.write_bytes(msgspec.json.encode({name: entry[:3] for name, entry in entries.items()}))
     act.made = MadeDirectories(listed)
@@ -79,7 +79,7 @@ def test_what_an_older_list_holds_belongs_to_no_recipe(act: Acting) -> None:
 def test_raqibs_own_data_is_not_read(act: Acting) -> None:
     path = make(act)
     act("DataSet", "key", "value")
-    data = act.settings.data_dir
+    data = act.places.data_dir
     (act.writable / "link").symlink_to(data / "directories.json")
     os.link(data / "directories.json", act.writable / "hard")
     by_descriptor = f"/proc/self/fd/{os.open(data / 'ledger.jsonl', os.O_RDONLY)}"
@@ -114,9 +114,9 @@ def test_identity_includes_the_birth(tmp_path: Path) -> None:
 
 def test_list_survives_a_restart(act: Acting) -> None:
     path = make(act)
-    act.made = MadeDirectories(act.settings.data_dir / "directories.json")
+    act.made = MadeDirectories(act.places.data_dir / "directories.json")
     assert 0 == act("RemoveDir", str(path)).value
-    assert {} == msgspec.json.decode((act.settings.data_dir / "directories.json").read_bytes())
+    assert {} == msgspec.json.decode((act.places.data_dir / "directories.json").read_bytes())
 
 
 def test_list_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from raqib.actions.context import EmergencySettings
+from raqib.actions.settings import EmergencySettings
 from tests.unit.actions.conftest import Acting, Change
 
 BOTH = pytest.mark.parametrize("helper", ["PowerOff", "Panic"])

@@ -176,12 +176,12 @@ class TestWriting:
         configure(write_paths=(str(tmp_path),))
         before = act.ledger_path.read_bytes()
         for name in ("ledger.jsonl", "store.db", "new", "directory/new"):
-            record = act(helper, str(act.settings.data_dir / name), "x")
+            record = act(helper, str(act.places.data_dir / name), "x")
             assert record.decision in ("refused", "error")
         assert act.ledger_path.read_bytes().startswith(before)
-        assert not (act.settings.data_dir / "new").exists()
-        assert not (act.settings.data_dir / "directory").exists()
-        assert act(helper, str(act.settings.evidence_dir / "case" / "note"), "x").value == 0
+        assert not (act.places.data_dir / "new").exists()
+        assert not (act.places.data_dir / "directory").exists()
+        assert act(helper, str(act.places.evidence_dir / "case" / "note"), "x").value == 0
 
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_never_raqibs_own_logs(
@@ -217,7 +217,7 @@ class TestWriting:
         assert [] == list((act.writable / "own").iterdir())
 
     def test_evidence_is_never_changed(self, act: Acting, helper: str) -> None:
-        evidence = act.settings.evidence_dir
+        evidence = act.places.evidence_dir
         collected = act("CollectEvidence").value
         before = {file.name: file.read_bytes() for file in Path(collected).iterdir()}
         for name in ("manifest.json", "event.json", "new", "below/new"):
@@ -257,7 +257,7 @@ def test_no_directory_is_made_without_room(act: Acting, configure: Change, tmp_p
         record = act(*call)
         assert ("error", True) == (record.decision, "left" in record.reason), (call, record)
     assert "left" in act("CollectEvidence").reason
-    assert [] == [*act.writable.iterdir(), *act.settings.evidence_dir.iterdir()]
+    assert [] == [*act.writable.iterdir(), *act.places.evidence_dir.iterdir()]
 
 
 def test_stat(act: Acting, tmp_path: Path) -> None:
