@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from raqib.actions.context import PROTECTED_PROGRAMS, EmergencySettings
 from raqib.config.reader import read_settings
 from raqib.errors import UsageError
+from raqib.model.in_flight import MAX_BYTES
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
-from raqib.netpolicy.spec import MAX_BYTES
+from raqib.netpolicy.spec import MAX_BYTES as MOST_READ
 from raqib.recipes.diagnostic import Diagnostic, source_of
 from raqib.recipes.document import Mapping, Sequence, parse
 from raqib.recipes.reader import At, is_empty
@@ -54,8 +55,8 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     """JSON lines on stdout even if it is a terminal."""
     full: bool = False
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
-    max_waiting_bytes: _Count = 64 << 20
-    """Memory of the events that wait for one printer; what comes on top is dropped for that printer, and counted."""
+    max_waiting_bytes: _Count = 32 << 20
+    """Memory of events that wait for one printer, of what is in flight; beyond it, the printer drops and counts."""
     varlog_path: Path = Path("/var/log/raqib/events.jsonl")
     varlog_max_bytes: _Count = 64 << 20
     varlog_keep: _Count = 8
@@ -77,7 +78,7 @@ class ReactionsSection(_Section, frozen=True, kw_only=True):
     max_helper_calls: _Count = 10_000
     max_log_bytes: _Count = 256 << 10
     max_waiting: _Count = 1024
-    max_waiting_bytes: _Count = 64 << 20
+    max_waiting_bytes: _Count = 16 << 20
     """Memory of what waits, as `max_waiting` is its number; shell reactions have as much beside it."""
     min_pid: _Count = 500
     kills_per_minute: _Count = 30
@@ -93,6 +94,13 @@ class ReactionsSection(_Section, frozen=True, kw_only=True):
     """So many archives are kept."""
     protected_programs: tuple[str, ...] = PROTECTED_PROGRAMS
     write_paths: tuple[str, ...] = ("/tmp", "/var/log")  # noqa: S108  # where recipes in the wild write
+
+
+class InFlightConfig(_Section, frozen=True, kw_only=True):
+    """The one budget of all detections and events that are not printed and reacted to yet."""
+
+    max_bytes: _Count = MAX_BYTES
+    """Beyond it, detections lose their background; then they are counted in an event, and only reacted to."""
 
 
 class SensorsConfig(_Section, frozen=True, kw_only=True):
@@ -154,6 +162,7 @@ class Config(_Section, frozen=True, kw_only=True):
     """Whether reactions may take the host down, and how: `enabled`, and `helpers: [PowerOff, Panic]`."""
     sensors: SensorsConfig = SensorsConfig()
     network: NetworkConfig = NetworkConfig()
+    in_flight: InFlightConfig = InFlightConfig()
 
 
 class ConfigFile(NamedTuple):
@@ -192,7 +201,7 @@ def read_config(path: Path | None) -> ConfigFile:
     chosen, path = path, path or DEFAULT_PATH
     source = source_of(path)
     try:
-        text = b"" if chosen is None and is_missing(path) else read_source(path, MAX_BYTES)
+        text = b"" if chosen is None and is_missing(path) else read_source(path, MOST_READ)
     except BadSourceError as error:
         return ConfigFile(None, [Diagnostic("error", source, "", "", str(error))], source)
     node, faults = parse(text)

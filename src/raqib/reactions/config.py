@@ -42,7 +42,7 @@ class ReactionsConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_log_bytes: int = 256 * 1024
     max_waiting: int = 1024
     """Executions that may wait."""
-    max_waiting_bytes: int = 64 << 20
+    max_waiting_bytes: int = 16 << 20
     """And their memory. Shell reactions wait in a line of their own, with the same bounds."""
     shell: bool = False
     """Run shell reactions: as root, without any guard."""

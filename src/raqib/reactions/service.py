@@ -17,6 +17,7 @@ from raqib.ledger.chain import SYNC_INTERVAL_S, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Decision, Finished, HelperCall, LogLine, Notice, Outcome
+from raqib.model.in_flight import Hold
 from raqib.reactions.broker import STUBS, Broker
 from raqib.reactions.config import ReactionsConfig, memory_limit
 from raqib.reactions.escape import escape
@@ -139,10 +140,11 @@ class Reactions:
         """
         self.prepare(detection)()
 
-    def prepare(self, detection: Detection) -> Callable[[], None]:
+    def prepare(self, detection: Detection, hold: Hold | None = None) -> Callable[[], None]:
         """Take in all reactions of a detection's recipe; none runs before the function that is returned is called.
 
-        Meanwhile workers that are free get the event. Never blocks. Raises RuntimeError when it does not run.
+        Meanwhile workers that are free get the event. `hold` is taken for each reaction until it is over. Never blocks.
+        Raises RuntimeError when it does not run.
         """
         if not self._accepting:
             raise RuntimeError("reactions are not running")
@@ -158,7 +160,9 @@ class Reactions:
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
             timeout_s = config.timeout(recipe.limits.timeout_s, shell=shell)
-            execution = Execution(context, timeout_s, heap_bytes)
+            execution = Execution(context, timeout_s, heap_bytes, hold)
+            if hold is not None:
+                hold.take()
             if shell and not (config.shell or dry_run):
                 refused.append(execution)
                 continue
@@ -389,6 +393,8 @@ class Reactions:
             self._on_log(execution.line("warn" if decision == "refused" else "error", error))
         if not self._waiting and not self._running and not self._shells.busy:
             self._idle.set()
+        if execution.hold is not None:
+            execution.hold.release()
         self._on_finished(finished)
 
     async def _sync_ledger(self) -> None:
