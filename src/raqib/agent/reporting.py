@@ -89,7 +89,6 @@ class Reporter:
     def report(self, detection: Detection) -> None:
         """Print it and react to it; where there is no room, without its background, or counted only."""
         matched_ns = boottime_ns()
-        whole = detection
         who = Who(detection.recipe.name, detection.process.uid)
         important = detection.recipe.importance in _IMPORTANT
         hold = self._budget.admit(who, detection.cost, important=important)
@@ -97,23 +96,22 @@ class Reporter:
             detection = without_surroundings(detection)
             hold = self._budget.admit(who, detection.cost, important=important)
             if hold is None and self._printers.give_way():
-                detection = whole
                 hold = self._budget.admit(who, detection.cost, important=important)
         if hold is None:
-            self._count(without_surroundings(whole), who, matched_ns)
+            self._count(detection, matched_ns, important=important)
             return
         try:
-            self._hand_on(detection, hold, matched_ns)
+            self._hand_on(detection, hold, matched_ns, important=important)
         finally:
             hold.release()
 
-    def _hand_on(self, detection: Detection, hold: Hold, matched_ns: int) -> None:
+    def _hand_on(self, detection: Detection, hold: Hold, matched_ns: int, *, important: bool) -> None:
         recipe = detection.recipe
         release: Callable[[], None] = _nothing
         if recipe.reacts:
             # Workers get ready while the printers write.
             self._outcomes.expect(detection.event, len(recipe.reactions))
-            release = self._reactions().prepare(detection, hold)
+            release = self._prepare(detection, important=important)
         handed = self._printers.submit(
             detection.event, detection.head_json, detection.shared_json, add_base=True, hold=hold
         )
@@ -125,14 +123,25 @@ class Reporter:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _count(self, detection: Detection, who: Who, matched_ns: int) -> None:
+    def _prepare(self, detection: Detection, *, important: bool) -> Callable[[], None]:
+        """Hand it to the reactions, on an account of their own: what waits for a worker keeps nothing from printing."""
+        who = Who(f"reactions of {detection.recipe.name}", detection.process.uid)
+        hold = self._budget.admit(who, detection.cost, important=important)
+        if hold is None:
+            detection = without_surroundings(detection)
+            # Their line is bounded itself.
+            hold = self._budget.charge(who, detection.cost)
+        try:
+            return self._reactions().prepare(detection, hold)
+        finally:
+            hold.release()
+
+    def _count(self, detection: Detection, matched_ns: int, *, important: bool) -> None:
         """Count it for an event that tells of many; its reactions run, as far as their own line has room."""
         self._repeated.count(detection)
         self._statistics.counted(detection.recipe.name)
         if detection.recipe.reacts:
-            hold = self._budget.charge(who, detection.cost)
-            self._reactions().prepare(detection, hold)()
-            hold.release()
+            self._prepare(detection, important=important)()
         self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, matched_ns))
 
     async def _react(

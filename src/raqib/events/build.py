@@ -117,6 +117,8 @@ def detect_within(
 def without_surroundings(detection: Detection) -> Detection:
     """Return a detection without its background, of which an empty form is left, and with a note that says so."""
     whole = detection.event
+    if detection.shared_json == NOTHING:
+        return detection
     note = "; ".join(filter(None, (whole.note, "the background is left out: too much is waiting")))
     event = msgspec.structs.replace(whole, background=None, note=note)
     return msgspec.structs.replace(
