@@ -27,9 +27,9 @@ FLOOD = """
 import os, sys
 directory, touched, matching = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for number in range(touched):
-    os.close(os.open(f"{directory}/{number:04}{'long' * 45}", os.O_CREAT | os.O_WRONLY, 0o644))
+    os.close(os.open(f"{directory}/{number:04}{'long' * 30}", os.O_CREAT | os.O_WRONLY, 0o644))
 for number in range(matching):
-    os.close(os.open(f"{directory}/match/{number}", os.O_CREAT | os.O_WRONLY, 0o644))
+    os.close(os.open(f"{directory}/match/{number:05}{'long' * 30}", os.O_CREAT | os.O_WRONLY, 0o644))
 """
 NEEDLE = """
 import os, sys
