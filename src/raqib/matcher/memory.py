@@ -8,9 +8,8 @@ from typing import Final
 
 from raqib.model.process import ProcessKey
 
-MAX_ENTRIES: Final = 262_144
-
-_Entry = tuple[Hashable, str]
+MAX_ENTRIES: Final = 32_768
+"""Of a file or peer and a recipe only the hash is kept, which nobody outside can predict: names may be long."""
 
 
 class Reported:
@@ -19,12 +18,12 @@ class Reported:
     def __init__(self, capacity: int = MAX_ENTRIES) -> None:
         self._capacity = capacity
         self._size = 0
-        self._processes: OrderedDict[ProcessKey, OrderedDict[_Entry, None]] = OrderedDict()
+        self._processes: OrderedDict[ProcessKey, OrderedDict[int, None]] = OrderedDict()
 
     def __contains__(self, entry: tuple[ProcessKey, Hashable, str]) -> bool:
         process, what, recipe = entry
         known = self._processes.get(process)
-        return known is not None and (what, recipe) in known
+        return known is not None and hash((what, recipe)) in known
 
     def __len__(self) -> int:
         return self._size
@@ -32,8 +31,9 @@ class Reported:
     def add(self, process: ProcessKey, what: Hashable, recipe: str) -> None:
         """Remember one; the process counts as the latest."""
         known = self._processes.setdefault(process, OrderedDict())
-        if (what, recipe) not in known:
-            known[what, recipe] = None
+        entry = hash((what, recipe))
+        if entry not in known:
+            known[entry] = None
             self._size += 1
         self._processes.move_to_end(process)
         while self._size > self._capacity:

@@ -12,7 +12,7 @@ from raqib.model.recipe import RecipeInfo
 _OWN_BYTES = 6 << 10
 """What a detection takes beside texts: its objects, and whoever waits with it."""
 _PROCESS_BYTES = 768
-_TEXT_BYTES = 40
+_TEXT_BYTES = 50
 """What each argument takes beside its letters."""
 
 
