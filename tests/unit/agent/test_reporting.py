@@ -176,7 +176,8 @@ def test_a_printer_that_is_stuck_keeps_nothing_from_the_others(monkeypatch: pyte
         stuck.entered.wait()
         for number in range(600):
             reporter.report(detection(around=around, number=number))
-            await asyncio.wait(set(reporter._tasks), return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
+            if reporter._tasks:
+                await asyncio.wait(set(reporter._tasks), return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
             await asyncio.to_thread(good.idle, printers)
         assert printers.counts["stuck"].dropped > 0
         reporter.look()
