@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+import structlog
 
 from raqib.events.build import metadata, score, uuid7
 from raqib.model.clock import rfc3339
@@ -55,6 +56,7 @@ class Repeated:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._log = structlog.get_logger()
         self._held: dict[str, _Held] = {}
 
     def count(self, detection: Detection) -> None:
@@ -63,6 +65,7 @@ class Repeated:
         held = self._held.get(detection.recipe.name)
         if held is None:
             held = self._held[detection.recipe.name] = _Held(detection.recipe, self._clock())
+            self._log.warning("detections are only counted: too much is waiting", recipe=detection.recipe.name)
         held.count += 1
         held.first = min(held.first or event.timestamp, event.timestamp)
         held.last = max(held.last, event.timestamp)
@@ -97,7 +100,7 @@ def _event(held: _Held) -> Event:
         event_type="repeated",
         metadata=metadata(held.recipe, "repeated"),
         score=score(held.recipe),
-        note=f"{held.count} more detections were not printed: too much was waiting",
+        note=f"{held.count} more from {held.first} to {held.last} were not printed, only counted: too much was waiting",
         count=held.count,
         fields={"repeated": msgspec.Raw(msgspec.json.encode(told))},
     )
