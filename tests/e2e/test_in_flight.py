@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from raqib.model.compact import MOST_BYTES
 from tests.e2e.conftest import SCHEMA, AgentProcess, recipe
 
 RunAgent = Callable[..., AgentProcess]
@@ -22,6 +23,7 @@ RunAgent = Callable[..., AgentProcess]
 GOAL_BYTES = 250 << 20
 NOBODY, OTHER = 65534, 65533
 TOUCHED, MATCHING, NEEDLES = 1000, 20_000, 40
+CROWDED = 3000
 
 FLOOD = """
 import os, sys
@@ -30,6 +32,13 @@ for number in range(touched):
     os.close(os.open(f"{directory}/{number:04}{'long' * 30}", os.O_CREAT | os.O_WRONLY, 0o644))
 for number in range(matching):
     os.close(os.open(f"{directory}/match/{number:05}{'long' * 30}", os.O_CREAT | os.O_WRONLY, 0o644))
+"""
+CROWD = """
+import os, sys
+program, count = sys.argv[1], int(sys.argv[2])
+for number in range(count):
+    arguments = ["%x" % ((7919 * one + number) % 4096) for one in range(1000)]
+    os.waitpid(os.posix_spawn(program, [program, *arguments], {}), 0)
 """
 NEEDLE = """
 import os, sys
@@ -145,6 +154,35 @@ def test_a_flood_of_nobody_takes_bounded_memory_and_pushes_out_nobody_else(run_a
     assert now["reactions"]["dropped"] <= counted(told_losses(told)) <= ended["dropped"]
     for event in told:
         Draft202012Validator(SCHEMA).validate(event)
+
+
+def test_a_crowd_of_programs_with_a_thousand_arguments_takes_bounded_memory(run_agent: RunAgent, place: Path) -> None:
+    programs = own(place / "programs", NOBODY)
+    shutil.copy("/bin/true", programs / "program")
+    text = recipe(
+        "crowd",
+        patterns=f"[{{dir: '{programs}'}}]",
+        importance="low",
+        reaction='function process(data) { DataIncr("n"); }',
+    )
+    agent = run_agent(text)
+    agent.validates = False
+    agent.most_bytes = MOST_BYTES
+    before = resident_now(agent.process.pid)
+    crowd = as_user(NOBODY, CROWD, programs / "program", str(CROWDED))
+
+    def all_told(events: list[dict[str, Any]]) -> bool:
+        return len(agent.of("crowd", "execution")) + counted(agent.of("crowd", "repeated")) >= CROWDED
+
+    agent.read(all_told, 300)
+    crowd.communicate(timeout=100)
+    assert 0 == crowd.returncode
+    peak = peak_bytes(agent.process.pid)
+    printed, repeated = agent.of("crowd", "execution"), agent.of("crowd", "repeated")
+    print(f"before {before >> 20} MiB, peak {peak >> 20} MiB, printed {len(printed)}, repeated {counted(repeated)}")
+    assert CROWDED == len(printed) + counted(repeated)
+    assert peak < GOAL_BYTES, peak >> 20
+    assert 0 == agent.stop()
 
 
 def told_losses(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

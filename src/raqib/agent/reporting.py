@@ -124,13 +124,11 @@ class Reporter:
         task.add_done_callback(self._tasks.discard)
 
     def _prepare(self, detection: Detection, *, important: bool) -> Callable[[], None]:
-        """Hand it to the reactions, on an account of their own: what waits for a worker keeps nothing from printing."""
+        """Hand it to the reactions: whole on an account of their own, else as little as their own line bounds."""
         who = Who(f"reactions of {detection.recipe.name}", detection.process.uid)
         hold = self._budget.admit(who, detection.cost, important=important)
         if hold is None:
-            detection = without_surroundings(detection)
-            # Their line is bounded itself.
-            hold = self._budget.charge(who, detection.cost)
+            return self._reactions().prepare(without_surroundings(detection))
         try:
             return self._reactions().prepare(detection, hold)
         finally:

@@ -55,7 +55,7 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     """JSON lines on stdout even if it is a terminal."""
     full: bool = False
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
-    max_waiting_bytes: _Count = 32 << 20
+    max_waiting_bytes: _Count = 24 << 20
     """Memory of events that wait for one printer, of what is in flight; beyond it, the printer drops and counts."""
     varlog_path: Path = Path("/var/log/raqib/events.jsonl")
     varlog_max_bytes: _Count = 64 << 20

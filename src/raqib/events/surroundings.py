@@ -64,6 +64,8 @@ class Surroundings:
         self._own_json = _encode(Background(ancestry=self.described, files=self._tree, file_list=self._files))
         self._weight = sum(map(weight, self.ancestry))
         self._around: Around | None = None
+        # Not itself: what is in a circle is freed late.
+        self._token = object()
 
     @property
     def size(self) -> int:
@@ -100,7 +102,9 @@ class Surroundings:
             background=background,
             json=(b',"background":', self._own_json[:-1] + b",", flows_json[1:], b"}"),
             # Flows that belong to this one event are its own.
-            cost=Cost(own, self.size, self) if flows is not self._flows else Cost(0, self.size + own, self),
+            cost=Cost(own, self.size, self._token)
+            if flows is not self._flows
+            else Cost(0, self.size + own, self._token),
             notes=tuple(f"the background is without the {number} oldest {name}" for number, name in left_out if number),
         )
 

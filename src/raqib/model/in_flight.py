@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Final, NamedTuple
 
-MAX_BYTES: Final = 48 << 20
+MAX_BYTES: Final = 32 << 20
 _KEPT_PARTS: Final = 4
 """One of so many parts is kept for what is important."""
 
@@ -81,11 +81,6 @@ class InFlight:
                 self._forget(who)
                 return None
             return self._charge(who, cost, size)
-
-    def charge(self, who: Who, cost: Cost) -> Hold:
-        """Return a share whether there is room or not: for what another rule bounds already."""
-        with self.lock:
-            return self._charge(who, cost, self._size(who, cost))
 
     def is_calm(self, who: Who) -> bool:
         """Tell whether a recipe has less than half of what it could have."""

@@ -27,7 +27,7 @@ STUCK_S = 1.0
 BREAK_OFF_S = 0.5
 """How long a printer may take to return once it was closed while printing."""
 
-MAX_WAITING_BYTES = 32 << 20
+MAX_WAITING_BYTES = 24 << 20
 """What the events that wait for one printer may take."""
 
 

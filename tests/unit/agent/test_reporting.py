@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -227,3 +229,16 @@ def test_deep_directories_do_not_multiply_a_background() -> None:
     assert event.note is not None
     assert "oldest files" in event.note
     assert len(encode(event)) < 3 * MOST_BYTES
+
+
+def test_surroundings_are_freed_at_once() -> None:
+    """Not when the garbage collector comes by: they are large, and there are many."""
+    around = surroundings(process())
+    detection(around=around)
+    gone = weakref.ref(around)
+    gc.disable()
+    try:
+        del around
+        assert gone() is None
+    finally:
+        gc.enable()

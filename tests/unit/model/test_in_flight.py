@@ -45,14 +45,6 @@ def test_what_is_shared_counts_once_until_the_last_lets_go() -> None:
     assert 0 == budget.used
 
 
-def test_what_another_rule_bounds_is_counted_without_asking() -> None:
-    budget = InFlight(4000)
-    hold = budget.charge(ONE, Cost(5000))
-    assert budget.admit(OTHER, Cost(1), important=True) is None
-    hold.release()
-    assert budget.admit(OTHER, Cost(1)) is not None
-
-
 def test_a_recipe_is_calm_when_half_of_its_room_is_free() -> None:
     budget = InFlight(4000)
     held = fill(budget, ONE, Cost(10))
