@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from statistics import quantiles
 
-from raqib.agent.agent import Agent, Times
+from raqib.agent.agent import Agent
+from raqib.agent.reporting import Times
 from raqib.config.config import Config
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection

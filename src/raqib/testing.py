@@ -88,7 +88,7 @@ def make_detection(
     return Detection(
         recipe=recipe,
         event=event,
-        data_json=encode(event),
+        head_json=encode(event),
         ancestry=tuple(ancestry),
         timestamp_ns=boottime_ns(),
     )

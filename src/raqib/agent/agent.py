@@ -9,10 +9,9 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
@@ -20,6 +19,7 @@ from raqib.agent.environment import Environments
 from raqib.agent.hangup import Hangup
 from raqib.agent.loss_watch import LossWatch
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
+from raqib.agent.reporting import Kept, Reporter, Times
 from raqib.agent.scheduling import take_short_slices, take_short_turns
 from raqib.agent.shadow import Shadows
 from raqib.agent.sweeper import Cadence
@@ -29,9 +29,9 @@ from raqib.control.log import write_line
 from raqib.control.oversight import Oversight, Parts
 from raqib.errors import RaqibError
 from raqib.events.ancestry import Lineage
-from raqib.events.build import detect, flow_event
+from raqib.events.build import detect, detect_within, flow_event
 from raqib.events.notice import notice_event
-from raqib.events.outcome import Outcomes
+from raqib.events.surroundings import Surroundings
 from raqib.library.library import Library
 from raqib.library.reload import Reloader
 from raqib.matcher.flows import FlowMatcher
@@ -39,7 +39,7 @@ from raqib.matcher.matcher import Match, Matcher, Prepared, prepare
 from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
-from raqib.model.event import Event, encode
+from raqib.model.event import Event
 from raqib.model.execution import Finished, LogLine
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
@@ -49,24 +49,11 @@ from raqib.printers import Printer, Printers
 from raqib.reactions import Reactions
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.spec import RecipeSpec
-from raqib.sensors.files import Accessed, FileSensor
+from raqib.sensors.files import FileSensor
 from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 
 _DRAIN_S = 3.0
 _RECORDS_BEFORE_RELOAD = 32 * RECORDS_AT_ONCE
-
-
-def _nothing() -> None:
-    pass
-
-
-class Times(NamedTuple):
-    """When a detection was where, in nanoseconds of CLOCK_BOOTTIME."""
-
-    seen_ns: int
-    """By the kernel."""
-    matched_ns: int
-    printed_ns: int
 
 
 class Agent:
@@ -103,8 +90,7 @@ class Agent:
         self._on_detection = on_detection
         self._on_ready = on_ready
         self._stop = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._outcomes = Outcomes(self._print)
+        self._kept = Kept()
         self._oversight = Oversight(config, self._print)
         self._log = structlog.get_logger()
 
@@ -152,6 +138,14 @@ class Agent:
             )
             self._printers.start()
             stack.callback(self._printers.close)
+            self._reporter = Reporter(
+                self._printers,
+                lambda: self._reactions,
+                self._oversight.statistics,
+                self._on_detection,
+                self._config.in_flight.max_bytes,
+            )
+            stack.callback(self._reporter.close)
             stack.callback(self._oversight.tell_head)
             self._reactions = Reactions(
                 self._config.reactions,
@@ -177,6 +171,7 @@ class Agent:
                 self._config.sensors.cadence_s,
                 (self._sensor, self._network),
                 self._shadows.tell_now_and_then,
+                self._reporter.look,
                 self._network.look_around,
                 lambda: watch.network(self._network.counters() or {}),
                 watch.look,
@@ -310,58 +305,42 @@ class Agent:
         return Lineage(self._environments.finder(self._sensor.process))
 
     def _matched(self, seen: FileObservation | FlowObservation, lineage: Lineage, matches: Iterable[Match]) -> None:
-        around: tuple[list[Accessed], list[FlowObservation]] | None = None  # looked up once, however many match
+        around: Surroundings | None = None
         for match in matches:
             recipe = match.recipe.info
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue
             if around is None:
-                around = self._sensor.accessed(seen.process.key), self._network.flows(seen.process.key)
-            accessed, flows = around
-            ancestors = lineage.ancestors(seen.process)
-            self._report(detect(recipe, seen, ancestors, accessed, match.note, flows, by_hearsay=match.by_hearsay))
+                around = self._kept.get(
+                    seen.process, seen.timestamp_ns, lambda: self._surroundings(seen.process, lineage)
+                )
+            self._reporter.report(detect_within(recipe, seen, around, match.note, by_hearsay=match.by_hearsay))
 
-    def _report(self, detection: Detection) -> None:
-        matched_ns = boottime_ns()
-        recipe = detection.recipe
-        release: Callable[[], None] = _nothing
-        if recipe.reacts:
-            # Workers get ready while the printers write.
-            self._outcomes.expect(detection.event, len(recipe.reactions))
-            release = self._reactions.prepare(detection)
-        handed = self._printers.submit(detection.event, detection.data_json, add_base=True)
-        self._outcomes.submitted(detection.event.uuid)
-        task = asyncio.get_running_loop().create_task(
-            self._react(detection, matched_ns, self._printers.printed(handed), release)
+    def _surroundings(self, process: Process, lineage: Lineage) -> Surroundings:
+        described_ns = boottime_ns()
+        key = process.key
+        return Surroundings(
+            process,
+            lineage.ancestors(process),
+            self._sensor.accessed(key),
+            self._network.flows(key),
+            described_ns=described_ns,
         )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _react(
-        self, detection: Detection, matched_ns: int, printed: Awaitable[None], release: Callable[[], None]
-    ) -> None:
-        await printed
-        printed_ns = boottime_ns()
-        release()
-        self._oversight.statistics.matched(detection.recipe.name, detection.timestamp_ns, printed_ns)
-        self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, printed_ns))
 
     def _finished(self, finished: Finished) -> None:
         self._oversight.statistics.finished(finished)
-        self._outcomes.add(finished)
+        self._reporter.finished(finished)
         self._on_finished_hook(finished)
 
     def _print(self, event: Event) -> None:
-        self._printers.submit(event, encode(event))
+        self._reporter.print(event)
 
     async def _drain(self) -> None:
         """Let what has been detected be printed and reacted to, for a limited time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):
-                while self._tasks:
-                    await asyncio.wait(set(self._tasks))
-                await self._reactions.drain()
+                await self._reporter.drain()
 
 
 def notify_systemd(state: str) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 import typer
 
-from raqib.agent.agent import Agent, Times
+from raqib.agent.agent import Agent
 from raqib.agent.privileges import require_root
+from raqib.agent.reporting import Times
 from raqib.config.config import Config
 from raqib.control.log import configure
 from raqib.errors import RaqibError

@@ -62,6 +62,11 @@ def describe(status: Mapping[str, Any]) -> list[str]:
         *_line("", f"{_pairs(status['actions'])}, breakers opened {status['breakers_opened']}"),
         *_line("recipes", str(status["recipes"])),
         *_line("matches", f"{matches['total']}{' (' + _pairs(most) + ')' if most else ''}"),
+        *(
+            _line("", f"{matches['repeated']} of them only counted, for want of room")
+            if matches.get("repeated")
+            else ()
+        ),
         *_line("reactions", _pairs(status["reactions"])),
         *_line("workers", f"{len(workers['pids'])}, ready {workers['ready']}, busy {workers['busy']}"),
         *_line("files", _pairs(status["sensors"])),

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from raqib.actions.settings import EmergencySettings
 from raqib.config.reader import read_settings
 from raqib.errors import UsageError
+from raqib.model.in_flight import MAX_BYTES
 from raqib.model.quantity import Count, Seconds
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
-from raqib.netpolicy.spec import MAX_BYTES
+from raqib.netpolicy.spec import MAX_BYTES as MOST_READ
 from raqib.printers import varlog
 from raqib.printers.worker import MAX_WAITING_BYTES
 from raqib.reactions.settings import ReactionSettings
@@ -57,10 +58,17 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     full: bool = False
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
     max_waiting_bytes: Count = MAX_WAITING_BYTES
-    """Memory of the events that wait for one printer; what comes on top is dropped for that printer, and counted."""
+    """Memory of events that wait for one printer, of what is in flight; beyond it, the printer drops and counts."""
     varlog_path: Path = varlog.DEFAULT_PATH
     varlog_max_bytes: Count = varlog.MAX_BYTES
     varlog_keep: Count = varlog.KEPT
+
+
+class InFlightConfig(_Section, frozen=True, kw_only=True):
+    """The one budget of all detections and events that are not printed and reacted to yet."""
+
+    max_bytes: Count = MAX_BYTES
+    """Beyond it, detections lose their background; then they are counted in an event, and only reacted to."""
 
 
 class SensorsConfig(_Section, frozen=True, kw_only=True):
@@ -122,6 +130,7 @@ class Config(_Section, frozen=True, kw_only=True):
     """Whether reactions may take the host down, and how: `enabled`, and `helpers: [PowerOff, Panic]`."""
     sensors: SensorsConfig = SensorsConfig()
     network: NetworkConfig = NetworkConfig()
+    in_flight: InFlightConfig = InFlightConfig()
 
 
 class ConfigFile(NamedTuple):
@@ -160,7 +169,7 @@ def read_config(path: Path | None) -> ConfigFile:
     chosen, path = path, path or DEFAULT_PATH
     source = source_of(path)
     try:
-        text = b"" if chosen is None and is_missing(path) else read_source(path, MAX_BYTES)
+        text = b"" if chosen is None and is_missing(path) else read_source(path, MOST_READ)
     except BadSourceError as error:
         return ConfigFile(None, [Diagnostic("error", source, "", "", str(error))], source)
     node, faults = parse(text)

@@ -41,6 +41,8 @@ class Statistics:
     def __init__(self) -> None:
         self.matches: Counter[str] = Counter()
         """By recipe."""
+        self.repeated = 0
+        """Of these, how many were not printed but counted in `repeated` events."""
         self.outcomes: Counter[str] = Counter()
         """Of reactions that are over."""
         self.actions: Counter[str] = Counter()
@@ -57,6 +59,11 @@ class Statistics:
         """Count a detection that has been printed."""
         self.matches[recipe] += 1
         self.detect_to_print.add(printed_ns - seen_ns)
+
+    def counted(self, recipe: str) -> None:
+        """Count a detection that is not printed, for want of room."""
+        self.matches[recipe] += 1
+        self.repeated += 1
 
     def finished(self, finished: Finished) -> None:
         """Count a reaction that is over."""
@@ -75,7 +82,11 @@ class Statistics:
         """Return everything, with the reactions that run and wait now."""
         outcomes = self.outcomes
         return {
-            "matches": {"total": self.matches.total(), "by_recipe": dict(self.matches.most_common())},
+            "matches": {
+                "total": self.matches.total(),
+                "repeated": self.repeated,
+                "by_recipe": dict(self.matches.most_common()),
+            },
             "reactions": {
                 "started": self.begun + running,
                 "running": running,

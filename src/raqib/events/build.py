@@ -11,15 +11,15 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from raqib.events.describe import file_info, file_list, file_tree, process_info
-from raqib.events.flows import flow_info, flows_info, with_flow
+from raqib.events.describe import file_info
+from raqib.events.flows import flow_info
 from raqib.events.host_facts import habitat, scenarios
+from raqib.events.surroundings import NOTHING, Surroundings
 from raqib.model.actions import FileAction
 from raqib.model.clock import rfc3339_of_boot
 from raqib.model.detection import Detection
 from raqib.model.event import (
     Attack,
-    Background,
     Event,
     EventType,
     Loss,
@@ -28,6 +28,7 @@ from raqib.model.event import (
     encode,
 )
 from raqib.model.flow import FlowObservation
+from raqib.model.in_flight import Cost
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process
 from raqib.model.recipe import Importance, RecipeInfo
@@ -94,22 +95,50 @@ def detect(
     `ancestors` are nearest first, without the process; `accessed` and `flows` are what the process did to which files
     and whom it talked to; `by_hearsay` is the match's.
     """
+    around = Surroundings(seen.process, ancestors, accessed, flows)
+    return detect_within(recipe, seen, around, note, by_hearsay=by_hearsay)
+
+
+def detect_within(
+    recipe: RecipeInfo,
+    seen: FileObservation | FlowObservation,
+    surroundings: Surroundings,
+    note: str,
+    *,
+    by_hearsay: bool = False,
+) -> Detection:
+    """Build the detection of a recipe with surroundings that others may have as well."""
     event_type = _EVENT_TYPES.get(recipe.mechanism, "file_access")
-    event = _event(recipe, event_type, seen, ancestors, accessed, note, flows)
+    around = surroundings.around(seen if isinstance(seen, FlowObservation) else None)
+    event = _event(recipe, event_type, seen, surroundings, (note, *around.notes))
     return Detection(
         recipe=recipe,
-        event=event,
-        data_json=encode(event),
-        ancestry=(*reversed(ancestors), seen.process),
+        event=msgspec.structs.replace(event, background=around.background),
+        head_json=encode(event)[:-1],
+        shared_json=around.json,
+        shared=around.cost,
+        ancestry=surroundings.ancestry,
         timestamp_ns=seen.timestamp_ns,
         by_hearsay=by_hearsay,
+    )
+
+
+def without_surroundings(detection: Detection) -> Detection:
+    """Return a detection without its background, of which an empty form is left, and with a note that says so."""
+    whole = detection.event
+    if detection.shared_json == NOTHING:
+        return detection
+    note = "; ".join(filter(None, (whole.note, "the background is left out: too much is waiting")))
+    event = msgspec.structs.replace(whole, background=None, note=note)
+    return msgspec.structs.replace(
+        detection, event=event, head_json=encode(event)[:-1], shared_json=NOTHING, shared=Cost(0)
     )
 
 
 def flow_event(seen: FlowObservation, ancestors: Sequence[Process]) -> Event:
     """Build the event that tells of a flow, whether a recipe is about it or not."""
     recipe = RecipeInfo(kind="flow", name="flow", mechanism="flow", importance="none")
-    return _event(recipe, "flow", seen, ancestors, (), "", (seen,))
+    return _flow_event(recipe, "flow", seen, ancestors, "")
 
 
 def drop_event(
@@ -129,7 +158,7 @@ def drop_event(
     names that the address serves as well and that are not denied.
     """
     recipe = RecipeInfo(kind="network_policy", name=kind, mechanism="network_policy", importance="medium")
-    event = _event(recipe, kind, seen, ancestors, (), "" if enforced else "reported only, not dropped", (seen,))
+    event = _flow_event(recipe, kind, seen, ancestors, "" if enforced else "reported only, not dropped")
     event.rule, event.count = rule, count
     event.names, event.shared_with = [*names], [*shared_with]
     return event
@@ -139,24 +168,20 @@ def _event(
     recipe: RecipeInfo,
     event_type: EventType,
     seen: FileObservation | FlowObservation,
-    ancestors: Sequence[Process],
-    accessed: Sequence[tuple[bytes, FileAction]],
-    note: str,
-    flows: Sequence[FlowObservation],
+    surroundings: Surroundings,
+    said: Sequence[str],
 ) -> Event:
-    notes = [note] if note else []
+    """Return the event without its background."""
+    notes = [note for note in said if note]
     file = flow = None
     if isinstance(seen, FlowObservation):
         flow = flow_info(seen)
-        flows = with_flow(flows, seen)
     else:
         file = file_info(seen)
         if seen.as_given:
             notes.append("the path is as the program named it: where it led could not be told")
     if seen.process.image.args_truncated:
         notes.append("the arguments are cut")
-    described = [process_info(one) for one in (*reversed(ancestors), seen.process)]
-    files = file_list(accessed)
     return Event(
         uuid=uuid7(),
         timestamp=rfc3339_of_boot(seen.timestamp_ns),
@@ -164,17 +189,19 @@ def _event(
         note="; ".join(notes) or None,
         metadata=metadata(recipe, event_type),
         score=score(recipe),
-        process=described[-1],
+        process=surroundings.described[-1],
         file=file,
         flow=flow,
-        background=Background(
-            ancestry=described,
-            files=file_tree(files),
-            file_list=files,
-            flows=flows_info(flows),
-            flow_list=[flow_info(one) for one in flows],
-        ),
         habitat=habitat(),
         scenarios=scenarios(),
         loss=Loss(lost=seen.lost or UNSET) if seen.lost else None,
     )
+
+
+def _flow_event(
+    recipe: RecipeInfo, event_type: EventType, seen: FlowObservation, ancestors: Sequence[Process], note: str
+) -> Event:
+    surroundings = Surroundings(seen.process, ancestors, (), (seen,))
+    event = _event(recipe, event_type, seen, surroundings, (note,))
+    event.background = surroundings.around(seen).background
+    return event

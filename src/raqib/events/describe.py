@@ -49,7 +49,7 @@ def _boot() -> uuid.UUID:
     return uuid.UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=128)  # with thousands of arguments, one takes 160 KiB
 def process_info(process: Process) -> ProcessInfo:
     """Describe a process. The answer is shared: it must not be changed."""
     image, before = process.image, process.previous

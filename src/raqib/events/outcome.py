@@ -30,7 +30,7 @@ class _Open:
 class Outcomes:
     """Collects what reactions of one event report, and publishes it: after the event itself, whatever came first."""
 
-    def __init__(self, publish: Callable[[Event], None]) -> None:
+    def __init__(self, publish: Callable[[Event], object]) -> None:
         """`publish` hands an event to the printers, each of which keeps the order."""
         self._publish = publish
         self._open: dict[str, _Open] = {}

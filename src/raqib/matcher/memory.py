@@ -12,7 +12,7 @@ from typing import Final
 
 from raqib.model.process import ProcessKey
 
-MAX_ENTRIES: Final = 262_144
+MAX_ENTRIES: Final = 32_768
 
 
 def _entry(what: Hashable, recipe: str) -> int:

@@ -32,7 +32,8 @@ _NOTES: dict[TimesKind, str] = {
     "times_per_hostname": "last one for this host name",
     "times_per_host": "last one for this host",
 }
-_Key = tuple[str, TimesKind, Hashable]
+_Key = tuple[str, TimesKind, int]
+"""Of what is counted only the hash is kept: texts may be long."""
 
 
 class TimesCounters:
@@ -67,7 +68,7 @@ class TimesCounters:
     def _after(self, spec: RecipeSpec, facts: Facts, now: float) -> list[tuple[_Key, int, float]] | None:
         counted: list[tuple[_Key, int, float]] = []
         for limit in spec.times:
-            key: _Key = (spec.name, limit.kind, _VALUES[limit.kind](facts))
+            key: _Key = (spec.name, limit.kind, hash(_VALUES[limit.kind](facts)))
             count, since = self._counters.get(key, (0, now))
             if now - since >= self._window_s:
                 count, since = 0, now

@@ -105,4 +105,4 @@ class CompactEvent(_Part):
     shared_with: list[str] = []
     count: int | UnsetType = UNSET
     fields: dict[str, msgspec.Raw] | None = None
-    """For `notify`, `outcome` and `agent`: what they carry."""
+    """For `notify`, `outcome`, `agent` and `repeated`: what they carry."""

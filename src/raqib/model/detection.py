@@ -5,8 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from raqib.model.event import Event, with_base
+from raqib.model.in_flight import Cost
 from raqib.model.process import Process
 from raqib.model.recipe import RecipeInfo
+
+_OWN_BYTES = 6 << 10
+"""What a detection takes beside texts: its objects, and whoever waits with it."""
+_PROCESS_BYTES = 768
+_TEXT_BYTES = 50
+"""What each argument takes beside its letters."""
 
 
 class Detection(msgspec.Struct, frozen=True):
@@ -14,14 +21,23 @@ class Detection(msgspec.Struct, frozen=True):
 
     recipe: RecipeInfo
     event: Event
-    data_json: bytes
-    """The event as JSON, without the alias `base`: whoever needs that makes it anew, and nothing is held twice."""
+    head_json: bytes
+    """The event as JSON, without the alias `base` (whoever needs that makes it anew) and without what is shared."""
     ancestry: tuple[Process, ...]
     """Oldest first; the process of the event is the last."""
     timestamp_ns: int
     """CLOCK_BOOTTIME at which the kernel saw it."""
+    shared_json: tuple[bytes, ...] = ()
+    """What follows the head, in parts that detections of one process have in common."""
+    shared: Cost = Cost(0)
+    """What it takes for that."""
     by_hearsay: bool = False
     """It rests on names that no resolver of this host said: whoever made them up chose also the address."""
+
+    @property
+    def data_json(self) -> bytes:
+        """The event as JSON, without the alias `base`."""
+        return b"".join((self.head_json, *self.shared_json))
 
     @property
     def event_json(self) -> bytes:
@@ -33,6 +49,12 @@ class Detection(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, event=msgspec.structs.replace(self.event, background=None))
 
     @property
+    def cost(self) -> Cost:
+        """What it takes while it is in flight, in bytes."""
+        own = _OWN_BYTES + 2 * len(self.head_json) + sum(map(weight, self.ancestry[-1:]))
+        return self.shared._replace(own=own + self.shared.own)
+
+    @property
     def process(self) -> Process:
         """The process of the event."""
         return self.ancestry[-1]
@@ -41,3 +63,11 @@ class Detection(msgspec.Struct, frozen=True):
     def parent(self) -> Process | None:
         """Its parent at the time of the event, if known."""
         return self.ancestry[-2] if len(self.ancestry) > 1 else None
+
+
+def weight(process: Process) -> int:
+    """Return what a process takes in memory with its description, in bytes."""
+    images = (process.image, process.previous) if process.previous is not None else (process.image,)
+    texts = [text for image in images for text in (image.exe, image.loader, *image.args)] + [*process.envs]
+    # As bytes, as text, and in one line.
+    return _PROCESS_BYTES + sum(3 * len(text) + 2 * _TEXT_BYTES for text in texts)

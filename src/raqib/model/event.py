@@ -23,6 +23,7 @@ EventType = Literal[
     "attenuation",
     "notify",
     "agent",
+    "repeated",
 ]
 
 
@@ -371,7 +372,7 @@ class Event(_Part):
     shared_with: list[str] = []
     count: int | UnsetType = UNSET
     fields: dict[str, msgspec.Raw] | None = None
-    """For `notify`, `outcome` and `agent`: what they carry."""
+    """For `notify`, `outcome`, `agent` and `repeated`: what they carry."""
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -38,7 +38,7 @@ def detection_of(recipe: RecipeInfo, printed: Printed) -> Detection:
     return Detection(
         recipe=recipe,
         event=event,
-        data_json=printed.data_json,
+        head_json=printed.data_json,
         ancestry=tuple(one for one in processes_of(event) if one.pid),
         timestamp_ns=boottime_of(event.timestamp) or boottime_ns(),
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from raqib.model.event import Event
+from raqib.model.in_flight import Hold
 from raqib.printers.printer import Counts, Printer
 from raqib.printers.worker import LATE_S, MAX_WAITING_BYTES, Worker
 
@@ -76,19 +77,38 @@ class Printers:
         for worker in self._workers:
             worker.start()
 
-    def submit(self, event: Event, line: bytes, *, add_base: bool = False) -> Handed:
+    def submit(
+        self,
+        event: Event,
+        line: bytes,
+        rest: tuple[bytes, ...] = (),
+        *,
+        add_base: bool = False,
+        hold: Hold | None = None,
+    ) -> Handed:
         """Hand an event, and its JSON without a newline, to every printer. Never waits.
 
-        `add_base`: it has no alias `base` yet, and is to get one where everything is asked for.
+        `rest` follows the line and is shared with other events. `add_base`: it has no alias `base` yet, and is to get
+        one where everything is asked for. `hold` is taken for each printer until that needs it no longer.
         """
         waited_for = [worker for worker in self._workers if worker.printer.local and not worker.late]
         handed = Handed(len(waited_for))
         for worker in self._workers:
             if worker not in waited_for:
-                worker.offer(event, line, add_base=add_base, written=None)
-            elif not worker.offer(event, line, add_base=add_base, written=handed.settle):
+                worker.offer(event, line, rest, add_base=add_base, written=None, hold=hold)
+            elif not worker.offer(event, line, rest, add_base=add_base, written=handed.settle, hold=hold):
                 handed.settle()
         return handed
+
+    def give_way(self) -> bool:
+        """Let printers that are stuck drop what waits for them, if others work; return whether that made room."""
+        stuck = [worker for worker in self._workers if worker.stuck]
+        return 0 < len(stuck) < len(self._workers) and sum(worker.give_way() for worker in stuck) > 0
+
+    def miss(self) -> None:
+        """Count an event for which there is no room at all."""
+        for worker in self._workers:
+            worker.miss()
 
     async def printed(self, handed: Handed, timeout_s: float = LATE_S) -> None:
         """Return once the local printers have written the event, or `timeout_s` is gone."""

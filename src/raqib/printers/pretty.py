@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -175,6 +175,8 @@ def _facts(event: Event) -> Iterator[tuple[str, str]]:
     yield "note", event.note or ""
     if event.event_type == "notify":
         yield from _notice(event)
+    elif event.event_type == "repeated":
+        yield from _examples(event)
     elif event.event_type != "agent":  # whose note says it
         for name, value in (event.fields or {}).items():
             yield visible(name), bytes(value).decode(errors="replace")
@@ -182,6 +184,17 @@ def _facts(event: Event) -> Iterator[tuple[str, str]]:
         yield "verdict", event.attenuator.interpretation or ""
     if event.loss is not None and event.loss.lost:
         yield "loss", f"{event.loss.lost} accesses were not recorded"
+
+
+def _examples(event: Event) -> Iterator[tuple[str, str]]:
+    """Yield some of those that were only counted; the note says how many."""
+    try:
+        told = msgspec.json.decode((event.fields or {}).get("repeated", b"{}"), type=dict[str, Any])
+        for one in told.get("examples", ()):
+            names = (("pid", "pid "), ("uid", "uid "), ("exe", ""), ("file", ""))
+            yield "example", "  ".join(f"{before}{one[name]}" for name, before in names if name in one)
+    except (msgspec.MsgspecError, TypeError):
+        return
 
 
 def _notice(event: Event) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from raqib.model.event import Event, with_base
+from raqib.model.in_flight import Hold
 from raqib.printers.compact import compact
 from raqib.printers.printer import Counts, Printer
 
@@ -20,10 +21,13 @@ _log = structlog.get_logger(__name__)
 LATE_S = 0.05
 """A printer that has been busy with one event for longer is not waited for until it has caught up."""
 
+STUCK_S = 1.0
+"""A printer that has been busy with one event for longer gives way to the others if room is short."""
+
 BREAK_OFF_S = 0.5
 """How long a printer may take to return once it was closed while printing."""
 
-MAX_WAITING_BYTES = 64 << 20
+MAX_WAITING_BYTES = 24 << 20
 """What the events that wait for one printer may take."""
 
 
@@ -33,16 +37,32 @@ class Item(NamedTuple):
     event: Event | None
     """If the printer reads it, or its compact form."""
     line: bytes
-    """Its JSON, without a newline."""
+    """Its JSON, without a newline; or the beginning of it."""
+    rest: tuple[bytes, ...]
+    """What follows the line and is shared with others: it does not count here."""
     add_base: bool
     """Whether the JSON is to get the alias `base`."""
     written: Callable[[], None] | None
     """Called, from the printer's thread, once the printer has written the event or failed to."""
+    hold: Hold | None
+    """Its part in what is in flight."""
+
+    @property
+    def json(self) -> bytes:
+        """The whole JSON."""
+        return b"".join((self.line, *self.rest)) if self.rest else self.line
 
     @property
     def size(self) -> int:
         """What it takes while it waits, in bytes: an event's objects about as much as its JSON."""
         return len(self.line) * (1 if self.event is None else 2)
+
+    def over(self) -> None:
+        """Tell that the printer needs it no longer."""
+        if self.hold is not None:
+            self.hold.release()
+        if self.written is not None:
+            self.written()
 
 
 class Worker:
@@ -63,6 +83,7 @@ class Worker:
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         # Each is written by one thread alone.
         self._bytes_in = self._bytes_out = 0
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"printer-{printer.name}", daemon=True)
         self._busy_since: float | None = None
         self._closing = False
@@ -76,19 +97,30 @@ class Worker:
         """Start the thread."""
         self._thread.start()
 
-    def offer(self, event: Event, line: bytes, *, add_base: bool, written: Callable[[], None] | None) -> bool:
+    def offer(
+        self,
+        event: Event,
+        line: bytes,
+        rest: tuple[bytes, ...] = (),
+        *,
+        add_base: bool,
+        written: Callable[[], None] | None,
+        hold: Hold | None = None,
+    ) -> bool:
         """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned.
 
-        `line` is its JSON, without a newline; `written` is called, from the printer's thread, once the printer has
-        written the event or failed to.
+        `line` and `rest` are its JSON, without a newline; `written` is called, from the printer's thread, once the
+        printer has written the event or failed to. `hold` is taken until then.
         """
         kept = event if self.printer.reads_events or self._compact else None
-        item = Item(kept, line, add_base and self._full, written)
+        item = Item(kept, line, rest, add_base and self._full, written, hold)
         important = event.metadata.importance in ("high", "critical")
         if self._closing or not self._has_room(item.size, important=important):
             self._dropped += 1
             return False
         self._bytes_in += item.size
+        if hold is not None:
+            hold.take()
         self._queue.put(item)
         return True
 
@@ -104,6 +136,22 @@ class Worker:
         """Whether the printer is stuck, or nearly so."""
         busy_since = self._busy_since
         return busy_since is not None and time.monotonic() - busy_since > LATE_S
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the printer is busy with one event for so long that it should keep nobody else waiting."""
+        busy_since = self._busy_since
+        return busy_since is not None and time.monotonic() - busy_since > STUCK_S
+
+    def give_way(self) -> bool:
+        """Drop what waits, and count it; return whether there was any."""
+        before = self._dropped
+        self._drop_waiting()
+        return self._dropped > before
+
+    def miss(self) -> None:
+        """Count an event that it is not even offered."""
+        self._dropped += 1
 
     @property
     def counts(self) -> Counts:
@@ -141,9 +189,9 @@ class Worker:
                 self._written += 1
                 self._say_working()
             self._busy_since = None
-            self._bytes_out += item.size
-            if item.written is not None:
-                item.written()
+            with self._lock:
+                self._bytes_out += item.size
+            item.over()
             # It would be held until the next one comes.
             del item
         if not self._abandoned:
@@ -151,16 +199,27 @@ class Worker:
 
     def _print(self, item: Item) -> None:
         if self.printer.reads_events:
-            self.printer.print(item.event, item.line)
+            self.printer.print(item.event, item.json)
         elif self._compact and item.event is not None:
             self.printer.print(None, compact(item.event))
         else:
-            self.printer.print(None, with_base(item.line) if item.add_base else item.line)
+            self.printer.print(None, with_base(item.json) if item.add_base else item.json)
 
     def _drop_waiting(self) -> None:
+        """Drop all that waits; whoever waits for it need not."""
         with contextlib.suppress(Empty):
             while True:
-                self._dropped += self._queue.get_nowait() is not None
+                item = self._queue.get_nowait()
+                if item is None:
+                    if self._thread.is_alive() and not self._abandoned:
+                        # The thread ends by it.
+                        self._queue.put(None)
+                        return
+                    continue
+                self._dropped += 1
+                with self._lock:
+                    self._bytes_out += item.size
+                item.over()
 
     def _close_printer(self) -> None:
         try:

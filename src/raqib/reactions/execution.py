@@ -9,8 +9,9 @@ import msgspec
 
 from raqib.actions.context import ActionContext
 from raqib.model.clock import boottime_ns
-from raqib.model.detection import Detection
+from raqib.model.detection import Detection, weight
 from raqib.model.execution import ActionRecord, Finished, LogLevel, LogLine, Outcome, Timings
+from raqib.model.in_flight import Hold
 from raqib.model.recipe import Importance, Reaction
 
 if TYPE_CHECKING:
@@ -25,8 +26,13 @@ _OWN_BYTES = 4096
 class Execution:
     """What is known of it while it waits and runs."""
 
-    def __init__(self, context: ActionContext, timeout_s: float, heap_bytes: int) -> None:
+    def __init__(self, context: ActionContext, timeout_s: float, heap_bytes: int, hold: Hold | None = None) -> None:
         self.context = context
+        self.hold = hold
+        """Its part in what is in flight, which ends with it."""
+        detection = context.detection
+        self.size = _OWN_BYTES + len(detection.head_json) + sum(map(weight, detection.ancestry))
+        """What it takes while it waits, in bytes, beside the background that it shares."""
         self.timeout_s = timeout_s
         self.heap_bytes = heap_bytes
         self.queued_ns = boottime_ns()
@@ -63,11 +69,6 @@ class Execution:
     def recipe(self) -> str:
         """The recipe's name."""
         return self.detection.recipe.name
-
-    @property
-    def size(self) -> int:
-        """What it takes while it waits, in bytes; the event's JSON is counted for each reaction of it."""
-        return _OWN_BYTES + len(self.detection.data_json)
 
     @property
     def details(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from raqib.ledger.chain import SYNC_INTERVAL_S, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Decision, Finished, HelperCall, LogLine, Notice, Outcome
+from raqib.model.in_flight import Hold
 from raqib.reactions.broker import STUBS, Broker
 from raqib.reactions.escape import escape
 from raqib.reactions.execution import Execution
@@ -145,10 +146,12 @@ class Reactions:
         """
         self.hold(detection).release()
 
-    def hold(self, detection: Detection) -> Held:
+    def hold(self, detection: Detection, share: Hold | None = None) -> Held:
         """Take in all reactions of a detection's recipe; none runs before they are released.
 
-        Meanwhile workers that are free get the event. Never blocks. Raises RuntimeError when it does not run.
+        Meanwhile workers that are free get the event. `share` is taken for each reaction until it is over. Never
+        blocks.
+        Raises RuntimeError when it does not run.
         """
         if not self._accepting:
             raise RuntimeError("reactions are not running")
@@ -163,7 +166,9 @@ class Reactions:
             context = ActionContext(detection, index, dry_run, self._services)
             shell = reaction.format == "shell"
             timeout_s = settings.timeout(recipe.limits.timeout_s, shell=shell)
-            execution = Execution(context, timeout_s, heap_bytes)
+            execution = Execution(context, timeout_s, heap_bytes, share)
+            if share is not None:
+                share.take()
             if shell and not (settings.shell or dry_run):
                 held.refused.append(execution)
                 continue
@@ -179,10 +184,6 @@ class Reactions:
                 self._take_in(self._waiting, execution)
         self._dispatch()
         return held
-
-    def prepare(self, detection: Detection) -> Callable[[], None]:
-        """Take in all reactions of a detection's recipe as `hold` does; return what releases them."""
-        return self.hold(detection).release
 
     async def wait_ready(self, workers: int) -> None:
         """Wait until so many workers, at most `settings.worker_count + 1`, have a fresh isolate and nothing to do."""
@@ -394,6 +395,8 @@ class Reactions:
             self._on_log(execution.line("warn" if decision == "refused" else "error", error))
         if not self._waiting and not self._running and not self._shells.busy:
             self._idle.set()
+        if execution.hold is not None:
+            execution.hold.release()
         self._on_finished(finished)
 
     async def _sync_ledger(self) -> None:

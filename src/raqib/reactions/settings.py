@@ -41,7 +41,7 @@ class ReactionSettings(ActionSettings, frozen=True, kw_only=True):
     max_log_bytes: Count = 256 << 10
     max_waiting: Count = 1024
     """Executions that may wait."""
-    max_waiting_bytes: Count = 64 << 20
+    max_waiting_bytes: Count = 16 << 20
     """And their memory. Shell reactions wait in a line of their own, with the same bounds."""
     ledger_max_bytes: Count = MAX_FILE_BYTES
     """A file of the ledger that has reached it becomes an archive."""

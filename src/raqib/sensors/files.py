@@ -29,7 +29,7 @@ _WAITS = constant("RECORD_WAITS")
 _STABLE_BYTES = ffi.offsetof("struct process", "tally")
 
 
-_MOST_DECODED = 1024
+_MOST_DECODED = 256
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
 _LOST = ("lost_watched", "lost_name", "lost_budget")

@@ -31,7 +31,11 @@ STATUS: dict[str, Any] = {
         "stdout": {"written": 2**40, "failed": 0, "dropped": 3, "waiting": 4},
         "varlog": {"written": 12, "failed": 1234, "dropped": 0, "waiting": 0},
     },
-    "matches": {"total": 12, "by_recipe": {"a_recipe_with_quite_a_long_name_of_its_own": 7, "evil\x1b[2J": 5}},
+    "matches": {
+        "total": 12,
+        "repeated": 3,
+        "by_recipe": {"a_recipe_with_quite_a_long_name_of_its_own": 7, "evil\x1b[2J": 5},
+    },
     "reactions": {"started": 9, "running": 0, "waiting": 0, "done": 9, "error": 0, "timeout": 0, "out_of_memory": 0},
     "actions": {"done": 3, "would": 0, "refused": 0, "error": 0},
     "breakers_opened": 0,
@@ -62,6 +66,7 @@ def test_it_tells_of_network_policy_and_blocks() -> None:
     for part in (
         "up 1d2h15m21s",
         "flows made 1099511627776",
+        "3 of them only counted",
         "policy     /etc/raqib/policy.yaml\n",
         "addresses: enforce, default allow, 100000 rules\n",
         "names: alert, default deny, 1 rule\n",

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from raqib.agent.dropped import Dropped
+from raqib.model.event import Event, encode
+from raqib.printers import Counts
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs/event.schema.json").read_text())
+
+
+def test_a_printers_losses_are_told_when_they_begin_and_when_they_have_ended_with_their_number() -> None:
+    counts = {"stdout": Counts(1, 0, 0, 0), "varlog": Counts(1, 0, 0, 0)}
+    told: list[Event] = []
+    dropped = Dropped(lambda: counts, told.append)
+    dropped.look()
+    assert [] == told
+    for number in (3, 8, 8):
+        counts["stdout"] = Counts(1, 0, number, 0)
+        dropped.look()
+    assert 1 == len(told)
+    dropped.close()
+    events: list[dict[str, Any]] = [json.loads(encode(one)) for one in told]
+    for event in events:
+        Draft202012Validator(SCHEMA).validate(event)
+    losses = [event["fields"]["loss"] for event in events]
+    assert [("begins", 3), ("ended", 8)] == [(one["state"], one["count"]) for one in losses]
+    assert {"printer_stdout"} == {one["kind"] for one in losses}
+    assert all("'stdout'" in event["note"] for event in events)
+
+
+def test_reactions_that_are_dropped_are_told_alike() -> None:
+    told: list[Event] = []
+    dropped = Dropped(dict, told.append)
+    for _ in range(5):
+        dropped.reaction()
+    dropped.close()
+    losses = [json.loads(encode(one))["fields"]["loss"] for one in told]
+    assert [("reactions", 1), ("reactions", 5)] == [(one["kind"], one["count"]) for one in losses]
