@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from raqib.model.event import Event, with_base
@@ -65,6 +67,7 @@ class Detection(msgspec.Struct, frozen=True):
         return self.ancestry[-2] if len(self.ancestry) > 1 else None
 
 
+@lru_cache(maxsize=128)
 def weight(process: Process) -> int:
     """Return what a process takes in memory with its description, in bytes."""
     images = (process.image, process.previous) if process.previous is not None else (process.image,)
