@@ -31,10 +31,10 @@ from raqib.model.process import ProcessKey
 from raqib.netpolicy.host import HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
-from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor, address_text
 from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 from raqib.sensors.network import NetworkSensor
+from raqib.sensors.processes import ProcessTable
 
 _LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
@@ -50,19 +50,21 @@ class Network:
     def __init__(
         self,
         config: NetworkConfig,
-        files: FileSensor,
+        processes: ProcessTable,
         *,
+        agent: ProcessKey,
         observe: Callable[[FlowObservation], None],
         tell: Callable[[Event], None],
         loaded: Future[NetworkSensor] | None = None,
     ) -> None:
         """Prepare; nothing is loaded before `start`.
 
-        `files` knows the processes; `observe` gets flows, `tell` events of what a policy denies; `loaded` is what
-        `load` makes or has made in a thread, if somebody knew already that it would be wanted.
+        `agent` is the daemon itself, of whose flows nothing is told; `observe` gets flows, `tell` events of what a
+        policy denies; `loaded` is what `load` makes or has made in a thread, if it was known that it would be wanted.
         """
         self._config = config
-        self._files = files
+        self._processes = processes
+        self._agent = agent
         self._observe = observe
         self._tell = tell
         self._loaded = loaded
@@ -118,7 +120,9 @@ class Network:
         sensor = load(self._config) if loaded is None else loaded.result()
         self._stack.callback(sensor.close)
         if pins is not None:
-            self._keeper = PolicyKeeper(self._config, sensor, process=self._files.process, heard=heard, tell=self._tell)
+            self._keeper = PolicyKeeper(
+                self._config, sensor, process=self._processes.find, heard=heard, tell=self._tell
+            )
             self._stack.callback(self._keeper.close)
             self._keeper.load()
         self._tables = Tables(sensor.bpf)
@@ -128,9 +132,9 @@ class Network:
         self._tables.want_answers(True)
         # What is pinned goes on without us, and then nobody reads them.
         self._stack.callback(self._tables.want_answers, False)
-        flows = FlowSensor(sensor, self._observe, self._files.process, names=heard.of)
+        flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.of)
         self._stack.callback(flows.close)
-        flows.set_agent(self._files.agent.pid)
+        flows.set_agent(self._agent.pid)
         flows.set_cgroup(cgroup)
         sensor.on("NET_RECORD_DNS", self._learn)
         flows.set_wanted(wanted)
@@ -247,7 +251,7 @@ class Network:
         if heard is None:
             return
         key = ProcessKey(head.process.pid, head.process.start_ns)
-        asker = self._files.process(key)
+        asker = self._processes.find(key)
         message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
         if record.answerer == _RESOLVER:
             heard.take_sure(message, asker, key, record.net_ns, head.timestamp_ns)
