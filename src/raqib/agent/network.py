@@ -22,7 +22,6 @@ from raqib.dns.heard import Heard, Told
 from raqib.dns.resolver_files import ResolverFiles
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.host.resolv_conf import read_resolvers
-from raqib.kernel.layout import constant, ffi
 from raqib.kernel.network import CgroupAttachment, find_cgroup2
 from raqib.model.detection import Detection
 from raqib.model.event import Event
@@ -31,7 +30,8 @@ from raqib.model.process import ProcessKey
 from raqib.netpolicy.host import HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
-from raqib.sensors.flows import FlowSensor, address_text
+from raqib.sensors.answers import DnsAnswer, dns_answer
+from raqib.sensors.flows import FlowSensor
 from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 from raqib.sensors.network import NetworkSensor
 from raqib.sensors.processes import ProcessTable
@@ -39,7 +39,6 @@ from raqib.sensors.processes import ProcessTable
 _LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
 _COUNT_S = 60.0
-_RESOLVER, _LISTED = constant("NET_RESOLVER"), constant("NET_LISTED")
 TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
@@ -136,7 +135,7 @@ class Network:
         self._stack.callback(flows.close)
         flows.set_agent(self._agent.pid)
         flows.set_cgroup(cgroup)
-        sensor.on("NET_RECORD_DNS", self._learn)
+        sensor.on("NET_RECORD_DNS", lambda raw: self._learn(dns_answer(raw)))
         flows.set_wanted(wanted)
         sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
         if pins is not None:
@@ -245,20 +244,16 @@ class Network:
             unload(self._config, loaded)
         self._sensor = self._flows = self._keeper = None
 
-    def _learn(self, raw: Any) -> None:
-        record: Any = ffi.cast("struct net_dns_record *", raw)
-        heard, head = self._heard, record.head
+    def _learn(self, answer: DnsAnswer) -> None:
+        heard = self._heard
         if heard is None:
             return
-        key = ProcessKey(head.process.pid, head.process.start_ns)
-        asker = self._processes.find(key)
-        message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
-        if record.answerer == _RESOLVER:
-            heard.take_sure(message, asker, key, record.net_ns, head.timestamp_ns)
+        asker = self._processes.find(answer.asker)
+        if answer.from_resolver:
+            heard.take_sure(answer.message, asker, answer.asker, answer.net_ns, answer.timestamp_ns)
         elif asker is not None:
-            server = address_text(bytes(ffi.buffer(record.remote.bytes)))
-            told = Told(message, asker, server, record.net_ns, head.timestamp_ns)
-            heard.take(told, listed=record.answerer == _LISTED)
+            told = Told(answer.message, asker, answer.server, answer.net_ns, answer.timestamp_ns)
+            heard.take(told, listed=answer.from_listed)
 
 
 def call_if_open(loop: asyncio.AbstractEventLoop, done: Callable[[], None]) -> None:
