@@ -48,7 +48,7 @@ def matcher(watch: Watch, tmp_path: Path) -> Matcher:
 
 
 def matches(watch: Watch, matcher: Matcher) -> list[tuple[int, FileAction]]:
-    lineage = Lineage(watch.sensor.process)
+    lineage = Lineage(watch.sensor.processes.find)
     return [(one.process.pid, one.actions) for one in watch.seen for _ in matcher.match(one, lineage)]
 
 

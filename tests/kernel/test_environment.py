@@ -11,7 +11,7 @@ import pytest
 
 from raqib.kernel.layout import constant
 from raqib.model.actions import FileAction
-from raqib.sensors.files import LoaderVariables
+from raqib.sensors.processes import LoaderVariables
 from tests.kernel.acting import AT_FDCWD, Watch, argv, below
 
 ROOM = constant("ENVIRONMENT_BYTES")
@@ -30,7 +30,7 @@ def kept_of(watch: Watch, program: Path, variables: dict[str, str]) -> LoaderVar
     """Run the program to its end, and return what is known of its environment then."""
     subprocess.run([program, "getpid"], env=variables, check=True, stdin=subprocess.DEVNULL)
     watch.sensor.consume()
-    return watch.sensor.loader_variables(watch.last(FileAction.EXECVE).process)
+    return watch.sensor.processes.loader_variables(watch.last(FileAction.EXECVE).process)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_each_program_of_a_process_has_its_own(watch: Watch, program: Path) -> N
     assert process.previous is not None
     assert os.fsencode(watch.program) == process.previous.exe
     # The second program has none, and what is kept is of the first.
-    assert LoaderVariables((), complete=True) == watch.sensor.loader_variables(process)
+    assert LoaderVariables((), complete=True) == watch.sensor.processes.loader_variables(process)
 
 
 def test_what_a_forked_child_inherited_is_not_known(watch: Watch, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_a_forked_child_inherited_is_not_known(watch: Watch, tmp_path: Path
     parent = watch.act(fork, prefix=("env", "LD_BIND_NOW=1"))
     process = watch.last(FileAction.OPEN).process
     assert parent != process.pid
-    assert LoaderVariables((), complete=False) == watch.sensor.loader_variables(process)
+    assert LoaderVariables((), complete=False) == watch.sensor.processes.loader_variables(process)
 
 
 def test_nothing_is_known_of_before_it_was_asked_for(watch: Watch, program: Path, tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_nothing_is_known_of_before_it_was_asked_for(watch: Watch, program: Path
     assert LoaderVariables((), complete=False) == kept_of(watch, program, {"LD_BIND_NOW": "1"})
     process = watch.last(FileAction.EXECVE).process
     watch.look(tmp_path, below(tmp_path)._replace(environments=True))
-    assert LoaderVariables((), complete=False) == watch.sensor.loader_variables(process)
+    assert LoaderVariables((), complete=False) == watch.sensor.processes.loader_variables(process)

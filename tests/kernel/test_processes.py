@@ -36,7 +36,7 @@ def test_ended_process(watch: Watch, file: Path) -> None:
     after = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     seen = actor(watch)
     assert None is seen.exit_ns
-    ended = watch.sensor.process(seen.key)
+    ended = watch.sensor.processes.find(seen.key)
     assert ended is not None
     assert ended.exit_ns is not None
     assert before < seen.key.start_ns < seen.image.exec_ns < ended.exit_ns < after
@@ -48,18 +48,18 @@ def test_ended_process(watch: Watch, file: Path) -> None:
 
 def test_killed_process(watch: Watch, file: Path) -> None:
     watch.act(opened(file), ["getpid", "as", "me"], ["kill", "$me", signal.SIGKILL], status=-signal.SIGKILL)
-    ended = watch.sensor.process(actor(watch).key)
+    ended = watch.sensor.processes.find(actor(watch).key)
     assert signal.SIGKILL == (ended.exit_status if ended else None)
 
 
 def test_status_is_that_of_the_first_thread(watch: Watch, file: Path) -> None:
     watch.act(["thread", "[", *opened(file), "]"], ["exit_group", 7], status=7)
-    ended = watch.sensor.process(actor(watch).key)
+    ended = watch.sensor.processes.find(actor(watch).key)
     assert 7 << 8 == (ended.exit_status if ended else None)
 
 
 def test_thread_is_no_process(watch: Watch, file: Path) -> None:
-    living = {key for key in watch.sensor.living() if key.pid == os.getpid()}
+    living = {key for key in watch.sensor.processes.living() if key.pid == os.getpid()}
     watch.act(opened(file), ["thread", "[", "read", "$f", "buf", 1, "]"])
     assert {"file": OPEN | READ} == watch.of()
     assert {watch.sensor.agent} == living
@@ -71,7 +71,7 @@ def test_arguments_are_whole(watch: Watch, file: Path, length: int) -> None:
     watch.act(["execve", watch.program, *argv("act", "openat", str(AT_FDCWD), text(file), "0", ",", "getpid", long)])
     image = actor(watch).image
     assert (False, long) == (image.args_truncated, image.args[-1])
-    later = watch.sensor.process(actor(watch).key)
+    later = watch.sensor.processes.find(actor(watch).key)
     assert image == (later.image if later else None)
 
 
@@ -112,10 +112,10 @@ def test_ancestors_that_have_ended(watch: Watch, file: Path) -> None:
     os.close(writes)
     watch.wait(lambda: bool(watch.seen))
     process = actor(watch)
-    between = watch.sensor.process(process.parent)
+    between = watch.sensor.processes.find(process.parent)
     assert between is not None
     assert between.exit_ns is not None
-    first = watch.sensor.process(between.parent)
+    first = watch.sensor.processes.find(between.parent)
     assert first is not None
     assert (child.pid, os.getpid()) == (first.pid, first.parent.pid)
     assert process.ppid != between.pid
@@ -131,15 +131,15 @@ def test_process_that_was_there_before(make_watch, tmp_path: Path, act_program: 
         watch = make_watch({})
         watch.look(tmp_path)
         watch.sensor.start()
-        living = {key.pid: key for key in watch.sensor.living()}
-        found = watch.sensor.process(living[child.pid])
+        living = {key.pid: key for key in watch.sensor.processes.living()}
+        found = watch.sensor.processes.find(living[child.pid])
         assert found is not None
         assert os.fsencode(act_program) == found.image.exe
         assert (b"read", b"0") == found.image.args[1:3]
         assert (os.getpid(), 0) == (found.parent.pid, found.image.exec_ns)
         parents = [found]
         while parents[-1].parent.pid:
-            parent = watch.sensor.process(parents[-1].parent)
+            parent = watch.sensor.processes.find(parents[-1].parent)
             assert parent is not None
             parents.append(parent)
         assert 1 == parents[-1].pid
@@ -159,7 +159,7 @@ def test_every_process_is_taken_in(make_watch) -> None:  # type: ignore[no-untyp
     before = listed()
     watch = make_watch({})
     watch.sensor.start()
-    known = {key.pid for key in watch.sensor.living()}
+    known = {key.pid for key in watch.sensor.processes.living()}
     assert set() == (before & listed()) - known
 
 

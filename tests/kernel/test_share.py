@@ -153,7 +153,7 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
         pid = flooding.run(flooding.ONE_PROCESS, own, 3, user=USER)
         watch.sensor.consume()
         key = next(one.process.key for one in watch.seen if one.process.pid == pid)
-        assert watch.sensor.process(key) is not None
+        assert watch.sensor.processes.find(key) is not None
         many.communicate(b"\n", timeout=60)
     account = entries.get(entries.key(flooding.NOBODY))
     assert account is not None

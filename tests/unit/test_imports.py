@@ -135,6 +135,11 @@ def test_every_room_is_in_the_table() -> None:
     assert {room for room in ALLOWED if "." not in room} | WIRING == rooms
 
 
+def test_only_who_decodes_records_knows_their_layout() -> None:
+    users = {file.relative_to(ROOT).parts[0] for file in ROOT.rglob("*.py") if "kernel.layout" in file.read_text()}
+    assert {"kernel", "sensors", "netpolicy"} == users
+
+
 def test_only_the_kernel_room_talks_to_libbpf() -> None:
     users = {file.relative_to(ROOT).parts[0] for file in ROOT.rglob("*.py") if "import cffi" in file.read_text()}
     assert {"kernel"} == users

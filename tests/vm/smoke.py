@@ -49,7 +49,8 @@ def main() -> int:
         if (child.pid, (os.fsencode(program), b"argument")) != (executed.process.pid, executed.process.image.args):
             print(f"expected process {child.pid}, found {executed}", file=sys.stderr)
             return 1
-        if sensor.process(executed.process.parent) is None or 1 not in {key.pid for key in sensor.living()}:
+        living = {key.pid for key in sensor.processes.living()}
+        if sensor.processes.find(executed.process.parent) is None or 1 not in living:
             print("expected the processes that were there before, found some missing", file=sys.stderr)
             return 1
         lost = {key: value for key, value in sensor.counters().items() if key.startswith("lost_") and value}

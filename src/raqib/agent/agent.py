@@ -82,7 +82,7 @@ class Agent:
         self._recipes = tuple(recipes)
         self._compiled: CompiledSet = compile_set(self._recipes)
         self._library = library
-        self._environments = Environments(lambda process: self._sensor.loader_variables(process))
+        self._environments = Environments(lambda process: self._sensor.processes.loader_variables(process))
         self._shadows = Shadows()
         self._printer_list = list(printers) if printers is not None else make_printers(config.printers)
         self._on_log = on_log
@@ -110,7 +110,7 @@ class Agent:
 
     def process(self, key: ProcessKey) -> Process | None:
         """Return what the kernel knows of a process, also if it has ended."""
-        return self._sensor.process(key)
+        return self._sensor.processes.find(key)
 
     def stop(self) -> None:
         """Ask the agent to end in order."""
@@ -165,7 +165,7 @@ class Agent:
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
-            watch = LossWatch(self._sensor, self._print)
+            watch = LossWatch(self._sensor, self._sensor.processes.find, self._print)
             stack.callback(watch.losses.close)
             rhythm = Cadence(
                 self._config.sensors.cadence_s,
@@ -219,7 +219,12 @@ class Agent:
                     unload(self._config.network, network)
                 raise
             self._network = Network(
-                self._config.network, self._sensor, observe=self._observe_flow, tell=self._print, loaded=network
+                self._config.network,
+                self._sensor.processes,
+                agent=self._sensor.agent,
+                observe=self._observe_flow,
+                tell=self._print,
+                loaded=network,
             )
             stack.callback(self._network.close)
 
@@ -261,11 +266,12 @@ class Agent:
 
     def _warm_up(self) -> None:
         """Go the way of a detection once, to nowhere: the first real one should not be the slowest."""
-        own = self._sensor.process(self._sensor.agent)
+        find = self._sensor.processes.find
+        own = find(self._sensor.agent)
         if own is not None:
             seen = FileObservation(process=own, path=b"/", actions=FileAction.OPEN, new=FileAction.OPEN, timestamp_ns=0)
             recipe = RecipeInfo(kind="agent", name="warm_up", mechanism="file_access", importance="none")
-            detect(recipe, seen, Lineage(self._sensor.process).ancestors(own), self._sensor.accessed(own.key), "")
+            detect(recipe, seen, Lineage(find).ancestors(own), self._sensor.accessed(own.key), "")
         # What lives as long as the agent need not be looked at by each garbage collection.
         gc.collect()
         gc.freeze()
@@ -302,7 +308,7 @@ class Agent:
         self._matched(seen, lineage, self._flow_matcher.match(seen, lineage))
 
     def _lineage(self) -> Lineage:
-        return Lineage(self._environments.finder(self._sensor.process))
+        return Lineage(self._environments.finder(self._sensor.processes.find))
 
     def _matched(self, seen: FileObservation | FlowObservation, lineage: Lineage, matches: Iterable[Match]) -> None:
         around: Surroundings | None = None

@@ -21,7 +21,7 @@ from raqib.model.process import Process, ProcessKey
 from raqib.recipes.compile import CompiledSet
 from raqib.recipes.literals import begins_with
 from raqib.recipes.regex import ExpressionSet, subject
-from raqib.sensors.files import LoaderVariables
+from raqib.sensors.processes import LoaderVariables
 
 _PIECE: Final = 128 << 10
 """Bytes read at once; the kernel lets no single variable be longer."""

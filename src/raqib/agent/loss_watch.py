@@ -45,10 +45,6 @@ class Sensor(Protocol):
         """Return the process of which most records were taken in since this was last asked, how many, and of others."""
         ...
 
-    def process(self, key: ProcessKey) -> Process | None:
-        """Return what the kernel knows of a process."""
-        ...
-
 
 class LossEvent(msgspec.Struct, frozen=True):
     """What an event carries in `fields.loss`."""
@@ -65,10 +61,16 @@ class LossWatch:
     """Belongs to one event loop."""
 
     def __init__(
-        self, sensor: Sensor, publish: Callable[[Event], None], *, clock: Callable[[], float] = time.monotonic
+        self,
+        sensor: Sensor,
+        find: Callable[[ProcessKey], Process | None],
+        publish: Callable[[Event], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`publish` hands an event to the printers."""
+        """`find` looks a process up; `publish` hands an event to the printers."""
         self._sensor = sensor
+        self._find = find
         self._publish = publish
         self._clock = clock
         self._flood_looked = clock()
@@ -97,12 +99,12 @@ class LossWatch:
             return
         key, count, others = heaviest
         if count >= FLOOD_RECORDS and count >= _FLOOD_RATIO * others:
-            process = self._sensor.process(key)
+            process = self._find(key)
             self.losses.counted("flood", count, Culprit(key, process.uid if process else None, process))
 
     def _culprit(self, uid: int, key: ProcessKey) -> Culprit:
         """Short processes of one user count as one: so the user stands for them, with the latest."""
-        return Culprit(uid, None if uid == OTHERS else uid, self._sensor.process(key))
+        return Culprit(uid, None if uid == OTHERS else uid, self._find(key))
 
     def _told(self, notice: Notice) -> None:
         event = loss_event(notice)

@@ -22,7 +22,6 @@ from raqib.dns.heard import Heard, Told
 from raqib.dns.resolver_files import ResolverFiles
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.host.resolv_conf import read_resolvers
-from raqib.kernel.layout import constant, ffi
 from raqib.kernel.network import CgroupAttachment, find_cgroup2
 from raqib.model.detection import Detection
 from raqib.model.event import Event
@@ -31,15 +30,15 @@ from raqib.model.process import ProcessKey
 from raqib.netpolicy.host import HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
-from raqib.sensors.files import FileSensor
-from raqib.sensors.flows import FlowSensor, address_text
+from raqib.sensors.answers import DnsAnswer, dns_answer
+from raqib.sensors.flows import FlowSensor
 from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 from raqib.sensors.network import NetworkSensor
+from raqib.sensors.processes import ProcessTable
 
 _LOOK_S = 10.0
 """How often it is looked which resolvers this host is set to."""
 _COUNT_S = 60.0
-_RESOLVER, _LISTED = constant("NET_RESOLVER"), constant("NET_LISTED")
 TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
 
@@ -50,19 +49,21 @@ class Network:
     def __init__(
         self,
         config: NetworkConfig,
-        files: FileSensor,
+        processes: ProcessTable,
         *,
+        agent: ProcessKey,
         observe: Callable[[FlowObservation], None],
         tell: Callable[[Event], None],
         loaded: Future[NetworkSensor] | None = None,
     ) -> None:
         """Prepare; nothing is loaded before `start`.
 
-        `files` knows the processes; `observe` gets flows, `tell` events of what a policy denies; `loaded` is what
-        `load` makes or has made in a thread, if somebody knew already that it would be wanted.
+        `agent` is the daemon itself, of whose flows nothing is told; `observe` gets flows, `tell` events of what a
+        policy denies; `loaded` is what `load` makes or has made in a thread, if it was known that it would be wanted.
         """
         self._config = config
-        self._files = files
+        self._processes = processes
+        self._agent = agent
         self._observe = observe
         self._tell = tell
         self._loaded = loaded
@@ -118,7 +119,9 @@ class Network:
         sensor = load(self._config) if loaded is None else loaded.result()
         self._stack.callback(sensor.close)
         if pins is not None:
-            self._keeper = PolicyKeeper(self._config, sensor, process=self._files.process, heard=heard, tell=self._tell)
+            self._keeper = PolicyKeeper(
+                self._config, sensor, process=self._processes.find, heard=heard, tell=self._tell
+            )
             self._stack.callback(self._keeper.close)
             self._keeper.load()
         self._tables = Tables(sensor.bpf)
@@ -128,11 +131,11 @@ class Network:
         self._tables.want_answers(True)
         # What is pinned goes on without us, and then nobody reads them.
         self._stack.callback(self._tables.want_answers, False)
-        flows = FlowSensor(sensor, self._observe, self._files.process, names=heard.of)
+        flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.of)
         self._stack.callback(flows.close)
-        flows.set_agent(self._files.agent.pid)
+        flows.set_agent(self._agent.pid)
         flows.set_cgroup(cgroup)
-        sensor.on("NET_RECORD_DNS", self._learn)
+        sensor.on("NET_RECORD_DNS", lambda raw: self._learn(dns_answer(raw)))
         flows.set_wanted(wanted)
         sensor.start(cgroup, pins.attach if pins is not None else CgroupAttachment)
         if pins is not None:
@@ -241,20 +244,16 @@ class Network:
             unload(self._config, loaded)
         self._sensor = self._flows = self._keeper = None
 
-    def _learn(self, raw: Any) -> None:
-        record: Any = ffi.cast("struct net_dns_record *", raw)
-        heard, head = self._heard, record.head
+    def _learn(self, answer: DnsAnswer) -> None:
+        heard = self._heard
         if heard is None:
             return
-        key = ProcessKey(head.process.pid, head.process.start_ns)
-        asker = self._files.process(key)
-        message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
-        if record.answerer == _RESOLVER:
-            heard.take_sure(message, asker, key, record.net_ns, head.timestamp_ns)
+        asker = self._processes.find(answer.asker)
+        if answer.from_resolver:
+            heard.take_sure(answer.message, asker, answer.asker, answer.net_ns, answer.timestamp_ns)
         elif asker is not None:
-            server = address_text(bytes(ffi.buffer(record.remote.bytes)))
-            told = Told(message, asker, server, record.net_ns, head.timestamp_ns)
-            heard.take(told, listed=record.answerer == _LISTED)
+            told = Told(answer.message, asker, answer.server, answer.net_ns, answer.timestamp_ns)
+            heard.take(told, listed=answer.from_listed)
 
 
 def call_if_open(loop: asyncio.AbstractEventLoop, done: Callable[[], None]) -> None:

@@ -52,7 +52,7 @@ class Recorder:
         self._policy = EVERYTHING if everything else policy_of(compiled)
         self._config = config
         self._flows = compiled.flows.wanted | TOLD if everything else compiled.flows.wanted
-        self._environments = Environments(lambda process: self._sensor.loader_variables(process))
+        self._environments = Environments(lambda process: self._sensor.processes.loader_variables(process))
         self._environments.replace(compiled)
         self._stop = asyncio.Event()
         self._count = 0
@@ -79,7 +79,13 @@ class Recorder:
             stack.callback(loop.remove_reader, self._sensor.fileno())
             # What is seen, and nothing of what is done.
             watched = replace(self._config.network, enforce=False, policy=None)
-            self._network = Network(watched, self._sensor, observe=self._observe, tell=lambda event: None)
+            self._network = Network(
+                watched,
+                self._sensor.processes,
+                agent=self._sensor.agent,
+                observe=self._observe,
+                tell=lambda event: None,
+            )
             stack.callback(self._network.close)
             self._network.start(self._flows)
             rhythm = Cadence(self._config.sensors.cadence_s, (self._sensor, self._network), self._network.look_around)
@@ -97,7 +103,7 @@ class Recorder:
 
     def _observe(self, seen: FileObservation | FlowObservation) -> None:
         seen = self._environments.of_observation(seen)
-        ancestors = Lineage(self._environments.finder(self._sensor.process)).ancestors(seen.process)
+        ancestors = Lineage(self._environments.finder(self._sensor.processes.find)).ancestors(seen.process)
         if self._failure is not None:
             return
         try:

@@ -13,23 +13,20 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import HOOKS, BpfObject
 from raqib.kernel.ring import Ring
 from raqib.model.actions import NO_ACTIONS, FileAction, union
-from raqib.model.clock import boottime_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.accounts import Accounts, Lost
-from raqib.sensors.decode import Record, process
+from raqib.sensors.decode import Record
 from raqib.sensors.policy import Hint, Policy, Teacher
+from raqib.sensors.processes import ProcessTable
 from raqib.sensors.resolve import Resolver, by_letters
 
-__all__ = ["Accessed", "FileSensor", "Hint", "LoaderVariables", "Policy"]
+__all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
 
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
 _WAITS = constant("RECORD_WAITS")
-_STABLE_BYTES = ffi.offsetof("struct process", "tally")
 
-
-_MOST_DECODED = 256
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
 _LOST = ("lost_watched", "lost_name", "lost_budget")
@@ -42,14 +39,6 @@ class Accessed(NamedTuple):
 
     path: bytes
     actions: FileAction
-
-
-class LoaderVariables(NamedTuple):
-    """Variables whose names begin with LD_, each as NAME=VALUE, as a program found them when it started."""
-
-    variables: tuple[bytes, ...]
-    complete: bool
-    """There were no others."""
 
 
 class _Followed(NamedTuple):
@@ -75,14 +64,12 @@ class FileSensor:
         """Load the programs; nothing is seen before `start`."""
         self._observe = observe
         self._bpf = BpfObject(sizes)
-        self._processes = self._bpf.map("processes", "struct process_key", "struct process")
-        self._exited = self._bpf.map("exited", "struct process_key", "struct process")
+        self.processes = ProcessTable(self._bpf)
+        """What is known of processes, for whoever asks."""
         self._accesses = self._bpf.map("accesses", "struct access_key", "struct access")
         self._watched = self._bpf.map("watched", "struct access_key", "struct watched")
         self._paths = self._bpf.map("paths", "uint64_t", "struct context_path")
         self._listings = self._bpf.map("listings", "uint32_t", "struct listing")
-        self._environments = self._bpf.map("environments", "struct process_key", "struct environment")
-        self._texts = self._bpf.map("texts", "uint64_t", "struct long_text")
         self._counters = self._bpf.map(".data.counters", "uint32_t", "struct counters")
         self._zero = self._counters.key(0)
         self._resolver = Resolver()
@@ -90,35 +77,24 @@ class FileSensor:
         self._interest: Callable[[bytes], FileAction] = lambda name: NO_ACTIONS
         self._swept = 0
         self._sweeping: Iterator[tuple[Any, Any]] | None = None
-        self._decoded: dict[bytes, Process] = {}
         self._known_paths: dict[int, bytes] = {}
-        self._environments_since_ns: int | None = None
         self._lost_texts = 0
         self._told: dict[tuple[int, int], int] = {}
         self._accounts = Accounts(self._bpf)
         self._lost_before = 0
         self.agent = self._identify()
         self._teacher = Teacher(self._bpf, self.agent)
-        self._make_places()
 
     def _identify(self) -> ProcessKey:
         key: Any = ffi.new("struct process_key *")
         self._bpf.run("identify", key, ffi.sizeof("struct process_key"))
         return ProcessKey(key.pid, key.start_ns)
 
-    def _make_places(self) -> None:
-        """Make what the kernel side falls back on when there is no room for a process."""
-        for cpu in range(self._bpf.cpus):
-            self._processes.set(self._processes.key({"pid": cpu, "zero": 1}), self._processes.value())
-
     def set_policy(self, policy: Policy) -> None:
         """Teach the kernel what the recipes want; verdicts under the policy before end."""
         self._interest = policy.interest
         self._teacher.teach(policy)
-        if not policy.environments:
-            self._environments_since_ns = None
-        elif self._environments_since_ns is None:
-            self._environments_since_ns = boottime_ns()
+        self.processes.set_environments_kept(policy.environments)
 
     def start(self) -> None:
         """Attach every hook, then take in the processes that were there before."""
@@ -133,45 +109,6 @@ class FileSensor:
     def consume(self, most: int | None = None) -> int:
         """Hand over what waits, but no more than `most` records; return their number."""
         return self._ring.consume(most)
-
-    def process(self, key: ProcessKey) -> Process | None:
-        """Return what the kernel knows of a process, also if it has ended."""
-        raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
-        raw: Any = self._processes.get(raw_key) or self._exited.get(raw_key)
-        if raw is None:
-            return None
-        # Most of those that are asked for are ancestors, which stay as they are.
-        packed = bytes(ffi.buffer(raw, _STABLE_BYTES))
-        known = self._decoded.get(packed)
-        if known is None:
-            known = process(raw, self._text)
-            if len(self._decoded) >= _MOST_DECODED:
-                self._decoded.clear()
-            self._decoded[packed] = known
-        return known
-
-    def loader_variables(self, seen: Process) -> LoaderVariables:
-        """Return what the environment of a process's program had for the dynamic loader when it started.
-
-        Known for a while, of programs that started while the policy asked for environments.
-        """
-        began_ns = seen.image.exec_ns
-        if self._environments_since_ns is None or began_ns <= self._environments_since_ns:
-            return LoaderVariables((), complete=False)
-        if seen.key.start_ns > began_ns:
-            # Forked since: what its parent's program found is kept under the parent.
-            return LoaderVariables((), complete=False)
-        raw: Any = self._environments.get(self._environments.key({"pid": seen.key.pid, "start_ns": seen.key.start_ns}))
-        if raw is None or raw.exec_ns != began_ns:
-            return LoaderVariables((), complete=raw is None or raw.exec_ns < began_ns)
-        text = bytes(ffi.buffer(raw.text, raw.len))
-        return LoaderVariables(tuple(text.split(b"\0")[:-1]), complete=not raw.incomplete)
-
-    def living(self) -> Iterator[ProcessKey]:
-        """Yield the processes that live."""
-        for key, _ in self._processes.entries():
-            if not key.zero:
-                yield ProcessKey(key.pid, key.start_ns)
 
     def accessed(self, key: ProcessKey) -> list[Accessed]:
         """Return what a process did to which files, the newest first, as far as the kernel remembers: some 1000."""
@@ -257,10 +194,6 @@ class FileSensor:
         self._ring.close()
         self._bpf.close()
 
-    def _text(self, hash_: int) -> bytes | None:
-        raw = self._texts.get(self._texts.key(hash_))
-        return bytes(ffi.buffer(raw.text, min(raw.len, len(raw.text)))) if raw else None
-
     def _count(self, key: Any) -> None:
         place = (key.pid, key.start_ns)
         if place in self._told or len(self._told) < _MOST_TOLD:
@@ -268,7 +201,7 @@ class FileSensor:
 
     def _receive(self, raw: Any) -> None:
         self._count(raw.process.key)
-        record = Record(raw, self._text)
+        record = Record(raw, self.processes.text)
         if record.flags & _AS_GIVEN:
             others = (record.inside,) if record.inside else ()
             names = self._follow(record.path, others, raw.process.key.pid, raw.process.mnt_ns, record.flags)
@@ -343,7 +276,7 @@ class FileSensor:
         self._count(key.process)
         identity = ProcessKey(key.process.pid, key.process.start_ns)
         seen = FileObservation(
-            process=self.process(identity) or Process(key=identity),
+            process=self.processes.find(identity) or Process(key=identity),
             path=self._name(entry.path) or b"",
             aliases=tuple(name for name in map(self._name, (entry.used, entry.inside)) if name),
             actions=actions,
@@ -351,7 +284,7 @@ class FileSensor:
             timestamp_ns=entry.timestamp_ns,
             as_given=as_given,
             deleted=bool(entry.flags & _DELETED),
-            lost=self._lost_of(identity),
+            lost=self.processes.lost_of(identity),
         )
         if as_given:
             mnt_ns = seen.process.namespaces.mnt_ns
@@ -376,18 +309,12 @@ class FileSensor:
         self._bpf.run("settle", request, ffi.sizeof("struct settle_request"))
         return FileAction(request.actions)
 
-    def _lost_of(self, key: ProcessKey) -> int:
-        """Return how much of what a process did could not be told."""
-        raw_key = self._processes.key({"pid": key.pid, "start_ns": key.start_ns})
-        raw: Any = self._processes.get(raw_key) or self._exited.get(raw_key)
-        return 0 if raw is None else int(raw.tally.lost)
-
     def _name(self, name: Any) -> bytes | None:
         if not name.hash:
             return None
         if name.len <= len(name.text):
             return bytes(ffi.buffer(name.text, name.len))
-        whole = self._text(name.hash)
+        whole = self.processes.text(name.hash)
         if whole is None:
             self._lost_texts += 1
             return bytes(ffi.buffer(name.text))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from raqib.sensors.files import FileSensor
+from raqib.sensors.processes import ProcessTable
 from tests.cgroups import new_cgroup
 from tests.kernel.flows.flowing import Flowing
 
@@ -18,18 +19,18 @@ def cgroup() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def processes() -> Iterator[FileSensor]:
+def processes() -> Iterator[ProcessTable]:
     """Knows the processes."""
     sensor = FileSensor(lambda seen: None)
     try:
         sensor.start()
-        yield sensor
+        yield sensor.processes
     finally:
         sensor.close()
 
 
 @pytest.fixture
-def make_flowing(cgroup: Path, processes: FileSensor) -> Iterator[Callable[..., Flowing]]:
+def make_flowing(cgroup: Path, processes: ProcessTable) -> Iterator[Callable[..., Flowing]]:
     """Makes a flow sensor with maps of the given sizes, not started."""
     made: list[Flowing] = []
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from raqib.model.flow import ALL_FLOW_ACTIONS, NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.process import ProcessKey
-from raqib.sensors.files import FileSensor
 from raqib.sensors.flows import FlowSensor
 from raqib.sensors.network import NetworkSensor
+from raqib.sensors.processes import ProcessTable
 from tests.cgroups import enter
 
 DEADLINE_S = 100.0
@@ -25,13 +25,13 @@ PRELUDE = "import os, socket, struct, sys, time\nfrom socket import *\n"
 class Flowing:
     """The flow sensor on one cgroup, interested in every action."""
 
-    def __init__(self, cgroup: Path, files: FileSensor, sizes: dict[str, int] | None = None) -> None:
+    def __init__(self, cgroup: Path, processes: ProcessTable, sizes: dict[str, int] | None = None) -> None:
         self.cgroup = cgroup
-        self.files = files
+        self.processes = processes
         self.seen: list[FlowObservation] = []
         self.children: list[subprocess.Popen[bytes]] = []
         self.network = NetworkSensor(sizes)
-        self.sensor = FlowSensor(self.network, self.seen.append, files.process)
+        self.sensor = FlowSensor(self.network, self.seen.append, processes.find)
         self.sensor.set_wanted(ALL_FLOW_ACTIONS)
 
     def start(self) -> None:

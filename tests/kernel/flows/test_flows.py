@@ -408,7 +408,7 @@ def test_what_is_not_told_is_known(flowing: Flowing, processes: object) -> None:
 
 
 def _flows_of(flowing: Flowing, pid: int) -> list[FlowObservation]:
-    key = next((key for key in flowing.files.living() if key.pid == pid), None)
+    key = next((key for key in flowing.processes.living() if key.pid == pid), None)
     return flowing.sensor.flows(key) if key else []
 
 

@@ -9,7 +9,7 @@ from raqib.agent.environment import Environments, Wanted, read_environment
 from raqib.model.process import Process, ProcessKey
 from raqib.recipes.compile import CompiledSet
 from raqib.recipes.load import load_text
-from raqib.sensors.files import LoaderVariables
+from raqib.sensors.processes import LoaderVariables
 from raqib.testing import live_process
 
 

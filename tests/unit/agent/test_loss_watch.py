@@ -28,8 +28,9 @@ class Sensor:
     def heaviest(self) -> tuple[ProcessKey, int, int] | None:
         return self.most
 
-    def process(self, key: ProcessKey) -> Process | None:
-        return PROCESS if key == KEY else None
+
+def find(key: ProcessKey) -> Process | None:
+    return PROCESS if key == KEY else None
 
 
 class Clock:
@@ -41,7 +42,7 @@ class Clock:
 
 def watch() -> tuple[LossWatch, Sensor, list[Event], Clock]:
     sensor, told, clock = Sensor(), list[Event](), Clock()
-    return LossWatch(sensor, told.append, clock=clock), sensor, told, clock
+    return LossWatch(sensor, find, told.append, clock=clock), sensor, told, clock
 
 
 def fields(event: Event) -> dict[str, object]:
