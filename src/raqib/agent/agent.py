@@ -25,7 +25,7 @@ from raqib.agent.shadow import Shadows
 from raqib.agent.sweeper import Cadence
 from raqib.config.config import Config
 from raqib.config.stages import make_printers, map_sizes, places_of, policy_of
-from raqib.control.log import write_line
+from raqib.control.log import wait_written, write_line
 from raqib.control.oversight import Oversight, Parts
 from raqib.errors import RaqibError
 from raqib.events.ancestry import Lineage
@@ -152,6 +152,7 @@ class Agent:
                 places_of(self._config, self._config_file),
                 emergency=self._config.emergency,
                 on_log=self._on_log,
+                log_written=wait_written,
                 on_finished=self._finished,
                 on_breaker=self._oversight.breaker_opened,
                 on_notify=lambda notice: self._print(notice_event(notice)),

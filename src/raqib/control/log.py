@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TextIO, cast
@@ -12,35 +10,18 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from raqib.control.sink import Sink
 from raqib.model.execution import LogLine
 from raqib.model.uuids import short_uuid
-from raqib.printers.terminal import color_system, encoding
-
-_state = {"for_people": False}
+from raqib.printers.terminal import color_system
 
 
-class _Sink:
-    """Writes lines to a file for as long as there is one that takes them.
+class _State:
+    """What `configure` decided."""
 
-    Whoever logs goes on: a terminal that is gone, or a full disk, must not end what the lines are about. Nothing is
-    held back, so that nothing is left to fail at exit.
-    """
-
-    def __init__(self, file: TextIO | None) -> None:
-        self._file = file
-        self._encoding = encoding() if file is not None and file.isatty() else "utf-8"
-
-    def write(self, text: str) -> None:
-        """Write what can be written; the rest is lost."""
-        if self._file is None:
-            return
-        rest = memoryview(text.encode(self._encoding, "backslashreplace"))
-        with contextlib.suppress(OSError):
-            while rest:
-                rest = rest[os.write(self._file.fileno(), rest) :]
-
-    def flush(self) -> None:
-        """Do nothing: `write` has."""
+    for_people = False
+    sink: Sink | None = None
+    stderr: Sink | None = None
 
 
 def configure(file: Path | None, *, least: int = logging.NOTSET) -> None:
@@ -52,8 +33,9 @@ def configure(file: Path | None, *, least: int = logging.NOTSET) -> None:
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         target = file.open("a")
+    sink = _State.sink = Sink(target, _tell_dropped) if file is not None else _stderr()
     human = target is not None and target.isatty()
-    _state["for_people"] = human
+    _State.for_people = human
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -62,7 +44,7 @@ def configure(file: Path | None, *, least: int = logging.NOTSET) -> None:
             *(_human_processors(target) if target is not None and human else [structlog.processors.JSONRenderer()]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Sink(target))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, sink)),
         cache_logger_on_first_use=True,
     )
 
@@ -83,13 +65,29 @@ def _brief(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
 
 
 def tell(line: str) -> None:
-    """Say something to whoever started raqib, on standard error, if anybody still listens."""
-    _Sink(sys.stderr).write(line + "\n")
+    """Say something to whoever started raqib, on standard error, if anybody still listens. Never waits."""
+    _stderr().write(line + "\n")
+
+
+def wait_written() -> None:
+    """Wait, for a second at most, until all that was logged is written: for last words."""
+    if _State.sink is not None:
+        _State.sink.wait_written()
+
+
+def _stderr() -> Sink:
+    if _State.stderr is None or _State.stderr.file is not sys.stderr:
+        _State.stderr = Sink(sys.stderr, _tell_dropped)
+    return _State.stderr
+
+
+def _tell_dropped(count: int) -> None:
+    structlog.get_logger().warning("lines of the log are missing here: they could not be written", dropped=count)
 
 
 def is_for_people() -> bool:
     """Return whether the log goes to a terminal."""
-    return _state["for_people"]
+    return _State.for_people
 
 
 def write_line(line: LogLine) -> None:

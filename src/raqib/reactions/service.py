@@ -53,6 +53,7 @@ class Reactions:
         *,
         emergency: EmergencySettings = NO_EMERGENCY,
         on_log: Callable[[LogLine], None],
+        log_written: Callable[[], None] = lambda: None,
         on_finished: Callable[[Finished], None],
         on_notify: Callable[[Notice], None] = lambda notice: None,
         on_breaker: Callable[[BreakerOpened], None] = lambda opened: None,
@@ -62,6 +63,7 @@ class Reactions:
     ) -> None:
         """Prepare; nothing is opened or started yet. The callbacks are called in the event loop and must not block.
 
+        `log_written`, called in a thread before the host goes down, waits until the log is written, within limits;
         `make_door` makes what performs the helper calls.
         """
         self._settings = settings
@@ -70,6 +72,7 @@ class Reactions:
         self._emergency = emergency
         self._make_door = make_door
         self._on_log = _walled(on_log)
+        self._log_written = log_written
         self._on_finished = _walled(on_finished)
         self._on_breaker = _walled(on_breaker)
         self._on_call = None if on_call is None else _walled(on_call)
@@ -269,7 +272,7 @@ class Reactions:
             self._emergency,
             on_breaker=self._breaker_opened,
             on_notice=self._on_notify,
-            on_emergency=_from_threads(self._log_emergency),
+            on_emergency=_from_threads(self._log_emergency, then=self._log_written),
             network=self._network,
         )
         self._ledger = self._services.ledger
@@ -446,8 +449,11 @@ def _walled(callback: Callable[[_T], None]) -> Callable[[_T], None]:
     return call
 
 
-def _from_threads(callback: Callable[[_T], None]) -> Callable[[_T], None]:
-    """Return a callback that other threads may call: it runs in the event loop, and they wait for it, within limits."""
+def _from_threads(callback: Callable[[_T], None], then: Callable[[], None]) -> Callable[[_T], None]:
+    """Return a callback that other threads may call: it runs in the event loop, and they wait for it, within limits.
+
+    `then` is called in the thread.
+    """
     loop = asyncio.get_running_loop()
 
     def call(value: _T) -> None:
@@ -459,5 +465,6 @@ def _from_threads(callback: Callable[[_T], None]) -> Callable[[_T], None]:
 
         loop.call_soon_threadsafe(work)
         called.wait(_LAST_CALLS_S)
+        then()
 
     return call
