@@ -68,7 +68,7 @@ def test_disarm_stops_actions_at_once_and_survives_a_restart(run_agent: RunAgent
     assert 0 == agent.stop()
 
     again = start_agent(run_agent, victim)
-    assert "ready: 1 recipes; disarmed" in again.stderr.read_text()
+    assert "ready: 1 recipe; disarmed" in again.stderr.read_text()
     assert "all actions are switched off" in again.logged()
     assert {"armed": True, "done": True, "reason": ""} == raqib_json("arm", "--json", *here)
     with start_victim(victim) as started:

@@ -82,7 +82,7 @@ def test_from_a_clone_to_the_first_kill(clone: Path, cgroup: Path, tmp_path: Pat
         terminal.wait_for("checked: 0 errors, 0 warnings")
 
         terminal.type(f"{dry_run}\n")
-        terminal.wait_for("ready: 1 recipes")
+        terminal.wait_for("ready: 1 recipe")
         with start_victim(program) as started:
             terminal.wait_for(f"would    KillCurrent pid {started.pid}")
             assert started.poll() is None
@@ -90,7 +90,7 @@ def test_from_a_clone_to_the_first_kill(clone: Path, cgroup: Path, tmp_path: Pat
         terminal.type("\x03")
 
         terminal.type(f"{run}\n")
-        terminal.wait_for("ready: 1 recipes", count=2)
+        terminal.wait_for("ready: 1 recipe", count=2)
         with start_victim(program) as started:
             assert -signal.SIGKILL == started.wait(PATIENCE_S)
         shown = terminal.wait_for(f"done     KillCurrent pid {started.pid}  +")

@@ -76,7 +76,7 @@ def test_demo(kind: str) -> None:
 @SOME_TERMINALS
 def test_run(kind: str, case: Case) -> None:
     with Terminal(case.run, env=environment(**KINDS[kind])) as terminal:
-        terminal.wait_for("ready: 1 recipes")
+        terminal.wait_for("ready: 1 recipe")
         pid = case.kill_one()
         shown = terminal.wait_for("done     DataIncr seen ")
         assert f"done     KillCurrent pid {pid}  +" in shown

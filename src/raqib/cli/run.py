@@ -15,6 +15,7 @@ from raqib.agent.privileges import require_root
 from raqib.agent.start import look
 from raqib.cli.options import DURATION_METAVAR
 from raqib.cli.options import duration as seconds_of
+from raqib.cli.words import count
 from raqib.config.config import Config, PrinterName, read_config
 from raqib.control.log import configure, tell
 from raqib.errors import UsageError
@@ -113,7 +114,7 @@ async def _run(
 
     def ready() -> None:
         disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
-        tell(f"ready: {running} recipes{disarmed}")
+        tell(f"ready: {count(running, 'recipe')}{disarmed}")
 
     agent = Agent(settings, loaded.recipes, library=library, config_file=config_file, on_ready=ready)
     await agent.run(duration)
