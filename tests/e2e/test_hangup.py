@@ -40,6 +40,16 @@ class Case:
         ]
 
     @property
+    def recording(self) -> Path:
+        return self.data_dir.parent / "recording"
+
+    @property
+    def record(self) -> list[str]:
+        """The command line of a recorder."""
+        chosen = self.command[2:5]
+        return [str(RAQIB), "record", "--output", str(self.recording), *chosen, *self.command[-2:]]
+
+    @property
     def logging(self) -> list[str]:
         return [*self.command, "--log-file", str(self.log)]
 
@@ -179,3 +189,34 @@ def test_without_any_terminal_it_goes_on(case: Case) -> None:
             assert 0 == agent.wait(PATIENCE_S)
         finally:
             agent.kill()
+
+
+def record_one(case: Case) -> None:
+    with start_victim(case.victim) as started:
+        started.communicate(b"\n", PATIENCE_S)
+
+
+def recorded(case: Case) -> int:
+    _, *lines = map(json.loads, case.recording.read_text().splitlines())
+    return len([line for line in lines if str(case.victim) in json.dumps(line)])
+
+
+def test_a_recorder_ends_in_order_with_its_terminal(case: Case) -> None:
+    with Terminal(case.record) as terminal:
+        terminal.wait_for("ready")
+        record_one(case)
+        terminal.hang_up()
+        assert 0 == terminal.process.wait(PATIENCE_S)
+    assert recorded(case)
+
+
+def test_a_recorder_with_its_terminal_still_there_goes_on(case: Case) -> None:
+    with Terminal(case.record, columns=100) as terminal:
+        terminal.wait_for("ready")
+        os.kill(terminal.process.pid, signal.SIGHUP)
+        terminal.wait_for(IGNORED)
+        record_one(case)
+        terminal.type("\x03")
+        assert 0 == terminal.wait()
+        assert "written to" in terminal.shown
+    assert recorded(case)

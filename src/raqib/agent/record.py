@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from raqib.agent.environment import Environments
+from raqib.agent.hangup import Hangup
 from raqib.agent.network import TOLD, Network
 from raqib.agent.sweeper import Cadence
 from raqib.config.config import Config
@@ -60,7 +61,7 @@ class Recorder:
         self._failure: RaqibError | None = None
 
     async def run(self, duration_s: float | None, on_ready: Callable[[], None]) -> Counts:
-        """Record until a signal or the end of the time.
+        """Record until a signal, the end of the time or of the terminal that it was started on.
 
         Raises:
             NotPermittedError: this kernel or these privileges do not allow it.
@@ -68,6 +69,7 @@ class Recorder:
         """
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
+            stack.enter_context(Hangup(self._stop.set))
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._stop.set)
                 stack.callback(loop.remove_signal_handler, number)

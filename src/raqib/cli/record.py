@@ -18,7 +18,7 @@ from raqib.cli.options import duration as seconds_of
 from raqib.cli.recipe_options import ConfigFile, Disable, Enable, NoBuiltin, Recipes, settings_of
 from raqib.cli.words import count
 from raqib.config.config import Config
-from raqib.control.log import configure
+from raqib.control.log import configure, tell
 from raqib.library.library import Library
 from raqib.offline.recording import RecordingFile
 from raqib.recipes.compile import CompiledSet, compile_set
@@ -46,7 +46,7 @@ def record(
     disable: Disable = None,
     config: ConfigFile = None,
 ) -> None:
-    """Write what the sensors deliver, as JSON lines, until SIGINT or SIGTERM. Arguments may hold secrets.
+    """Write what the sensors deliver, as JSON lines, until it is told to end. Arguments may hold secrets.
 
     The exit status is 1 if a recipe is broken: what that one needs may be missing.
     """
@@ -67,9 +67,9 @@ async def _record(
 ) -> None:
     def ready() -> None:
         what = "everything" if everything else f"what {count(len(compiled.recipes), 'recipe')} may need"
-        print(f"ready: recording {what}", file=sys.stderr, flush=True)
+        tell(f"ready: recording {what}")
 
     with contextlib.closing(RecordingFile(output)) as file:
         counts = await Recorder(file.write, compiled, settings, everything=everything).run(duration_s, ready)
     lost = f", {counts.lost} lost in the kernel" if counts.lost else ""
-    print(f"{count(counts.observations, 'observation')} written to {output}{lost}", file=sys.stderr)
+    tell(f"{count(counts.observations, 'observation')} written to {output}{lost}")
