@@ -84,7 +84,7 @@ def main() -> int:
                 for index, source in enumerate(sources):
                     place = Path(directory, f"data{index}")
                     found[name][index].append(agent(source, place) if name == "run" else command(source, name, place))
-    result = {}
+    result: dict[str, dict[str, float]] = {}
     for name, versions in found.items():
         clock = [median(one[0] for one in costs) for costs in versions]
         cpu = [median(one[1] for one in costs) for costs in versions]

@@ -40,13 +40,11 @@ class AgentProcess:
         self.data_dir = directory / "data"
         self.log = directory / f"raqib{number}.log"
         self.stderr = directory / f"stderr{number}"
+        paths: list[str | Path] = ["--data-dir", self.data_dir, "--log-file", self.log]
+        paths += ["--cgroup", cgroup] if cgroup is not None else []
         with self.stderr.open("wb") as errors:
             self.process = subprocess.Popen(
-                [
-                    *(*below, RAQIB, "run", "--raw", "--data-dir", self.data_dir, "--log-file", self.log),
-                    *(("--cgroup", cgroup) if cgroup is not None else ()),
-                    *arguments,
-                ],
+                [*below, RAQIB, "run", "--raw", *paths, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )

@@ -13,7 +13,7 @@ RECIPE = """- {kind: k, name: n, version: '1', description: d, tactic: impact, t
    breed: execution, importance: low, bases: [{base: nothing-of-this-name}] EXTRA}
 """
 
-COMPLAINTS = {
+COMPLAINTS: dict[str, tuple[str, str, bool]] = {
     "a key that is not known": ("recipe: {}", "did you mean recipes?", True),
     "several at once": ("reactions: {workers: 0}\nprinters: {raw: 5}", "expected true or false, found '5'", True),
     "a directory of recipes that is not there": (
@@ -105,9 +105,8 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("complaint", COMPLAINTS)
 def test_check_says_what_run_says(place: Path, complaint: str) -> None:
-    text, expected, ends = (
-        one.replace("TMP", str(place)) if isinstance(one, str) else one for one in COMPLAINTS[complaint]
-    )
+    text, expected, ends = COMPLAINTS[complaint]
+    text, expected = text.replace("TMP", str(place)), expected.replace("TMP", str(place))
     config = place / "config.yaml"
     own = "\n" if "data_dir" in text else f"\ndata_dir: {place}/data\n"
     if "printers" not in text:

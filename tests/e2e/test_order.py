@@ -70,6 +70,7 @@ def test_what_is_dropped_and_a_printer_that_is_late_keep_the_order(
         "".join(recipe(name, patterns=where, reaction=slow, importance=value) for name, value in names.items()),
         *("--config", str(config)),
     )
+    assert agent.process.stdout is not None
     fcntl.fcntl(agent.process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     for _ in range(RUNS):
         subprocess.run([victim, "-c", "true"], check=True)

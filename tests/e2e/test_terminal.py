@@ -96,7 +96,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     program.chmod(0o755)
     where = f"[{{dir: '{directory}', base: victim}}]"
     recipes.write_text(recipe("kills", patterns=where, reaction="function process(data) { Info('ü'); KillCurrent(); }"))
-    command = [RAQIB, "record", "-o", recording, "--no-builtin", "--recipes", recipes]
+    command: list[str | Path] = [RAQIB, "record", "-o", recording, "--no-builtin", "--recipes", recipes]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as recorder:
         assert recorder.stderr is not None
         assert recorder.stderr.readline().startswith("ready")
@@ -109,7 +109,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @KINDS_OF_TERMINALS
 def test_replay(kind: str, recorded: tuple[Path, Path]) -> None:
     recording, recipes = recorded
-    command = [RAQIB, "replay", recording, "--no-builtin", "--recipes", recipes]
+    command: list[str | Path] = [RAQIB, "replay", recording, "--no-builtin", "--recipes", recipes]
     with Terminal(command, env=environment(**KINDS[kind])) as terminal:
         assert 0 == terminal.wait(), terminal.shown
         check_escapes(kind, terminal.written)
@@ -121,7 +121,7 @@ def test_replay(kind: str, recorded: tuple[Path, Path]) -> None:
 def logged(recorded: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """An event log with the event of the recording, and its UUID."""
     recording, recipes = recorded
-    command = [RAQIB, "replay", recording, "--no-builtin", "--recipes", recipes, "--json"]
+    command: list[str | Path] = [RAQIB, "replay", recording, "--no-builtin", "--recipes", recipes, "--json"]
     shown = subprocess.run(command, capture_output=True, check=True).stdout
     event: dict[str, Any] = json.loads(shown.splitlines()[0])["event"]
     log = tmp_path_factory.mktemp("logged") / "events.jsonl"
@@ -132,7 +132,18 @@ def logged(recorded: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 @KINDS_OF_TERMINALS
 def test_explain(kind: str, recorded: tuple[Path, Path], logged: tuple[Path, str]) -> None:
     log, uuid = logged
-    command = [RAQIB, "explain", uuid, "--log", log, "--data-dir", log.parent, "--no-builtin", "--recipes", recorded[1]]
+    command: list[str | Path] = [
+        RAQIB,
+        "explain",
+        uuid,
+        "--log",
+        log,
+        "--data-dir",
+        log.parent,
+        "--no-builtin",
+        "--recipes",
+        recorded[1],
+    ]
     with Terminal(command, env=environment(**KINDS[kind])) as terminal:
         assert 0 == terminal.wait(), terminal.shown
         check_escapes(kind, terminal.written)
@@ -141,7 +152,7 @@ def test_explain(kind: str, recorded: tuple[Path, Path], logged: tuple[Path, str
 
 
 def test_colours_in_a_pipe_if_wished(recorded: tuple[Path, Path]) -> None:
-    command = [RAQIB, "replay", recorded[0], "--no-builtin", "--recipes", recorded[1]]
+    command: list[str | Path] = [RAQIB, "replay", recorded[0], "--no-builtin", "--recipes", recorded[1]]
     forced = {"TERM": "xterm-256color", "FORCE_COLOR": "1"}
     for variables, coloured in ((forced, True), ({**forced, "NO_COLOR": "1"}, False), ({}, False)):
         done = subprocess.run(command, env=environment(**variables), capture_output=True, check=True)

@@ -17,7 +17,12 @@ with atheris.instrument_imports(include=["raqib.reactions.protocol"]):
 
 from tests.fuzz import sow
 
-SEEDS = (Ready(("landlock",)), Call("DataGet", '["key"]'), Log("info", "text"), Ended("error", "no", 1, 2, 3))
+SEEDS: tuple[ToDaemon, ...] = (
+    Ready(("landlock",)),
+    Call("DataGet", '["key"]'),
+    Log("info", "text"),
+    Ended("error", "no", 1, 2, 3),
+)
 
 
 def read(pieces: list[bytes]) -> tuple[list[ToDaemon], bool]:

@@ -37,7 +37,7 @@ def programs() -> dict[int, str]:
 
 def held_by(pid: int) -> set[int]:
     """Return the ids of the programs that a process has descriptors of."""
-    found = set()
+    found: set[int] = set()
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the descriptor that listed them
             lines = info.read_text().splitlines()

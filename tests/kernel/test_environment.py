@@ -12,7 +12,7 @@ import pytest
 from raqib.kernel.layout import constant
 from raqib.model.actions import FileAction
 from raqib.sensors.processes import LoaderVariables
-from tests.kernel.acting import AT_FDCWD, Watch, argv, below
+from tests.kernel.acting import AT_FDCWD, Call, Watch, argv, below
 
 ROOM = constant("ENVIRONMENT_BYTES")
 PIECE = constant("PATH_BYTES")
@@ -74,7 +74,7 @@ def test_each_program_of_a_process_has_its_own(watch: Watch, program: Path) -> N
 def test_what_a_forked_child_inherited_is_not_known(watch: Watch, tmp_path: Path) -> None:
     watch.look(tmp_path, below(tmp_path)._replace(environments=True))
     (tmp_path / "a").touch()
-    fork = ["fork", "[", "openat", AT_FDCWD, tmp_path / "a", 0, "]"]
+    fork: Call = ["fork", "[", "openat", AT_FDCWD, tmp_path / "a", 0, "]"]
     parent = watch.act(fork, prefix=("env", "LD_BIND_NOW=1"))
     process = watch.last(FileAction.OPEN).process
     assert parent != process.pid

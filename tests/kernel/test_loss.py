@@ -64,7 +64,9 @@ def delivered(watch: Watch) -> dict[str, FileAction]:
 def test_burst_without_reading(make_watch: MakeWatch, crowd: Path, lives: bool) -> None:
     watch = start(make_watch, {"records": 4 * SMALLEST_RING}, crowd)
     reads, writes = os.pipe()
-    calls: list[Call] = [["flood", crowd, FILES, FILES, -1], *([["read", reads, "buf", 1]] if lives else [])]
+    calls: list[Call] = [["flood", crowd, FILES, FILES, -1]]
+    if lives:
+        calls.append(["read", reads, "buf", 1])
     child = subprocess.Popen([watch.program, *arguments_of(calls)], pass_fds=[reads])
     os.close(reads)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
 from raqib.sensors.files import Hint, Policy
-from tests.kernel.acting import AT_FDCWD, Watch, arguments_of, below
+from tests.kernel.acting import AT_FDCWD, Call, Watch, arguments_of, below
 from tests.kernel.test_actions import OPEN, READ, opened
 
 NAMES = ("a/b/one", "a/b/two", "a/one", "a/bb/one", "a/b/c/d/one", "one")
@@ -45,7 +45,8 @@ def tree(tmp_path: Path) -> Path:
 def open_all(watch: Watch, directory: Path) -> int:
     """Let one process open all of the names; return the number of records."""
     before = watch.sensor.counters()["records"]
-    watch.act(*(["openat", AT_FDCWD, directory / name, os.O_RDONLY] for name in NAMES))
+    opens: list[Call] = [["openat", AT_FDCWD, directory / name, os.O_RDONLY] for name in NAMES]
+    watch.act(*opens)
     return watch.sensor.counters()["records"] - before
 
 

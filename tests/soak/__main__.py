@@ -126,7 +126,7 @@ class Soak:
         self.agent = AgentProcess(directory, 0, cgroup, ["--recipes", str(self.recipes)])
         self.agent.validates = False
         self.agent.wait_ready()
-        words = [sys.executable, "-m", "tests.soak.load", self.bait, self.victim, directory / "churn"]
+        words: list[str | Path] = [sys.executable, "-m", "tests.soak.load", self.bait, self.victim, directory / "churn"]
         self.load = subprocess.Popen(
             words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=lambda: enter(cgroup)
         )

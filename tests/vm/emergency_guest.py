@@ -12,7 +12,7 @@ from tests.vm.inside import doubts
 if __name__ == "__main__":
     # Before anything else is even imported.
     HELPER, *PROOF = sys.argv[1:] or [""]
-    DOUBTS = doubts(*PROOF) if len(PROOF) == 2 else ["it was not told which machine it is for"]
+    DOUBTS = doubts(PROOF[0], PROOF[1]) if len(PROOF) == 2 else ["it was not told which machine it is for"]
     if DOUBTS or HELPER not in ("PowerOff", "Panic"):
         raise SystemExit(
             f"this takes the machine down: only in the one that tests/vm/emergency.py starts; {'; '.join(DOUBTS)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from raqib.actions.helpers import directories, files
+from raqib.host.removal import remove_contents
 from raqib.model.execution import ActionRecord
 
 from .conftest import Acting
@@ -188,12 +189,11 @@ def test_directory_swapped_for_a_link_while_it_is_removed(
     (precious / "file").touch()
     path = Path(act("CreateTempDir").value)
     (path / "file").touch()
-    original = directories.remove_contents
 
     def swap(descriptor: int) -> None:
         path.rename(act.writable / "moved")
         path.symlink_to(precious)
-        original(descriptor)
+        remove_contents(descriptor)
 
     monkeypatch.setattr(directories, "remove_contents", swap)
     assert "no longer there" in act("RemoveDir", str(path)).reason

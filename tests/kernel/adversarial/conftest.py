@@ -10,11 +10,12 @@ import pytest
 
 from raqib.actions.settings import Places
 from raqib.control.oversight import resident_bytes
+from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished
 from raqib.model.recipe import Limits, RecipeInfo
 from raqib.reactions import ReactionSettings
-from raqib.testing import boottime_ns, make_detection, make_recipe
+from raqib.testing import make_detection, make_recipe
 from tests.kernel.reactions.conftest import Host
 
 TIMEOUT_S = 1.5

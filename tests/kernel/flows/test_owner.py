@@ -439,7 +439,8 @@ def test_many_at_once(flowing: Flowing) -> None:
     tell(server)
     flowing.end(server)
     flowing.sensor.sweep()
-    served, made = {}, {}
+    served: dict[int, FlowAction] = {}
+    made: dict[int, FlowAction] = {}
     for one in flowing.seen:
         assert one.process.pid == server.pid if one.local.port == port else one.process.pid != server.pid
         seen, peer = (served, one.remote.port) if one.local.port == port else (made, one.local.port)

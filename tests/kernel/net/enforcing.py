@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from raqib.dns.names import NameCache
 from raqib.kernel.layout import ffi
@@ -20,6 +20,16 @@ from raqib.sensors.network import NetworkSensor
 from tests.kernel.net.lab import Actor
 
 WAIT_S = 60.0
+
+
+class Owner(TypedDict):
+    """Who blocks something, and why."""
+
+    owner: str
+    reason: str
+
+
+OWNER: Owner = {"owner": "recipe", "reason": "a test"}
 
 
 def spec(text: str) -> PolicySpec:
@@ -38,11 +48,14 @@ class Enforcer:
         self.policy = NetworkPolicy(self.sensor.bpf, lambda: self.host, **options)
         for kind in ("NET_RECORD_DROP_IP", "NET_RECORD_DROP_DOMAIN"):
             self.sensor.on(kind, self._dropped)
-        self.sensor.on("NET_RECORD_LEARNED", lambda raw: self.policy.reaper.request())
+        self.sensor.on("NET_RECORD_LEARNED", self._learned)
         self.sensor.start(cgroup)
 
     def _dropped(self, raw: Any) -> None:
         self.drops.append(self.policy.decode(raw))
+
+    def _learned(self, raw: Any) -> None:
+        self.policy.reaper.request()
 
     def learn(self, names: NameCache) -> None:
         """Have a cache hear of all answers."""

@@ -20,6 +20,7 @@ ANSWERS: dict[str, list[list[Any]]] = {}
 QUERIES: list[str] = []
 PIECES = {"size": 1 << 20}
 RAW: dict[str, str] = {}
+SEEN: Seen
 
 
 def sniff(sniffer: socket.socket) -> None:

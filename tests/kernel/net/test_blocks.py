@@ -16,7 +16,7 @@ from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
 from raqib.netpolicy.tables import Tables
-from tests.kernel.net.enforcing import Enforcer
+from tests.kernel.net.enforcing import OWNER, Enforcer
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 
 WEB4, WEB6, ONLY6 = IPV4["web"], IPV6["web"], IPV6["web6"]
@@ -25,7 +25,6 @@ CUT_NS = 50_000_000
 SOON_NS = 100_000_000
 TRIES = 5
 """Far above what it takes, 5 ms, for machines that do other things too."""
-OWNER = {"owner": "recipe", "reason": "a test"}
 
 
 @ADDRESSES

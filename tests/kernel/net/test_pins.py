@@ -27,12 +27,11 @@ from raqib.netpolicy.policy import NetworkPolicy
 from raqib.netpolicy.tables import Tables
 from raqib.sensors.network import NetworkSensor
 from tests.kernel.net.conftest import CLIENTS_HOST
-from tests.kernel.net.enforcing import spec
+from tests.kernel.net.enforcing import OWNER, spec
 from tests.kernel.net.lab import IPV4, IPV6, Lab
 from tests.kernel.net.test_attach import attached_to
 
 WEB4, WEB6 = IPV4["web"], IPV6["web"]
-OWNER = {"owner": "recipe", "reason": "a test"}
 
 
 @pytest.fixture

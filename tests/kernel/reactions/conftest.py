@@ -62,6 +62,17 @@ class Host:
         lines = (self.places.data_dir / "ledger.jsonl").read_bytes().splitlines()
         return [msgspec.json.decode(line) for line in lines]
 
+    def next_line(self) -> asyncio.Event:
+        """Return an event that the next line of the log sets."""
+        told = asyncio.Event()
+
+        def keep(line: LogLine) -> None:
+            self.lines.append(line)
+            told.set()
+
+        self.on_log = keep
+        return told
+
     async def submit(self, detection: Detection) -> list[Finished]:
         before = len(self.finished)
         self.reactions.submit(detection)

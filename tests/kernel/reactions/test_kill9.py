@@ -52,8 +52,8 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     assert set() == {f"set.{text}" for text in acknowledged["set"]} - set(store.keys("loaded"))
     assert set() == acknowledged["shared"] - set(store.keys(SHARED_NAMESPACE))
     pushed = []
-    while (text := store.pop("loaded", "list")) is not None:
-        pushed.append(text)
+    while (value := store.pop("loaded", "list")) is not None:
+        pushed.append(value)
     assert len(pushed) == len(set(pushed))
     assert set() == acknowledged["push"] - set(pushed)
     store.close()

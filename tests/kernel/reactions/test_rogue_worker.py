@@ -128,8 +128,7 @@ def test_a_worker_that_is_busy_with_nothing_is_replaced(
     async def scenario(host: Host) -> None:
         await host.warm(3)
         before = set(host.reactions.worker_pids)
-        told = asyncio.Event()
-        host.on_log = lambda line: (host.lines.append(line), told.set())
+        told = host.next_line()
         finished = await host.run("spin while idle")
         assert "ok" == finished.outcome
         async with asyncio.timeout(60):

@@ -143,8 +143,7 @@ def test_a_shell_that_does_not_end_holds_up_nothing(
     monkeypatch.setattr(shell_module, "_REAP_INTERVAL_S", 0.01)
 
     async def scenario(host: Host) -> None:
-        started = asyncio.Event()
-        host.on_log = lambda line: (host.lines.append(line), started.set())
+        started = host.next_line()
         host.reactions.submit(shell("echo; sleep 60", limits=Limits(timeout_s=0.2)))
         await started.wait()
         if how == "switched off":
@@ -204,8 +203,7 @@ def test_dry_run_only_checks_the_syntax(run_scenario: RunScenario, tmp_path: Pat
 
 def test_switching_all_actions_off_ends_all_of_them(run_scenario: RunScenario, tmp_path: Path) -> None:
     async def scenario(host: Host) -> None:
-        started = asyncio.Event()
-        host.on_log = lambda line: (host.lines.append(line), started.set())
+        started = host.next_line()
         os.mkfifo(tmp_path / "go")
         host.reactions.submit(shell(f"echo $$; cat {tmp_path}/go; touch {tmp_path}/ran", f"touch {tmp_path}/ran"))
         await started.wait()
@@ -236,8 +234,7 @@ def test_without_a_ledger_nothing_is_run(run_scenario: RunScenario, tmp_path: Pa
 
 def test_close_ends_what_runs_and_drops_what_waits(run_scenario: RunScenario, tmp_path: Path) -> None:
     async def scenario(host: Host) -> None:
-        started = asyncio.Event()
-        host.on_log = lambda line: (host.lines.append(line), started.set())
+        started = host.next_line()
         host.reactions.submit(shell(f"echo $$; sleep 60; touch {tmp_path}/ran", f"touch {tmp_path}/ran"))
         await started.wait()
 

@@ -69,7 +69,7 @@ def test_only_the_loop_may_wait(act: Acting, monkeypatch: pytest.MonkeyPatch) ->
         waiting.append(work := later())
         return work
 
-    helper = Helper("Waiting", check=lambda c, a: Plan(start, would=0), place="files")  # type: ignore[arg-type,return-value]
+    helper = Helper("Waiting", check=lambda c, a: Plan(start, would=0), place="files")  # type: ignore[arg-type]
     monkeypatch.setattr("tests.unit.actions.conftest.HELPERS", {"Waiting": helper})
     assert "only actions of the event loop" in act("Waiting").reason
     waiting[0].close()  # type: ignore[attr-defined]

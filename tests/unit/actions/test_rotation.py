@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raqib.ledger import archives
 from raqib.ledger import chain as ledger_module
-from raqib.ledger.archives import archive_path, files_of
+from raqib.ledger.archives import archive_path, archives, files_of
 from raqib.ledger.chain import Entry, Ledger, parse_head
 from raqib.ledger.reading import Filter, LedgerReader, find
 from raqib.ledger.verification import verify
@@ -138,7 +137,7 @@ def test_a_rotation_that_fails_stops_nothing(path: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archives.os, "link", fail)
+    monkeypatch.setattr(os, "link", fail)
     ledger = Ledger(path, max_bytes=300)
     fill(ledger, 5)
     ledger.close()
@@ -208,7 +207,7 @@ def test_nobody_waits_for_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) 
 
         def call(*arguments: object, **options: object) -> object:
             # Taking off a name that is not there, or is new, takes no time.
-            if name != "unlink" or Path(str(arguments[0])) in archives.archives(path):
+            if name != "unlink" or Path(str(arguments[0])) in archives(path):
                 assert not ledger._lock.locked(), f"{name} while the ledger is locked"
                 slow.append(name)
             return original(*arguments, **options)

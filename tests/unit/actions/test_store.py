@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -214,7 +214,8 @@ def test_list_is_no_text_and_text_no_list(store: Store) -> None:
 
 
 def test_list_is_deleted_whole_and_its_room_is_free_again(store: Store) -> None:
-    for change in (lambda: store.delete("r", "l"), lambda: store.clear("r")):
+    changes: tuple[Callable[[], object], ...] = (lambda: store.delete("r", "l"), lambda: store.clear("r"))
+    for change in changes:
         for _ in range(3):
             store.push("r", "l", "x" * 100)
         assert store._sizes("r") == (1, 1 + 3 * 116)

@@ -12,13 +12,11 @@ from .conftest import Acting
 def test_it_is_armed_and_remembers_that_it_was_switched_off(tmp_path: Path) -> None:
     switch = Switch(tmp_path)
     assert switch.armed
-    assert switch.disarm()
-    assert not switch.disarm()
-    assert not switch.armed
+    assert (True, False) == (switch.disarm(), switch.armed)
+    assert (False, False) == (switch.disarm(), switch.armed)
     assert not Switch(tmp_path).armed
-    assert switch.arm()
-    assert not switch.arm()
-    assert switch.armed
+    assert (True, True) == (switch.arm(), switch.armed)
+    assert (False, True) == (switch.arm(), switch.armed)
     assert Switch(tmp_path).armed
 
 

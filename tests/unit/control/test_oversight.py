@@ -17,7 +17,8 @@ from raqib.actions.budgets import BreakerOpened
 from raqib.actions.settings import Places
 from raqib.config.config import Config
 from raqib.control import oversight
-from raqib.control.operator import Answer, Operator
+from raqib.control.answer import Answer
+from raqib.control.operator import Operator
 from raqib.control.oversight import Oversight, Parts, resident_bytes
 from raqib.control.socket import ask
 from raqib.ledger.chain import Head
@@ -175,7 +176,12 @@ def test_people_are_told_the_last_head_only(
 ) -> None:
     """The journal is told each; an empty ledger has no head."""
     journal: list[str] = []
-    monkeypatch.setattr(oversight, "send", lambda message, **fields: bool(journal.append(message)))
+
+    def send(message: str, **fields: object) -> bool:
+        journal.append(message)
+        return True
+
+    monkeypatch.setattr(oversight, "send", send)
     monkeypatch.setattr(oversight, "is_for_people", lambda: log_for_people)
 
     async def scenario(watching: Oversight, running: Running) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from raqib.dns.answer import MAX_ADDRESSES, MAX_ALIASES, MAX_RECORDS, Answer, Found, parse_answer
 
 
-def answer(question: str, *records: str, rcode: int = dns.rcode.NOERROR) -> bytes:
+def answer(question: str, *records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> bytes:
     """Return an answer; a record is written as in a zone: name, seconds, type, data."""
     message = dns.message.make_response(dns.message.make_query(question, "A"))
     message.set_rcode(rcode)

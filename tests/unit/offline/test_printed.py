@@ -104,9 +104,12 @@ def test_an_event_leads_back_to_the_observation(
 def test_events_are_read_as_printed_and_as_samples(tmp_path: Path, detection: Detection, recipe: RecipeSpec) -> None:
     file = tmp_path / "event"
     file.write_bytes(b"\n" + detection.event_json + b"\n\n")
-    assert SEEN.path == read_event(file, recipe).seen.path
+    seen, _ = read_event(file, recipe)
+    assert isinstance(seen, FileObservation)
+    assert SEEN.path == seen.path
     file.write_text("process: {exe: /usr/bin/cat}\nfile: {path: /etc/x}\n")
     seen, _ = read_event(file, recipe)
+    assert isinstance(seen, FileObservation)
     assert (b"/etc/x", b"/usr/bin/cat") == (seen.path, seen.process.image.exe)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raqib.errors import RaqibError
-from raqib.matcher.facts import boot_offset_ns
 from raqib.model.actions import FileAction
+from raqib.model.clock import boot_offset_ns
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation, Traffic
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey

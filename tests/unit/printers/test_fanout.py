@@ -29,7 +29,7 @@ class Memory:
         if gate_open:
             self.gate.set()
 
-    def print(self, event: Event, line: bytes) -> None:
+    def print(self, event: Event | None, line: bytes) -> None:
         self.entered.set()
         self.gate.wait()
         self.lines.append(line)
@@ -40,7 +40,7 @@ class Memory:
 
 
 class Broken(Memory):
-    def print(self, event: Event, line: bytes) -> None:
+    def print(self, event: Event | None, line: bytes) -> None:
         raise OSError("the far end is gone")
 
 

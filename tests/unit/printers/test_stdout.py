@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from io import FileIO
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,12 @@ def test_an_event_takes_few_writes(pipe: Pipe, make_event: MakeEvent, monkeypatc
         pytest.skip("this kernel cannot write into a pipe without waiting")
     writes: list[int] = []
     real = os.pwritev
-    monkeypatch.setattr(os, "pwritev", lambda *arguments: writes.append(1) or real(*arguments))
+
+    def counted(*arguments: Any) -> int:
+        writes.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(os, "pwritev", counted)
     event = make_event(process=ProcessInfo(cmd="x" * 50_000))
     StdoutPrinter(fd=pipe.writer).print(event, encode(event))
     assert [1] == writes

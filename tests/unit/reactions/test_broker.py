@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raqib.reactions.broker import escape
+from raqib.reactions.escape import escape
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from raqib.reactions.protocol import (
     pack,
 )
 
-_texts = st.text(st.characters(exclude_categories=("Cs",)))
+_texts = st.text(st.characters(exclude_categories=["Cs"]))
 _messages = st.one_of(
     st.builds(Ready, st.lists(_texts).map(tuple)),
     st.builds(Call, _texts, _texts),

@@ -77,7 +77,7 @@ def pattern(identifier: str, name: str, kind: str = "attack-pattern", **more: An
 def renew(tmp_path: Path, objects: list[dict[str, Any]], before: str = "") -> subprocess.CompletedProcess[str]:
     (tmp_path / "stix.json").write_text(json.dumps({"type": "bundle", "objects": objects}))
     (tmp_path / "attack.txt").write_text(before)
-    command = [sys.executable, SCRIPT, tmp_path / "stix.json", tmp_path / "attack.txt"]
+    command: list[str | Path] = [sys.executable, SCRIPT, tmp_path / "stix.json", tmp_path / "attack.txt"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from operator import or_
 
@@ -30,7 +31,7 @@ def interest_pre(compiled: CompiledSet, path: bytes) -> FileAction:
     """What the kernel would say: hashes of the name, its last component, its directory, and those above it."""
     directory, _, base = path.rpartition(b"/")
     above = set(ancestor_directories(path))
-    holds = {
+    holds: dict[str, Callable[[bytes], bool]] = {
         "exact": lambda value: value == path,
         "base": lambda value: value == base,
         "dir": lambda value: value == (directory or b"/"),

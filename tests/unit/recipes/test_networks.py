@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raqib.recipes import networks
-from raqib.recipes.networks import DomainSet, NetworkSet, list_entries
-from raqib.recipes.spec import DomainMatch
+from raqib.recipes.networks import DomainMatch, DomainSet, NetworkSet, list_entries
 
 LABELS = st.sampled_from(["a", "b", "c", "com", "aa", "B"])
 NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)

@@ -32,7 +32,7 @@ def main() -> None:
         "unknown level": pack(Log("critical", "x")),
         "unknown outcome": pack(Ended("perfect")),
         "ready while busy": pack(Ready()),
-        "setup": pack(Setup((), 0, 0, 0, 0, None)),  # type: ignore[arg-type]
+        "setup": pack(Setup((), 0, 0, 0, 0, None)),
         "two calls at once": pack(Call("DataGet", '["a"]')) * 2,
         "end during a call": pack(Call("DataGet", '["a"]')) + pack(Ended("ok")),
     }
