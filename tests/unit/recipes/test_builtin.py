@@ -52,7 +52,7 @@ def test_examples_are_disabled() -> None:
 
 def test_popular_names_are_nothing() -> None:
     """Trackers apart, of which a list of popular names has many."""
-    lines = (Path(__file__).parent / "popular_names.txt").read_text().splitlines()
+    lines = (Path(__file__).parents[1] / "matcher/popular_names.txt").read_text().splitlines()
     names = [name for line in lines if not line.startswith("#") for name in line.split()]
     matcher = FlowMatcher(compile_set(BUILTIN.recipes))
     connected = FlowAction.CREATED | FlowAction.EGRESS | FlowAction.OUTGOING | FlowAction.STARTED
