@@ -52,11 +52,9 @@ class Pod:
         # A file: on the command line it would be in every event.
         program = resolv_conf.with_suffix(".py")
         program.write_text(textwrap.dedent(CODE))
+        command: list[str | Path] = ["unshare", "--net", "--mount", *namespaces, sys.executable, "-IS", program]
         self.process = subprocess.Popen(
-            [
-                *("unshare", "--net", "--mount", *namespaces, sys.executable, "-IS", program),
-                *(resolv_conf, server, name, address),
-            ],
+            [*command, resolv_conf, server, name, address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,13 @@ def place(tmp_path: Path) -> Path:
 
 def status(agent: AgentProcess) -> dict[str, Any]:
     raqib = Path(sys.executable).with_name("raqib")
-    command = [raqib, "status", "--json", "--data-dir", agent.data_dir]
+    command: list[str | Path] = [raqib, "status", "--json", "--data-dir", agent.data_dir]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
+
+
+def _has_as_many(least: int, events: list[dict[str, Any]]) -> bool:
+    return len(events) >= least
 
 
 def counted(events: list[dict[str, Any]]) -> int:
@@ -112,7 +117,7 @@ def test_a_flood_of_nobody_takes_bounded_memory_and_pushes_out_nobody_else(run_a
         needle.stdin.write(b".")
         needle.stdin.flush()
         # One for each part of what is printed of the flood, however fast that is.
-        agent.read(lambda events, least=number: len(events) >= 20 * least)
+        agent.read(partial(_has_as_many, 20 * number))
     for one in (needle, flood):
         one.communicate(timeout=100)
         assert 0 == one.returncode

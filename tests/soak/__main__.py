@@ -57,7 +57,7 @@ def status(agent: AgentProcess) -> dict:  # type: ignore[type-arg]
 
 def map_entries(pid: int) -> int:
     """Return how many entries the maps of that agent hold that are about processes and their files."""
-    ids = set()
+    ids = set[str]()
     for file in Path(f"/proc/{pid}/fdinfo").iterdir():
         # One that is closed meanwhile is of no map: those stay.
         with contextlib.suppress(FileNotFoundError):

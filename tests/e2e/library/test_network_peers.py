@@ -46,8 +46,10 @@ def test_every_recipe_is_proven() -> None:
 
 @pytest.mark.parametrize("one", VISITS, ids=lambda one: one.recipe)
 def test_live(library_agent: AgentProcess, one: Visit) -> None:
-    quiet = visit(library_agent.cgroup, one.near_miss)
-    loud = visit(library_agent.cgroup, one.peer)
+    cgroup = library_agent.cgroup
+    assert cgroup is not None
+    quiet = visit(cgroup, one.near_miss)
+    loud = visit(cgroup, one.peer)
 
     def of(process: int) -> list[Event]:
         return [event for event in library_agent.events if event.get("process", {}).get("pid") == process]

@@ -18,6 +18,7 @@ from raqib.actions.created import MadeDirectories
 from raqib.actions.helpers import evidence
 from raqib.actions.manifest import MANIFEST, read_manifest, verify_evidence
 from raqib.errors import RaqibError
+from raqib.model.execution import ActionRecord
 from raqib.testing import live_process, make_detection, make_recipe
 
 from .conftest import Acting, Change, Interfere
@@ -136,7 +137,7 @@ def test_evidence_can_be_removed_and_is_not_made_in_a_dry_run(about: Acting) -> 
 
 @pytest.mark.parametrize("name", [MANIFEST, "maps", "event.json", "anything"])
 def test_nothing_is_laid_into_evidence_that_is_being_collected(about: Acting, interfere: Interfere, name: str) -> None:
-    records = []
+    records: list[ActionRecord] = []
 
     def write() -> None:
         (directory,) = about.places.evidence_dir.iterdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def heard(enforcer: Enforcer) -> Heard:
 
 def lie(lab: Lab, way: str, *namespaces: str) -> str:
     """Run the liar in namespaces of its own, in the client's cgroup; return how long its answers were."""
-    command = ["unshare", *namespaces, sys.executable, HERE / "liar.py", way]
+    command: list[str | Path] = ["unshare", *namespaces, sys.executable, HERE / "liar.py", way]
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: enter(lab.cgroup), timeout=60
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from raqib.model.execution import LogLine
 from raqib.reactions import pool, process
 
 from .conftest import Host, RunScenario
@@ -108,7 +109,12 @@ def test_a_worker_that_is_busy_between_its_jobs_is_replaced(
     async def scenario(host: Host) -> None:
         await host.warm(3)
         told = asyncio.Event()
-        host.on_log = lambda line: (host.lines.append(line), told.set())
+
+        def on_log(line: LogLine) -> None:
+            host.lines.append(line)
+            told.set()
+
+        host.on_log = on_log
         async with asyncio.timeout(60):
             while not told.is_set():
                 # It always has something to do before it is looked at twice.
