@@ -21,7 +21,7 @@ from raqib.library.library import Library
 from raqib.netpolicy.guards import cut_off, cut_off_message
 from raqib.netpolicy.host import address_bytes, read_host
 from raqib.netpolicy.spec import load_policy, prefix_of
-from raqib.recipes.diagnostic import CONFIGURATION, Diagnostic, Loaded, shown, source_of
+from raqib.recipes.diagnostic import CONFIGURATION, Diagnostic, Loaded, shown, shown_path, source_of
 
 _PAGE: Final = 4096
 
@@ -129,8 +129,7 @@ def _nearest(path: Path) -> Path:
 
 
 def _quoted(path: Path) -> str:
-    # Whole: the end of a path is what tells it from others.
-    return ascii(source_of(path))
+    return shown_path(source_of(path))
 
 
 def _error(path: str, message: str) -> Diagnostic:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from raqib.model.quantity import format_size, parse_duration, parse_size
-from raqib.recipes.diagnostic import Diagnostic, nearest, shown
+from raqib.recipes.diagnostic import Diagnostic, nearest, shown, shown_path
 from raqib.recipes.document import Mapping, Scalar, Sequence, child_path
 from raqib.recipes.reader import At, Reader, is_empty, kind_of
 
@@ -148,7 +148,7 @@ def _path(reader: Reader, at: At) -> Path | None:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        reader.error(at, f"expected a path, found {shown(text)}: there is no such user")
+        reader.error(at, f"expected a path, found {shown_path(text)}: there is no such user")
         return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from raqib.model.flow import ALL_FLOW_ACTIONS, FLOW_ACTION_NAMES, NO_FLOW_ACTIONS, FlowAction, flow_action_names
 from raqib.recipes.check_arbitrary import FLOW_FACTS, network
-from raqib.recipes.diagnostic import shown
+from raqib.recipes.diagnostic import shown, shown_path
 from raqib.recipes.lists import BadListError, Entries, Lists, Read
 from raqib.recipes.networks import DomainMatch, normal
 from raqib.recipes.reader import At, Reader
@@ -115,11 +115,11 @@ def _lists(reader: Reader, at: At | None, read: Callable[[str], Read[Entries]]) 
         try:
             entries, warnings = read(path)
         except BadListError as error:
-            reader.error(place, f"{error}: {shown(path)}")
+            reader.error(place, f"{error}: {shown_path(path)}")
             continue
         result.append(entries)
         for warning in warnings:
-            reader.warning(place, f"{warning}: {shown(path)}")
+            reader.warning(place, f"{warning}: {shown_path(path)}")
     return tuple(result)
 
 

@@ -17,6 +17,9 @@ Severity = Literal["error", "warning"]
 CONFIGURATION: Final = "configuration"
 """The source of what concerns the configuration, where its file is not known; its path is that of the setting."""
 
+_LONGEST_PATH: Final = 4096
+"""The kernel takes none that is longer."""
+
 
 class Diagnostic(msgspec.Struct, frozen=True):
     """One error or warning."""
@@ -61,6 +64,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint naming the known word that is nearest, or an empty string."""
     found = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def shown_path(path: str) -> str:
+    """Return a path as it may stand in a message: quoted, whole, since its end tells it from others."""
+    return ascii(path if len(path) <= _LONGEST_PATH else path[: _LONGEST_PATH - 3] + "...")
 
 
 def shown(text: str) -> str:

@@ -112,6 +112,7 @@ def test_no_reaction_writes_what_raqib_is_told_by(act: Acting) -> None:
         ("recipes: {lists: {x: {}}}", "$.recipes.lists.x: expected a path, found a mapping"),
         ("data_dir: 3", ":1: $.data_dir: expected a path, found '3'"),
         ("data_dir: ~nobody-of-that-name/x", "there is no such user"),
+        (f"data_dir: ~nobody-of-that-name/{'long/' * 30}end", "long/end': there is no such user"),
         ("- a list", ":1: $: expected a configuration, which is a mapping, found a list"),
         ("a: [", ":2: expected YAML: while parsing a flow node"),
         ("recipes:\n\tbuiltin: true", ":2: expected YAML: "),

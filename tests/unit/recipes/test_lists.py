@@ -96,6 +96,13 @@ def test_a_bad_list_costs_its_recipe_only(tmp_path: Path, content: str | None, f
     assert "'list'" in str(error)
 
 
+def test_the_path_of_a_list_is_told_whole(tmp_path: Path) -> None:
+    """Its end tells it from others."""
+    path = "long/" * 30 + "end"
+    found = loaded(tmp_path, f"breed: remote_domains, remote_domains_file: {path}")
+    assert f"'{path}'" in str(found.errors[0])
+
+
 def test_what_is_no_regular_file_blocks_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", "."):
