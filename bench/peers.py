@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.unit.matcher.generated_names import COUNT, MAKERS, generated
 
 from bench.recipes import ENTRIES, FEW, RECIPES, resident, say, seconds
-from raqib.matcher import FlowMatcher, KnownLineage
+from raqib.matcher import FlowMatcher, KnownAncestry
 from raqib.matcher.domain_score import domain_score
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Process, ProcessKey
@@ -94,7 +94,7 @@ def with_list(directory: Path, kind: str, count: int) -> tuple[FlowMatcher, floa
 
 def long_lists(kind: str) -> bool:
     """A million entries in a file, against a thousand."""
-    nobody, flow = KnownLineage(), unknown()
+    nobody, flow = KnownAncestry(), unknown()
     with tempfile.TemporaryDirectory() as name:
         few, _, _ = with_list(Path(name), kind, FEW_ENTRIES)
         many, load_s, bytes_ = with_list(Path(name), kind, ENTRIES)
@@ -123,7 +123,7 @@ def networks() -> bool:
 
 def many_recipes() -> bool:
     """Ten thousand recipes about other flows, against a hundred."""
-    nobody, flow = KnownLineage(), unknown()
+    nobody, flow = KnownAncestry(), unknown()
     few, many = FlowMatcher(recipes(FEW)), FlowMatcher(recipes(RECIPES))
     assert not few.match(flow, nobody)
     assert not many.match(flow, nobody)

@@ -17,9 +17,9 @@ from raqib.config.config import Config
 from raqib.errors import RaqibError, UsageError
 from raqib.ledger.chain import Entry
 from raqib.library.library import Library
+from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.explain import explain as explain_stages
 from raqib.matcher.finding import Finding
-from raqib.matcher.lineage import KnownLineage
 from raqib.model.event import Event
 from raqib.offline.event_log import AFTERWARDS, find_events, ledger_entries, logs_of
 from raqib.offline.printed import Document, Printed
@@ -163,7 +163,7 @@ def _print_done(pretty: Pretty, events: list[Event], entries: list[Entry]) -> No
 
 
 def _stages(recipe: RecipeSpec, recorded: Recorded) -> list[Finding]:
-    return explain_stages(recipe, recorded.seen, KnownLineage(recorded.ancestors))
+    return explain_stages(recipe, recorded.seen, KnownAncestry(recorded.ancestors))
 
 
 def _recipe(loaded: Loaded, name: str) -> RecipeSpec:

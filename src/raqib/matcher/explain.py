@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
+from raqib.matcher.ancestry import Ancestry
 from raqib.matcher.arbitrary import Arbitrary, prepare_item
 from raqib.matcher.explain_flow import flow_findings
 from raqib.matcher.facts import Facts
 from raqib.matcher.finding import Finding, quoted
-from raqib.matcher.lineage import Lineage
 from raqib.model.actions import ALL_ACTIONS, FileAction, action_names
 from raqib.model.clock import boot_offset_ns
 from raqib.model.flow import FlowObservation
@@ -24,7 +24,7 @@ _MOST_VALUES = 3
 def explain(
     spec: RecipeSpec,
     seen: FileObservation | FlowObservation,
-    lineage: Lineage,
+    ancestry: Ancestry,
     *,
     offset_ns: Callable[[], int] = boot_offset_ns,
 ) -> list[Finding]:
@@ -33,13 +33,13 @@ def explain(
         if spec.network is None:
             return [Finding("flow", False, (f"a recipe of mechanism {spec.mechanism} is not about flows",))]
         about = flow_findings(spec, spec.network, seen)
-        facts = Facts(seen.process, lineage, offset_ns, seen)
+        facts = Facts(seen.process, ancestry, offset_ns, seen)
     else:
         if spec.file is None:
             told = f"a recipe of mechanism {spec.mechanism} is not about files or programs"
             return [Finding("flow", False, (told,))]
         about = [_bases(spec, spec.file, seen), _file_actions(spec, spec.file, seen)]
-        facts = Facts(seen.process, lineage, offset_ns)
+        facts = Facts(seen.process, ancestry, offset_ns)
     return [*about, _arbitrary(spec, facts), _times(spec)]
 
 

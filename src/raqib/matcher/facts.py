@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+from raqib.matcher.ancestry import Ancestry
 from raqib.matcher.flow_facts import FLOW_ADDRESSES, FLOW_NUMBERS, FLOW_TEXTS
-from raqib.matcher.lineage import Lineage
 from raqib.model.clock import boot_offset_ns
 from raqib.model.flow import FlowObservation
 from raqib.model.process import Image, Process
@@ -21,19 +21,19 @@ class Facts:
     def __init__(
         self,
         process: Process,
-        lineage: Lineage,
+        ancestry: Ancestry,
         offset_ns: Callable[[], int] = boot_offset_ns,
         flow: FlowObservation | None = None,
     ) -> None:
         self.process = process
         self.flow = flow
-        self._lineage = lineage
+        self._ancestry = ancestry
         self._offset_ns = offset_ns
 
     @cached_property
     def ancestors(self) -> Sequence[Process]:
         """Nearest first."""
-        return self._lineage.ancestors(self.process)
+        return self._ancestry.ancestors(self.process)
 
     @property
     def parent(self) -> Process | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from raqib.matcher.ancestry import Ancestry
 from raqib.matcher.facts import Facts
-from raqib.matcher.lineage import Lineage
 from raqib.matcher.matcher import Judge, Match, Prepared
 from raqib.model.flow import FlowAction, FlowObservation
 from raqib.recipes.compile_network import FlowRule
@@ -24,14 +24,14 @@ class FlowMatcher(Judge):
         """Take another set; counters and the memory of what was reported stay."""
         self._flows, self._arbitrary = prepared.compiled.flows, prepared.flow_arbitrary
 
-    def match(self, seen: FlowObservation, lineage: Lineage) -> list[Match]:
+    def match(self, seen: FlowObservation, ancestry: Ancestry) -> list[Match]:
         """Return the recipes that match now, in their order in the set."""
         if not seen.new & self._flows.wanted:
             return []
         service = service_of(seen)
-        facts = Facts(seen.process, lineage, self._offset_ns, seen)
+        facts = Facts(seen.process, ancestry, self._offset_ns, seen)
         sure = seen.without_hearsay()
-        sure_facts = None if sure is None else Facts(seen.process, lineage, self._offset_ns, sure)
+        sure_facts = None if sure is None else Facts(seen.process, ancestry, self._offset_ns, sure)
         matches = []
         for rule in self._flows.candidates(seen):
             if not _is_due(rule, seen) or (seen.process.key, service, rule.spec.name) in self._reported:
@@ -45,14 +45,14 @@ class FlowMatcher(Judge):
                 matches.append(match._replace(by_hearsay=sure is not None and judged is facts))
         return matches
 
-    def explain(self, seen: FlowObservation, lineage: Lineage, name: str) -> Because | None:
+    def explain(self, seen: FlowObservation, ancestry: Ancestry, name: str) -> Because | None:
         """Return the stage at which a recipe of the set fails for a flow, without counting; None if none."""
         rule = next((one for one in self._flows.rules if one.spec.name == name), None)
         if rule is None or not rule.holds(seen):
             return "flow"
         if not _is_due(rule, seen):
             return "flow_actions"
-        facts = Facts(seen.process, lineage, self._offset_ns, seen)
+        facts = Facts(seen.process, ancestry, self._offset_ns, seen)
         return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
 

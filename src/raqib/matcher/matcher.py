@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
+from raqib.matcher.ancestry import Ancestry
 from raqib.matcher.arbitrary import Arbitrary
 from raqib.matcher.facts import Facts
-from raqib.matcher.lineage import Lineage
 from raqib.matcher.memory import Reported
 from raqib.matcher.times import TimesCounters
 from raqib.model.actions import FileAction
@@ -98,7 +98,7 @@ class Matcher(Judge):
         """Take another set; counters and the memory of what was reported stay."""
         self.compiled, self._arbitrary = prepared.compiled, prepared.arbitrary
 
-    def match(self, observation: FileObservation, lineage: Lineage) -> list[Match]:
+    def match(self, observation: FileObservation, ancestry: Ancestry) -> list[Match]:
         """Return the recipes that match now, in their order in the set."""
         actions, new = _with_implied(observation.actions), _with_implied(observation.new)
         if not new & int(self.compiled.wanted):
@@ -110,13 +110,13 @@ class Matcher(Judge):
             if not new & rule.wanted or not rule.satisfied_by(actions) or self._is_reported(observation, rule):
                 continue
             if facts is None:
-                facts = Facts(observation.process, lineage, self._offset_ns)
+                facts = Facts(observation.process, ancestry, self._offset_ns)
             process, path = observation.process.key, observation.path
             if match := self._judge(rule.spec, self._arbitrary[index], facts, process, path):
                 matches.append(match)
         return matches
 
-    def explain(self, observation: FileObservation, lineage: Lineage, name: str) -> Because | None:
+    def explain(self, observation: FileObservation, ancestry: Ancestry, name: str) -> Because | None:
         """Return the stage at which a recipe of the set fails for an observation, without counting; None if none."""
         rule = next((one for one in self.compiled.rules if one.spec.name == name), None)
         if rule is None:
@@ -126,7 +126,7 @@ class Matcher(Judge):
         actions, new = _with_implied(observation.actions), _with_implied(observation.new)
         if not rule.satisfied_by(actions) or not new & rule.wanted:
             return "file_actions"
-        facts = Facts(observation.process, lineage, self._offset_ns)
+        facts = Facts(observation.process, ancestry, self._offset_ns)
         return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
     def _candidates(self, observation: FileObservation) -> list[int]:

@@ -11,9 +11,9 @@ import msgspec
 
 from raqib.config.config import Config
 from raqib.events.build import detect
+from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.explain import explain
 from raqib.matcher.finding import Finding
-from raqib.matcher.lineage import KnownLineage
 from raqib.model.detection import Detection
 from raqib.model.flow import FlowObservation
 from raqib.offline.rehearsal import Reacted, Rehearsal, show_call
@@ -89,7 +89,7 @@ def _detection(recipe: RecipeSpec, turn: Turn, note: str) -> Detection:
 
 def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:
     *_, last = turns(recipe, test)
-    return explain(recipe, last.observation, KnownLineage(last.ancestors), offset_ns=lambda: 0)
+    return explain(recipe, last.observation, KnownAncestry(last.ancestors), offset_ns=lambda: 0)
 
 
 def _judge(expected: Sequence[Call], reacted: Sequence[Reacted]) -> str:

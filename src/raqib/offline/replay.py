@@ -12,8 +12,8 @@ import msgspec
 
 from raqib.config.config import Config
 from raqib.events.build import detect
+from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.flows import FlowMatcher
-from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.matcher import Match, Matcher
 from raqib.model.detection import Detection
 from raqib.model.execution import LogLine
@@ -85,16 +85,16 @@ class Replay:
                 self._now_ns = seen.timestamp_ns
                 self._remembered.note(seen)
                 summary.observations += 1
-                lineage = KnownLineage(ancestors)
-                for match in self._match(seen, lineage):
+                ancestry = KnownAncestry(ancestors)
+                for match in self._match(seen, ancestry):
                     await self._matched(match, Recorded(seen, ancestors), rehearsal, summary)
         summary.shadowed = dict(self._shadowed)
         return summary
 
-    def _match(self, seen: FileObservation | FlowObservation, lineage: KnownLineage) -> list[Match]:
+    def _match(self, seen: FileObservation | FlowObservation, ancestry: KnownAncestry) -> list[Match]:
         if isinstance(seen, FlowObservation):
-            return self._flow_matcher.match(seen, lineage)
-        return self._matcher.match(seen, lineage)
+            return self._flow_matcher.match(seen, ancestry)
+        return self._matcher.match(seen, ancestry)
 
     async def _matched(self, match: Match, recorded: Recorded, rehearsal: Rehearsal | None, summary: Summary) -> None:
         recipe, seen = match.recipe.info, recorded.seen

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.flows import FlowMatcher
-from raqib.matcher.lineage import KnownLineage
 from raqib.matcher.matcher import Match, Matcher
 from raqib.model.actions import ALL_ACTIONS, FileAction
 from raqib.model.flow import FlowObservation
@@ -75,13 +75,13 @@ def turns(spec: RecipeSpec, test: RecipeTest) -> Iterator[Turn]:
     flows = FlowMatcher(compiled, clock=lambda: 0.0, offset_ns=lambda: 0)
     for turn in range(test.repeat):
         observation, ancestors = sample(spec, test, turn)
-        lineage = KnownLineage(ancestors)
+        ancestry = KnownAncestry(ancestors)
         if isinstance(observation, FlowObservation):
-            because = flows.explain(observation, lineage, spec.name)
-            match = next(iter(flows.match(observation, lineage)), None)
+            because = flows.explain(observation, ancestry, spec.name)
+            match = next(iter(flows.match(observation, ancestry)), None)
         else:
-            because = files.explain(observation, lineage, spec.name)
-            match = next(iter(files.match(observation, lineage)), None)
+            because = files.explain(observation, ancestry, spec.name)
+            match = next(iter(files.match(observation, ancestry)), None)
         yield Turn(observation, ancestors, match, because)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from raqib.matcher import KnownLineage
+from raqib.matcher import KnownAncestry
 from raqib.matcher.arbitrary import Arbitrary
 from raqib.matcher.facts import Facts
 from raqib.model.process import Image, Process, ProcessKey
@@ -46,7 +46,7 @@ BARE = Process(key=ProcessKey(2, 0))
 def passes(groups: str, process: Process = CAT, ancestors: tuple[Process, ...] = (SHELL, INIT)) -> bool:
     loaded = load_text(HEAD + groups + "}", "test.yaml")
     assert not loaded.errors, [str(one) for one in loaded.errors]
-    facts = Facts(process, KnownLineage(ancestors), lambda: 0)
+    facts = Facts(process, KnownAncestry(ancestors), lambda: 0)
     return Arbitrary(loaded.recipes[0]).passes(facts)
 
 
@@ -221,7 +221,7 @@ def test_bytes_that_are_not_text_do_not_hide_an_argument() -> None:
     assert passes("[{items: [{what: args, pattern: ' --pool=. '}]}]", process)
 
 
-class CountingLineage:
+class CountingAncestry:
     def __init__(self) -> None:
         self.asked = 0
 
@@ -232,16 +232,16 @@ class CountingLineage:
 
 def test_ancestors_are_asked_for_once_and_only_if_needed() -> None:
     loaded = load_text(HEAD + "[{items: [{what: exe, pattern: cat}]}]}", "test.yaml")
-    lineage = CountingLineage()
-    facts = Facts(CAT, lineage)
+    ancestry = CountingAncestry()
+    facts = Facts(CAT, ancestry)
     Arbitrary(loaded.recipes[0]).passes(facts)
-    assert lineage.asked == 0
+    assert ancestry.asked == 0
     facts.texts("ancient_exe")
     facts.texts("parent_exe")
-    assert lineage.asked == 1
+    assert ancestry.asked == 1
 
 
 def test_a_start_is_told_in_the_time_of_day() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    facts = Facts(CAT, KnownLineage(), lambda: int(moment.timestamp()) * 1_000_000_000)
+    facts = Facts(CAT, KnownAncestry(), lambda: int(moment.timestamp()) * 1_000_000_000)
     assert [int(moment.timestamp()) + 10 * DAY_S] == facts.seconds("start")

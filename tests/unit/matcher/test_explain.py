@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raqib.matcher import KnownLineage
+from raqib.matcher import KnownAncestry
 from raqib.matcher.explain import explain
 from raqib.matcher.finding import Finding
 from raqib.model.actions import FileAction
@@ -22,7 +22,7 @@ def findings(fields: str, *, path: bytes = b"/etc/shadow", aliases: tuple[bytes,
     loaded = load_text(head + fields + "}", "test.yaml")
     assert not loaded.errors, [str(one) for one in loaded.errors]
     seen = FileObservation(CAT, path, FileAction.OPEN, FileAction.OPEN, 1, aliases=aliases)
-    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownLineage())}
+    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownAncestry())}
 
 
 EXECUTION = """
@@ -72,7 +72,7 @@ def test_an_execution_is_said_in_brief() -> None:
         new=FileAction.EXECVE,
         timestamp_ns=0,
     )
-    found = {one.stage: one for one in explain(shell, seen, KnownLineage())}["file_actions"]
+    found = {one.stage: one for one in explain(shell, seen, KnownAncestry())}["file_actions"]
     assert found.passed
     assert (
         "needs any action, and execve",
@@ -136,7 +136,7 @@ def flow_findings(fields: str, *names: str) -> dict[str, Finding]:
     assert not loaded.errors, [str(one) for one in loaded.errors]
     peers = (Endpoint("192.0.2.1", 40000), Endpoint("198.51.100.7", 443, names))
     seen = FlowObservation(CAT, "tcp", 4, *peers, CONNECTED, CONNECTED, 1)
-    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownLineage())}
+    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownAncestry())}
 
 
 def test_every_stage_of_a_flow_is_there_in_order() -> None:
@@ -176,5 +176,5 @@ def test_a_recipe_about_files_says_so_of_a_flow() -> None:
     loaded = load_text("- {kind: k, name: n, mechanism: file_access, breed: file_access, importance: low}", "test.yaml")
     peers = (Endpoint("192.0.2.1", 1), Endpoint("198.51.100.7", 2))
     seen = FlowObservation(CAT, "tcp", 4, *peers, CONNECTED, CONNECTED, 1)
-    (finding,) = explain(loaded.recipes[0], seen, KnownLineage())
+    (finding,) = explain(loaded.recipes[0], seen, KnownAncestry())
     assert ("flow", False) == (finding.stage, finding.passed)

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from raqib.matcher import FlowMatcher, KnownLineage, Match, prepare
+from raqib.matcher import FlowMatcher, KnownAncestry, Match, prepare
 from raqib.model.flow import FLOW_ACTION_NAMES, NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.recipes import compile_network
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.load import load_text
 
-NOBODY = KnownLineage()
+NOBODY = KnownAncestry()
 CURL = Process(key=ProcessKey(7, 70), image=Image(b"/usr/bin/curl", (b"curl",)))
 HEAD = "kind: k, mechanism: network_peers, importance: low"
 

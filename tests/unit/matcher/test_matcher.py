@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from raqib.matcher import KnownLineage, Match, Matcher, prepare
+from raqib.matcher import KnownAncestry, Match, Matcher, prepare
 from raqib.matcher.memory import Reported
 from raqib.model.actions import ACTION_NAMES, FileAction, union
 from raqib.model.observation import FileObservation
@@ -12,7 +12,7 @@ from raqib.model.process import Image, Process, ProcessKey
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.load import load_text
 
-NOBODY = KnownLineage()
+NOBODY = KnownAncestry()
 CAT = Process(key=ProcessKey(7, 70), image=Image(b"/usr/bin/cat", (b"cat", b"/etc/shadow")))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raqib.matcher import KnownLineage
+from raqib.matcher import KnownAncestry
 from raqib.matcher.facts import Facts
 from raqib.matcher.times import TimesCounters
 from raqib.model.process import Image, Namespaces, Process, ProcessKey
@@ -41,7 +41,7 @@ def facts(
         image=Image(exe.encode(), (b"/x/" + cmd.encode(),)),
         namespaces=Namespaces(uts_ns=uts),
     )
-    return Facts(process, KnownLineage([above, Process(key=ProcessKey(1, 1), image=Image(top.encode()))]))
+    return Facts(process, KnownAncestry([above, Process(key=ProcessKey(1, 1), image=Image(top.encode()))]))
 
 
 KINDS = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raqib.matcher import FlowMatcher, KnownLineage
+from raqib.matcher import FlowMatcher, KnownAncestry
 from raqib.model.actions import FileAction
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Image, Process, ProcessKey
@@ -61,6 +61,6 @@ def test_popular_names_are_nothing() -> None:
         process = Process(ProcessKey(number + 1, 1), image=Image(f"/usr/bin/program{number}".encode()))
         remote = Endpoint("203.0.113.7", 443, (name, f"edge.{name}"))
         flow = FlowObservation(process, "tcp", 4, Endpoint("192.0.2.1", 4), remote, connected, connected, 1)
-        found |= {(match.recipe.name, name) for match in matcher.match(flow, KnownLineage())}
+        found |= {(match.recipe.name, name) for match in matcher.match(flow, KnownAncestry())}
     assert {"tracking_domain_access"} == {recipe for recipe, _ in found}
     assert "doubleclick.net" in {name for _, name in found}

@@ -8,7 +8,7 @@ from typing import Protocol
 from raqib.model.process import Process
 
 
-class Lineage(Protocol):
+class Ancestry(Protocol):
     """Knows who started whom."""
 
     def ancestors(self, process: Process) -> Sequence[Process]:
@@ -16,8 +16,8 @@ class Lineage(Protocol):
         ...
 
 
-class KnownLineage:
-    """A lineage that was looked up before."""
+class KnownAncestry:
+    """An ancestry that was looked up before."""
 
     def __init__(self, ancestors: Sequence[Process] = ()) -> None:
         self._ancestors = ancestors
