@@ -11,7 +11,7 @@ from raqib.actions.helpers.table import HELPERS
 from raqib.cli.table import COMMANDS
 from raqib.config.config import Config, RecipesConfig
 from raqib.library.library import Library
-from raqib.offline.recipe_tests import run_trials
+from raqib.offline.recipe_tests import run_recipe_tests
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
@@ -92,7 +92,7 @@ def test_the_quiet_recipe_takes_the_place_of_the_built_in(tmp_path: Path) -> Non
     [found] = [one for one in library.load().recipes if one.name == "ssl_certificate_access"]
     assert not found.info.builtin
     assert [] == [str(one) for one in library.diagnostics]
-    reports = run_trials([found], Config(data_dir=tmp_path))
+    reports = run_recipe_tests([found], Config(data_dir=tmp_path))
     assert 3 == len(reports)
     assert [] == [one for one in reports if one.outcome != "passed"]
 

@@ -21,10 +21,10 @@ from raqib.model.detection import Detection
 from raqib.model.execution import HelperCall, LogLine
 from raqib.model.flow import FlowObservation
 from raqib.model.recipe import Reaction, RecipeInfo
+from raqib.offline.dry_run import DryRun
 from raqib.offline.event_log import logs_of
-from raqib.offline.one_reaction import Trial, detection_of, try_reactions
+from raqib.offline.one_reaction import TriedReaction, detection_of, try_reactions
 from raqib.offline.printed import Document, Printed
-from raqib.offline.rehearsal import Rehearsal
 from raqib.offline.sample_event import plain_recipe, sample_of
 from raqib.printers.escape import visible
 from raqib.reactions import check_reactions
@@ -65,9 +65,9 @@ def run(
     if problem is not None:
         raise RaqibError(f"{file}: {problem}")
     show = _Show(as_json=as_json)
-    (trial,) = asyncio.run(try_reactions(detection, partial(Rehearsal, settings), show.log, show.call))
-    show.end(trial)
-    raise typer.Exit(0 if trial.finished.outcome == "ok" else 1)
+    (tried,) = asyncio.run(try_reactions(detection, partial(DryRun, settings), show.log, show.call))
+    show.end(tried)
+    raise typer.Exit(0 if tried.finished.outcome == "ok" else 1)
 
 
 def _detection(file: Path, name: str | None, index: int, document: Document, log: Path) -> Detection:
@@ -160,19 +160,19 @@ class _Show:
             text = f"{record.action}({call.arguments[1:-1]}) → {value}{reason}"
             typer.echo(f"{record.decision:<8} {visible(text, 4000)}")
 
-    def end(self, trial: Trial) -> None:
-        finished, memory = trial.finished, trial.memory
+    def end(self, tried: TriedReaction) -> None:
+        finished, memory = tried.finished, tried.memory
         if self._as_json:
             result = {
                 "outcome": finished.outcome,
                 "error": finished.error,
                 "happened": self._happened,
-                "duration_us": trial.duration_us,
+                "duration_us": tried.duration_us,
                 "memory": memory,
             }
             typer.echo(msgspec.json.encode(result).decode())
             return
-        duration = "" if trial.duration_us is None else f" after {trial.duration_us / 1000:.2f} ms"
+        duration = "" if tried.duration_us is None else f" after {tried.duration_us / 1000:.2f} ms"
         typer.echo(
             f"ended    {finished.outcome}{duration}, worker's memory {_mib(memory.before)}, peak {_mib(memory.peak)}"
         )

@@ -16,8 +16,8 @@ from raqib.cli.words import count
 from raqib.library.library import Library
 from raqib.model.detection import Detection
 from raqib.model.execution import LogLine
+from raqib.offline.dry_run import Reacted
 from raqib.offline.recording import read_recording
-from raqib.offline.rehearsal import Reacted
 from raqib.offline.replay import Replay
 from raqib.printers.escape import json_line, visible
 from raqib.printers.pretty import Pretty

@@ -51,7 +51,7 @@ def run(
     policy: Annotated[Path | None, typer.Option(help="A network policy, in place of the configuration's.")] = None,
     allow_unsafe_owner: Annotated[
         bool,
-        typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: for trials only."),
+        typer.Option("--allow-unsafe-owner", help="Load recipes that others than root can write: to try them out."),
     ] = False,
 ) -> None:
     """Run the agent in the foreground, until SIGINT or SIGTERM."""

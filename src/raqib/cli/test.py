@@ -18,8 +18,8 @@ from raqib.cli.words import count, stage_lines
 from raqib.config.config import load_config
 from raqib.errors import UsageError
 from raqib.library.reading import load_path, with_checked_reactions, without_recipes
-from raqib.offline.recipe_tests import TrialReport, run_trials
-from raqib.offline.rehearsal import show_call
+from raqib.offline.dry_run import show_call
+from raqib.offline.recipe_tests import RecipeTestReport, run_recipe_tests
 from raqib.printers.escape import visible
 from raqib.recipes.diagnostic import Diagnostic, Loaded
 from raqib.recipes.load import combine, load_builtin
@@ -54,7 +54,7 @@ def run_tests(
     recipes, problems = with_checked_reactions(loaded.recipes)
     errors = [*loaded.errors, *problems]
     chosen = [recipe for recipe in recipes if fnmatchcase(recipe.name, name)]
-    reports = run_trials(chosen, settings)
+    reports = run_recipe_tests(chosen, settings)
     untested = [recipe.name for recipe in chosen if not recipe.tests]
     failed = sum(one.outcome == "failed" for one in reports)
     if junit is not None:
@@ -73,7 +73,7 @@ def run_tests(
     raise typer.Exit(1 if failed or errors else 0)
 
 
-def _print(reports: list[TrialReport], errors: list[Diagnostic], recipes: int, untested: list[str]) -> None:
+def _print(reports: list[RecipeTestReport], errors: list[Diagnostic], recipes: int, untested: list[str]) -> None:
     for one in errors:
         print(f"error: {visible(str(one))}", file=sys.stderr)
     for (source, recipe), group in groupby(reports, key=lambda one: (one.source, one.recipe)):
@@ -89,7 +89,7 @@ def _print(reports: list[TrialReport], errors: list[Diagnostic], recipes: int, u
     print(f"{count(len(reports), 'test')} of {count(recipes, 'recipe')}: {told}; {len(untested)} without tests")
 
 
-def _write_junit(file: Path, reports: list[TrialReport], errors: list[Diagnostic]) -> None:
+def _write_junit(file: Path, reports: list[RecipeTestReport], errors: list[Diagnostic]) -> None:
     """Write what continuous integration reads: a suite for each recipe, an error for each that did not load."""
     root = ElementTree.Element("testsuites", name="raqib")
     for (source, recipe), group in groupby(reports, key=lambda one: (one.source, one.recipe)):
@@ -120,7 +120,7 @@ def _write_junit(file: Path, reports: list[TrialReport], errors: list[Diagnostic
         raise UsageError(f"--junit: expected a file that can be written, found: {error}") from error
 
 
-def _call_lines(report: TrialReport) -> list[str]:
+def _call_lines(report: RecipeTestReport) -> list[str]:
     return [
         f"reaction {one.reaction}: {show_call(call['name'], call['arguments'])} answered {call['value']!r}"
         for one in report.reactions

@@ -46,7 +46,7 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     """Lists that users have already, by the name of the recipe whose own entries they add to."""
     times_window_s: Seconds = 86400.0
     allow_unsafe_owner: bool = False
-    """Load recipes that others than root can write: for trials only."""
+    """Load recipes that others than root can write: to try them out."""
 
 
 class PrintersConfig(_Section, frozen=True, kw_only=True):

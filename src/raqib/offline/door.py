@@ -31,7 +31,7 @@ _OF_NETWORK = frozenset(helper.name for helper in network.HELPERS)
 _LAST_SYSTEM_UID = 999
 
 
-class RehearsedCall(NamedTuple):
+class DryCall(NamedTuple):
     """A helper call that would have been made."""
 
     uuid: str
@@ -42,11 +42,11 @@ class RehearsedCall(NamedTuple):
     record: ActionRecord
 
 
-class RehearsalDoor(Door):
+class DryDoor(Door):
     """Does nothing to the host: calls are checked, remembered, and answered as if they had been done."""
 
     def __init__(
-        self, on_call: Callable[[RehearsedCall], None], make_network: Callable[[], NetworkAccess] | None = None
+        self, on_call: Callable[[DryCall], None], make_network: Callable[[], NetworkAccess] | None = None
     ) -> None:
         """`make_network` makes a network without any block, which is not this host's; None: there is none."""
         super().__init__()
@@ -75,9 +75,9 @@ class RehearsalDoor(Door):
 
     def begin(self, helper: Helper, context: ActionContext, text: str) -> Coroutine[Any, Any, ActionRecord]:
         """Answer one call. Never raises."""
-        return self._rehearse(helper, context, text)
+        return self._answer(helper, context, text)
 
-    async def _rehearse(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
+    async def _answer(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:
         arguments = decode_arguments(helper, text)
         if isinstance(arguments, Failed):
             record = _record(helper, arguments)
@@ -86,7 +86,7 @@ class RehearsalDoor(Door):
         else:
             record = await self._perform(helper, context, text)
         given = () if isinstance(arguments, Failed) else arguments
-        self._on_call(RehearsedCall(context.detection.event.uuid, context.reaction, helper.name, given, record))
+        self._on_call(DryCall(context.detection.event.uuid, context.reaction, helper.name, given, record))
         return record
 
     async def _perform(self, helper: Helper, context: ActionContext, text: str) -> ActionRecord:

@@ -11,9 +11,9 @@ from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, HelperCall, LogLine
 from raqib.model.recipe import RecipeInfo
+from raqib.offline.dry_run import DryRun
 from raqib.offline.printed import Printed
 from raqib.offline.printed_process import boottime_of, processes_of
-from raqib.offline.rehearsal import Rehearsal
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Memory(msgspec.Struct, frozen=True):
     peak: int | None
 
 
-class Trial(msgspec.Struct, frozen=True):
+class TriedReaction(msgspec.Struct, frozen=True):
     """How it went."""
 
     finished: Finished
@@ -46,15 +46,15 @@ def detection_of(recipe: RecipeInfo, printed: Printed) -> Detection:
 
 async def try_reactions(
     detection: Detection,
-    make: Callable[..., Rehearsal],
+    make: Callable[..., DryRun],
     on_log: Callable[[LogLine], None],
     on_call: Callable[[HelperCall], None],
-) -> list[Trial]:
+) -> list[TriedReaction]:
     """Run the reactions of a detection's recipe dry, with an empty data store, and return how they went.
 
-    `make` makes the rehearsal, which gets the hooks. Raises NotPermittedError if no sandboxed worker comes up.
+    `make` makes the dry run, which gets the hooks. Raises NotPermittedError if no sandboxed worker comes up.
     """
-    trials: list[Trial] = []
+    tried: list[TriedReaction] = []
     before: dict[int, int | None] = {}
 
     def finished(one: Finished) -> None:
@@ -63,12 +63,12 @@ async def try_reactions(
         pid = one.worker_pid or 0
         # The kernel counts both roughly, and each in a way of its own.
         first, peak = before.get(pid), _memory(pid, "VmHWM")
-        trials.append(Trial(one, duration, Memory(first, None if peak is None else max(peak, first or 0))))
+        tried.append(TriedReaction(one, duration, Memory(first, None if peak is None else max(peak, first or 0))))
 
-    async with make(on_log=on_log, on_call=on_call, on_finished=finished) as rehearsal:
-        before.update((pid, _memory(pid, "VmRSS")) for pid in await rehearsal.warm_workers())
-        await rehearsal.react(detection)
-    return trials
+    async with make(on_log=on_log, on_call=on_call, on_finished=finished) as dry_run:
+        before.update((pid, _memory(pid, "VmRSS")) for pid in await dry_run.warm_workers())
+        await dry_run.react(detection)
+    return tried
 
 
 def _memory(pid: int, what: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,18 +16,18 @@ from raqib.matcher.explain import explain
 from raqib.matcher.finding import Finding
 from raqib.model.detection import Detection
 from raqib.model.flow import FlowObservation
-from raqib.offline.rehearsal import Reacted, Rehearsal, show_call
-from raqib.offline.samples import Outcome, Turn, run_test, turns
+from raqib.offline.dry_run import DryRun, Reacted, show_call
+from raqib.offline.samples import Sample, run_test, samples
 from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
 
 
-class TrialReport(msgspec.Struct, frozen=True):
+class RecipeTestReport(msgspec.Struct, frozen=True):
     """What became of one test."""
 
     source: str
     recipe: str
     test: str
-    outcome: Outcome
+    outcome: Literal["passed", "failed"]
     message: str
     """Expected and found, if it failed."""
     matched: bool
@@ -39,56 +39,56 @@ class TrialReport(msgspec.Struct, frozen=True):
     duration_s: float
 
 
-def run_trials(recipes: Sequence[RecipeSpec], config: Config) -> list[TrialReport]:
+def run_recipe_tests(recipes: Sequence[RecipeSpec], config: Config) -> list[RecipeTestReport]:
     """Run all tests of the recipes, whether they are enabled or not. Raises NotPermittedError if no worker comes up."""
     return asyncio.run(_run(recipes, config))
 
 
-async def _run(recipes: Sequence[RecipeSpec], config: Config) -> list[TrialReport]:
+async def _run(recipes: Sequence[RecipeSpec], config: Config) -> list[RecipeTestReport]:
     pairs = [(recipe, test) for recipe in recipes for test in recipe.tests]
     if not any(test.calls is not None for _, test in pairs):
         return [await _run_one(recipe, test, None) for recipe, test in pairs]
-    async with Rehearsal(config) as rehearsal:
-        return [await _run_one(recipe, test, rehearsal) for recipe, test in pairs]
+    async with DryRun(config) as dry_run:
+        return [await _run_one(recipe, test, dry_run) for recipe, test in pairs]
 
 
-async def _run_one(recipe: RecipeSpec, test: RecipeTest, rehearsal: Rehearsal | None) -> TrialReport:
+async def _run_one(recipe: RecipeSpec, test: RecipeTest, dry_run: DryRun | None) -> RecipeTestReport:
     began = time.monotonic()
     result = run_test(recipe, test)
-    outcome, message = result.outcome, result.message
+    passed, message = result.passed, result.message
     reacted: list[Reacted] = []
-    if outcome == "passed" and test.calls is not None:
-        if rehearsal is not None and result.matched:
-            rehearsal.forget_data()
-            for turn in turns(recipe, test):
-                if turn.match is not None:
-                    reacted = await rehearsal.react(_detection(recipe, turn, turn.match.note))
+    if passed and test.calls is not None:
+        if dry_run is not None and result.matched:
+            dry_run.forget_data()
+            for sample in samples(recipe, test):
+                if sample.match is not None:
+                    reacted = await dry_run.react(_detection(recipe, sample, sample.match.note))
         message = _judge(test.calls, reacted)
-        outcome = "failed" if message else "passed"
-    return TrialReport(
+        passed = not message
+    return RecipeTestReport(
         source=recipe.info.source,
         recipe=recipe.name,
         test=test.name,
-        outcome=outcome,
+        outcome="passed" if passed else "failed",
         message=message,
         matched=result.matched,
         because=result.because,
-        stages=tuple(_stages(recipe, test)) if outcome == "failed" else (),
+        stages=tuple(_stages(recipe, test)) if not passed else (),
         reactions=tuple(reacted),
         duration_s=time.monotonic() - began,
     )
 
 
-def _detection(recipe: RecipeSpec, turn: Turn, note: str) -> Detection:
+def _detection(recipe: RecipeSpec, sample: Sample, note: str) -> Detection:
     """Return the detection; whatever the recipe's mode, a test wants to see its reactions."""
     info = msgspec.structs.replace(recipe.info, mode="dry_react")
-    seen = turn.observation
+    seen = sample.observation
     accessed = [] if isinstance(seen, FlowObservation) else [(seen.path, seen.actions)]
-    return detect(info, seen, turn.ancestors, accessed, note)
+    return detect(info, seen, sample.ancestors, accessed, note)
 
 
 def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:
-    *_, last = turns(recipe, test)
+    *_, last = samples(recipe, test)
     return explain(recipe, last.observation, KnownAncestry(last.ancestors), offset_ns=lambda: 0)
 
 

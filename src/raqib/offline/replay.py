@@ -19,8 +19,8 @@ from raqib.model.detection import Detection
 from raqib.model.execution import LogLine
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
+from raqib.offline.dry_run import DryRun, Reacted
 from raqib.offline.recording import Recorded
-from raqib.offline.rehearsal import Reacted, Rehearsal
 from raqib.offline.replay_history import Remembered
 from raqib.recipes.compile import compile_set
 from raqib.recipes.spec import RecipeSpec
@@ -72,9 +72,9 @@ class Replay:
         """
         summary = Summary()
         async with AsyncExitStack() as stack:
-            rehearsal = None
+            dry_run = None
             if any(_reacts(recipe) for recipe in self._compiled.recipes):
-                rehearsal = await stack.enter_async_context(Rehearsal(self._config, on_log=self._on_log))
+                dry_run = await stack.enter_async_context(DryRun(self._config, on_log=self._on_log))
             began: tuple[int, float] | None = None
             loop = asyncio.get_running_loop()
             for seen, ancestors in recording:
@@ -87,7 +87,7 @@ class Replay:
                 summary.observations += 1
                 ancestry = KnownAncestry(ancestors)
                 for match in self._match(seen, ancestry):
-                    await self._matched(match, Recorded(seen, ancestors), rehearsal, summary)
+                    await self._matched(match, Recorded(seen, ancestors), dry_run, summary)
         summary.shadowed = dict(self._shadowed)
         return summary
 
@@ -96,7 +96,7 @@ class Replay:
             return self._flow_matcher.match(seen, ancestry)
         return self._matcher.match(seen, ancestry)
 
-    async def _matched(self, match: Match, recorded: Recorded, rehearsal: Rehearsal | None, summary: Summary) -> None:
+    async def _matched(self, match: Match, recorded: Recorded, dry_run: DryRun | None, summary: Summary) -> None:
         recipe, seen = match.recipe.info, recorded.seen
         if recipe.mode == "shadow":
             self._shadowed[recipe.name] += 1
@@ -105,8 +105,8 @@ class Replay:
         files, flows = self._remembered.files(process), self._remembered.flows(process)
         detection = detect(recipe, seen, recorded.ancestors, files, match.note, flows, by_hearsay=match.by_hearsay)
         reacted: list[Reacted] = []
-        if rehearsal is not None and _reacts(match.recipe):
-            reacted = await rehearsal.react(detection)
+        if dry_run is not None and _reacts(match.recipe):
+            reacted = await dry_run.react(detection)
         summary.detections += 1
         summary.calls += sum(len(one.calls) for one in reacted)
         self._on_detection(detection, reacted)

@@ -6,7 +6,7 @@ from raqib.errors import UsageError
 from raqib.model.actions import FileAction
 from raqib.offline.printed import Document
 from raqib.offline.recording import Recorded
-from raqib.offline.samples import sample
+from raqib.offline.samples import fill_sample
 from raqib.recipes.check_tests import read_sample
 from raqib.recipes.load import load_text
 from raqib.recipes.spec import RecipeSpec, RecipeTest, SampleEvent
@@ -21,7 +21,7 @@ _PLAIN = {
 
 def sample_of(document: Document, recipe: RecipeSpec) -> Recorded:
     """Return what a sample stands for, seen by a recipe. Raises UsageError."""
-    seen, ancestors = sample(recipe, RecipeTest(name="", event=_read(document), match=True))
+    seen, ancestors = fill_sample(recipe, RecipeTest(name="", event=_read(document), match=True))
     return Recorded(seen, tuple(ancestors))
 
 

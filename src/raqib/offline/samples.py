@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.flows import FlowMatcher
@@ -18,20 +18,18 @@ from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet
 from raqib.recipes.literals import join
 from raqib.recipes.spec import Because, RecipeSpec, RecipeTest, SampleEvent, SampleProcess
 
-Outcome = Literal["passed", "failed"]
-
 _BOOT_NS = 1_000_000_000
 _DEFAULT_UID = 1000
 _DEFAULT_PID = 4000
 _DEFAULT_EXE = "/usr/bin/sample"
 
 
-class TrialResult(NamedTuple):
+class SampleResult(NamedTuple):
     """What became of one sample event."""
 
     recipe: str
     test: str
-    outcome: Outcome
+    passed: bool
     message: str
     """Expected and found, if it failed."""
     matched: bool = False
@@ -39,7 +37,7 @@ class TrialResult(NamedTuple):
     """The stage at which it did not match."""
 
 
-class Turn(NamedTuple):
+class Sample(NamedTuple):
     """A sample event that happened once."""
 
     observation: FileObservation | FlowObservation
@@ -49,32 +47,32 @@ class Turn(NamedTuple):
     """The stage at which it did not match."""
 
 
-def run_tests(spec: RecipeSpec) -> list[TrialResult]:
+def run_tests(spec: RecipeSpec) -> list[SampleResult]:
     """Run all sample events of a recipe, whether it is enabled or not. The calls of its reactions are not judged."""
     return [run_test(spec, test) for test in spec.tests]
 
 
-def run_test(spec: RecipeSpec, test: RecipeTest) -> TrialResult:
+def run_test(spec: RecipeSpec, test: RecipeTest) -> SampleResult:
     """Run one sample event; with `repeat`, every time in another process, the last one being judged."""
-    *_, last = turns(spec, test)
+    *_, last = samples(spec, test)
     matched, because = last.match is not None, last.because
     found = "a match" if matched else f"none, because of {because}"
     if matched != test.match:
         expected = "a match" if test.match else "no match"
-        return TrialResult(spec.name, test.name, "failed", f"expected {expected}, found {found}", matched, because)
+        return SampleResult(spec.name, test.name, False, f"expected {expected}, found {found}", matched, because)
     if test.because is not None and because != test.because:
         message = f"expected no match because of {test.because}, found {found}"
-        return TrialResult(spec.name, test.name, "failed", message, matched, because)
-    return TrialResult(spec.name, test.name, "passed", "", matched, because)
+        return SampleResult(spec.name, test.name, False, message, matched, because)
+    return SampleResult(spec.name, test.name, True, "", matched, because)
 
 
-def turns(spec: RecipeSpec, test: RecipeTest) -> Iterator[Turn]:
+def samples(spec: RecipeSpec, test: RecipeTest) -> Iterator[Sample]:
     """Yield every time that the event happens, each in a process of its own, and what the recipe makes of it."""
     compiled = CompiledSet([spec])
     files = Matcher(compiled, clock=lambda: 0.0, offset_ns=lambda: 0)
     flows = FlowMatcher(compiled, clock=lambda: 0.0, offset_ns=lambda: 0)
-    for turn in range(test.repeat):
-        observation, ancestors = sample(spec, test, turn)
+    for number in range(test.repeat):
+        observation, ancestors = fill_sample(spec, test, number)
         ancestry = KnownAncestry(ancestors)
         if isinstance(observation, FlowObservation):
             because = flows.explain(observation, ancestry, spec.name)
@@ -82,20 +80,20 @@ def turns(spec: RecipeSpec, test: RecipeTest) -> Iterator[Turn]:
         else:
             because = files.explain(observation, ancestry, spec.name)
             match = next(iter(files.match(observation, ancestry)), None)
-        yield Turn(observation, ancestors, match, because)
+        yield Sample(observation, ancestors, match, because)
 
 
-def sample(
-    spec: RecipeSpec, test: RecipeTest, turn: int = 0
+def fill_sample(
+    spec: RecipeSpec, test: RecipeTest, number: int = 0
 ) -> tuple[FileObservation | FlowObservation, Sequence[Process]]:
     """Return the sample event filled in, and the ancestors of its process, nearest first."""
     if spec.network is not None:
-        process, ancestors = _family(test.event, test.event.process.exe or _DEFAULT_EXE, turn)
+        process, ancestors = _family(test.event, test.event.process.exe or _DEFAULT_EXE, number)
         return sample_flow(spec.network, test.event.flow, process, 2 * _BOOT_NS), ancestors
-    return _sample_access(spec, test.event, turn)
+    return _sample_access(spec, test.event, number)
 
 
-def _sample_access(spec: RecipeSpec, event: SampleEvent, turn: int) -> tuple[FileObservation, Sequence[Process]]:
+def _sample_access(spec: RecipeSpec, event: SampleEvent, number: int) -> tuple[FileObservation, Sequence[Process]]:
     actions = event.file.actions or _usual_actions(spec)
     if actions & FileAction.EXECVE:
         actions |= EXECVE_IMPLIES
@@ -103,7 +101,7 @@ def _sample_access(spec: RecipeSpec, event: SampleEvent, turn: int) -> tuple[Fil
     path = event.file.path
     if path is None:
         path = event.process.exe if executed and event.process.exe is not None else _usual_path(spec)
-    process, ancestors = _family(event, event.process.exe or (path if executed else _DEFAULT_EXE), turn)
+    process, ancestors = _family(event, event.process.exe or (path if executed else _DEFAULT_EXE), number)
     observation = FileObservation(
         process=process,
         path=path.encode(),
@@ -115,10 +113,10 @@ def _sample_access(spec: RecipeSpec, event: SampleEvent, turn: int) -> tuple[Fil
     return observation, ancestors
 
 
-def _family(event: SampleEvent, exe: str, turn: int) -> tuple[Process, Sequence[Process]]:
+def _family(event: SampleEvent, exe: str, number: int) -> tuple[Process, Sequence[Process]]:
     """Return the process, and its ancestors, nearest first."""
     keys = [
-        ProcessKey(one.pid or _DEFAULT_PID - distance, _BOOT_NS - distance + turn * 1000)
+        ProcessKey(one.pid or _DEFAULT_PID - distance, _BOOT_NS - distance + number * 1000)
         for distance, one in enumerate((event.process, *event.ancestors))
     ]
     parents = [*keys[1:], ProcessKey(0, 0)]

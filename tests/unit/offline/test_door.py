@@ -13,7 +13,7 @@ from raqib.actions.helpers.table import HELPERS
 from raqib.actions.settings import Places
 from raqib.model.execution import ActionRecord
 from raqib.model.process import Process, ProcessKey
-from raqib.offline.door import RehearsalDoor, RehearsedCall
+from raqib.offline.door import DryCall, DryDoor
 from raqib.reactions import ReactionSettings
 from raqib.reactions.resources import open_services
 from raqib.testing import make_detection
@@ -22,24 +22,24 @@ GONE = Process(key=ProcessKey(2**22 + 1, 1))
 
 
 @pytest.fixture
-def calls() -> list[RehearsedCall]:
+def calls() -> list[DryCall]:
     return []
 
 
-def perform(tmp_path: Path, calls: list[RehearsedCall], *wanted: tuple[str, str]) -> list[ActionRecord]:
+def perform(tmp_path: Path, calls: list[DryCall], *wanted: tuple[str, str]) -> list[ActionRecord]:
     async def run() -> list[ActionRecord]:
         with contextlib.ExitStack() as stack:
             services = open_services(ReactionSettings(), Places(tmp_path / "data"), stack, lambda: ())
             # Not even a context that forgot to be dry lets anything happen.
             context = ActionContext(make_detection("x", ancestry=[GONE]), 0, False, services)
-            door = RehearsalDoor(calls.append)
+            door = DryDoor(calls.append)
             stack.callback(door.close)
             return [await door.perform(HELPERS[name], context, text) for name, text in wanted]
 
     return asyncio.run(run())
 
 
-def test_kills_are_imagined_and_remembered(tmp_path: Path, calls: list[RehearsedCall]) -> None:
+def test_kills_are_imagined_and_remembered(tmp_path: Path, calls: list[DryCall]) -> None:
     records = perform(
         tmp_path, calls, ("KillCurrent", "[]"), ("KillProcess", f"[{os.getpid()}]"), ("KillProcess", '["x"]')
     )
@@ -52,14 +52,14 @@ def test_kills_are_imagined_and_remembered(tmp_path: Path, calls: list[Rehearsed
     assert expected == [(one.name, one.arguments) for one in calls]
 
 
-def test_nothing_is_written(tmp_path: Path, calls: list[RehearsedCall]) -> None:
-    target = Path("/tmp") / f"raqib-rehearsal-{tmp_path.name}"
+def test_nothing_is_written(tmp_path: Path, calls: list[DryCall]) -> None:
+    target = Path("/tmp") / f"raqib-dry-run-{tmp_path.name}"
     (record,) = perform(tmp_path, calls, ("WriteFile", f'["{target}", "x"]'))
     assert ("would", 0) == (record.decision, record.value)
     assert not target.exists()
 
 
-def test_the_store_is_one_of_its_own(tmp_path: Path, calls: list[RehearsedCall]) -> None:
+def test_the_store_is_one_of_its_own(tmp_path: Path, calls: list[DryCall]) -> None:
     records = perform(tmp_path, calls, ("DataIncr", '["n"]'), ("DataIncr", '["n"]'), ("DataGet", '["n"]'))
     assert [1, 2, "2"] == [one.value for one in records]
     (record,) = perform(tmp_path, calls, ("DataGet", '["n"]'))

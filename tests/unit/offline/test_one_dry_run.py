@@ -122,7 +122,7 @@ def raqib(*arguments: str | Path) -> str:
 def same_everywhere(name: str, arguments: list[Any], decision: str, value: Any, reason: str, target: str = "") -> Call:
     """Return a call without what chance decides, and without its target, which not every command tells."""
     text = re.sub(
-        r"[0-9]{8}T[0-9]{6}Z-\w+-[0-9a-f]+|reaction-\w+|raqib-rehearsal-\w+",
+        r"[0-9]{8}T[0-9]{6}Z-\w+-[0-9a-f]+|reaction-\w+|raqib-dry-run-\w+",
         "CHANCE",
         json.dumps([value, arguments, reason]),
     )
@@ -130,7 +130,7 @@ def same_everywhere(name: str, arguments: list[Any], decision: str, value: Any, 
     return name, arguments, decision, value, reason
 
 
-def of_rehearsal(calls: list[dict[str, Any]]) -> list[Call]:
+def of_dry_run(calls: list[dict[str, Any]]) -> list[Call]:
     return [same_everywhere(**call) for call in calls]
 
 
@@ -157,7 +157,7 @@ def test_calls_and_answers_are_the_same(tmp_path: Path, recipes: Path) -> None:
         "replay", tmp_path / "recording.jsonl", "--no-builtin", "--recipes", recipes, "--json"
     ).splitlines()
     found = json.loads(replayed)
-    expected = of_rehearsal(found["reactions"][0]["calls"])
+    expected = of_dry_run(found["reactions"][0]["calls"])
     assert len(re.findall(r"\w+\(", " ".join(CALLS))) == len(expected)
 
     (tmp_path / "event.json").write_text(json.dumps(found["event"]))
@@ -177,7 +177,7 @@ def test_calls_and_answers_are_the_same(tmp_path: Path, recipes: Path) -> None:
     tested = json.loads(raqib("test", recipes, "--json"))
     (report,) = tested["tests"]
     assert report["matched"]
-    assert expected == of_rehearsal(report["reactions"][0]["calls"])
+    assert expected == of_dry_run(report["reactions"][0]["calls"])
 
     answers = [(name, decision, value) for name, _, decision, value, _ in expected]
     assert [

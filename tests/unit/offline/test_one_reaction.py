@@ -8,9 +8,9 @@ from raqib.config.config import Config
 from raqib.model.clock import boottime_ns, rfc3339_of_boot
 from raqib.model.execution import HelperCall, LogLine
 from raqib.model.process import Image, Process, ProcessKey
+from raqib.offline.dry_run import DryRun
 from raqib.offline.one_reaction import detection_of, try_reactions
 from raqib.offline.printed import Printed, read_document
-from raqib.offline.rehearsal import Rehearsal
 from raqib.testing import make_detection, make_recipe
 
 PROCESS = Process(key=ProcessKey(4242, 1), ppid=1, uid=7, comm=b"bash", image=Image(exe=b"/bin/bash"))
@@ -48,7 +48,7 @@ def test_it_is_tried_dry_with_log_calls_time_and_memory() -> None:
     calls: list[HelperCall] = []
     code = 'function process(data) { Info(`seen ${data.process.pid}`); DataIncr("n"); WriteFile("/tmp/x", "y"); }'
     detection = make_detection(code, "throw new Error('top')", ancestry=[PROCESS])
-    make = partial(Rehearsal, Config())
+    make = partial(DryRun, Config())
     good, bad = asyncio.run(try_reactions(detection, make, lines.append, calls.append))
     assert ("ok", "error") == (good.finished.outcome, bad.finished.outcome)
     assert "line 1, column 7: Error: top" in bad.finished.error

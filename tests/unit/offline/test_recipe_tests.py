@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from raqib.config.config import Config
-from raqib.offline.recipe_tests import TrialReport, run_trials
+from raqib.offline.recipe_tests import RecipeTestReport, run_recipe_tests
 from raqib.recipes.load import load_text
 
 CODE = """
@@ -17,7 +17,7 @@ CODE = """
 """
 
 
-def trial(expect: str, *, code: str = CODE, fields: str = "", repeat: int = 1) -> TrialReport:
+def run_one(expect: str, *, code: str = CODE, fields: str = "", repeat: int = 1) -> RecipeTestReport:
     text = f"""
 - kind: k
   name: n
@@ -40,7 +40,7 @@ def trial(expect: str, *, code: str = CODE, fields: str = "", repeat: int = 1) -
 """
     loaded = load_text(text, "test.yaml")
     assert not loaded.errors, [str(one) for one in loaded.errors]
-    (report,) = run_trials(loaded.recipes, Config())
+    (report,) = run_recipe_tests(loaded.recipes, Config())
     return report
 
 
@@ -54,7 +54,7 @@ def trial(expect: str, *, code: str = CODE, fields: str = "", repeat: int = 1) -
     ],
 )
 def test_calls_that_are_as_expected(expect: str, repeat: int) -> None:
-    report = trial(expect, repeat=repeat)
+    report = run_one(expect, repeat=repeat)
     assert ("passed", "") == (report.outcome, report.message)
 
 
@@ -72,7 +72,7 @@ def test_calls_that_are_as_expected(expect: str, repeat: int) -> None:
     ],
 )
 def test_calls_that_are_not(expect: str, message: str) -> None:
-    report = trial(expect)
+    report = run_one(expect)
     assert "failed" == report.outcome
     assert report.message.startswith(message)
     assert ["bases", "file_actions", "arbitrary", "times"] == [stage.stage for stage in report.stages]
@@ -80,12 +80,12 @@ def test_calls_that_are_not(expect: str, message: str) -> None:
 
 def test_true_is_not_one() -> None:
     code = "function process(data) { DataIncr('n', 1) }"
-    assert "passed" == trial("{match: true, calls: [{DataIncr: [n, 1]}]}", code=code).outcome
-    assert "failed" == trial("{match: true, calls: [{DataIncr: [n, true]}]}", code=code).outcome
+    assert "passed" == run_one("{match: true, calls: [{DataIncr: [n, 1]}]}", code=code).outcome
+    assert "failed" == run_one("{match: true, calls: [{DataIncr: [n, true]}]}", code=code).outcome
 
 
 def test_a_reaction_that_throws_fails_the_test() -> None:
-    report = trial("{match: true, calls: []}", code="function process(data) { throw new Error('no') }")
+    report = run_one("{match: true, calls: []}", code="function process(data) { throw new Error('no') }")
     assert "failed" == report.outcome
     assert "expected reactions that end well, found error" in report.message
     assert "line 1" in report.message
@@ -93,8 +93,8 @@ def test_a_reaction_that_throws_fails_the_test() -> None:
 
 def test_no_match_means_no_calls() -> None:
     fields = "arbitrary: [{items: [{what: uid, which: irrelevant, number: 1000}]}]"
-    assert "passed" == trial("{match: false, because: arbitrary, calls: []}", fields=fields).outcome
-    assert "failed" == trial("{match: false, because: arbitrary, calls: [KillCurrent]}", fields=fields).outcome
+    assert "passed" == run_one("{match: false, because: arbitrary, calls: []}", fields=fields).outcome
+    assert "failed" == run_one("{match: false, because: arbitrary, calls: [KillCurrent]}", fields=fields).outcome
 
 
 def test_each_test_finds_an_empty_store() -> None:
@@ -107,7 +107,7 @@ def test_each_test_finds_an_empty_store() -> None:
         "  tests:\n" + text,
         "test.yaml",
     )
-    assert ["passed", "passed"] == [one.outcome for one in run_trials(loaded.recipes, Config())]
+    assert ["passed", "passed"] == [one.outcome for one in run_recipe_tests(loaded.recipes, Config())]
 
 
 def test_reactions_to_a_flow_see_its_peer() -> None:
@@ -134,7 +134,7 @@ def test_reactions_to_a_flow_see_its_peer() -> None:
 """
     loaded = load_text(text, "test.yaml")
     assert not loaded.errors, [str(one) for one in loaded.errors]
-    seen, unseen = run_trials(loaded.recipes, Config())
+    seen, unseen = run_recipe_tests(loaded.recipes, Config())
     assert ("passed", "") == (seen.outcome, seen.message)
     assert ("failed", "flow") == (unseen.outcome, unseen.because)
     details = [line for stage in unseen.stages for line in stage.details]

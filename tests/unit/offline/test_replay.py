@@ -11,8 +11,8 @@ from raqib.model.execution import LogLine
 from raqib.model.flow import Endpoint, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
+from raqib.offline.dry_run import Reacted
 from raqib.offline.recording import Recorded
-from raqib.offline.rehearsal import Reacted
 from raqib.offline.replay import Replay, Summary
 from raqib.recipes.load import load_text
 

@@ -5,7 +5,7 @@ import pytest
 from raqib.model.actions import FileAction
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
-from raqib.offline.samples import TrialResult, run_tests, sample
+from raqib.offline.samples import SampleResult, fill_sample, run_tests
 from raqib.recipes.compile import EXECVE_IMPLIES
 from raqib.recipes.load import load_text
 from raqib.recipes.spec import Call, RecipeSpec
@@ -18,45 +18,45 @@ def spec(fields: str, mechanism: str = "file_access") -> RecipeSpec:
     return loaded.recipes[0]
 
 
-def outcome(fields: str, test: str, mechanism: str = "file_access") -> TrialResult:
+def run_one(fields: str, test: str, mechanism: str = "file_access") -> SampleResult:
     (result,) = run_tests(spec(f"{fields}, tests: [{test}]", mechanism))
     return result
 
 
 @pytest.mark.parametrize(
-    ("test", "expected", "message"),
+    ("test", "passes", "message"),
     [
-        ("{event: {file: {path: /etc/shadow}}, expect: {match: true}}", "passed", ""),
-        ("{event: {file: {path: /etc/x}}, expect: {match: false, because: bases}}", "passed", ""),
-        ("{event: {file: {actions: [write]}}, expect: {match: false, because: file_actions}}", "passed", ""),
-        ("{event: {process: {uid: 0}}, expect: {match: false, because: arbitrary}}", "passed", ""),
-        ("{event: {}, expect: {match: true}}", "passed", ""),
-        ("{event: {}, repeat: 2, expect: {match: false, because: times}}", "passed", ""),
+        ("{event: {file: {path: /etc/shadow}}, expect: {match: true}}", True, ""),
+        ("{event: {file: {path: /etc/x}}, expect: {match: false, because: bases}}", True, ""),
+        ("{event: {file: {actions: [write]}}, expect: {match: false, because: file_actions}}", True, ""),
+        ("{event: {process: {uid: 0}}, expect: {match: false, because: arbitrary}}", True, ""),
+        ("{event: {}, expect: {match: true}}", True, ""),
+        ("{event: {}, repeat: 2, expect: {match: false, because: times}}", True, ""),
         (
             "{event: {file: {path: /etc/x}}, expect: {match: true}}",
-            "failed",
+            False,
             "expected a match, found none, because of bases",
         ),
-        ("{event: {}, expect: {match: false}}", "failed", "expected no match, found a match"),
+        ("{event: {}, expect: {match: false}}", False, "expected no match, found a match"),
         (
             "{event: {process: {uid: 0}}, expect: {match: false, because: times}}",
-            "failed",
+            False,
             "expected no match because of times, found none, because of arbitrary",
         ),
     ],
 )
-def test_outcomes(test: str, expected: str, message: str) -> None:
+def test_what_passes_and_what_fails(test: str, passes: bool, message: str) -> None:
     fields = (
         "dir: /etc, base: shadow, file_actions: [open], times: [{kind: times_per_host, max: 1}],"
         " arbitrary: [{items: [{what: uid, which: irrelevant, number: 0}]}]"
     )
-    result = outcome(fields, test)
-    assert (expected, message) == (result.outcome, result.message)
+    result = run_one(fields, test)
+    assert (passes, message) == (result.passed, result.message)
 
 
 def test_an_execution_is_filled_in() -> None:
     rule = spec("tests: [{event: {process: {exe: /tmp/xmrig}}, expect: {match: true}}]", "execution")
-    observation, ancestors = sample(rule, rule.tests[0])
+    observation, ancestors = fill_sample(rule, rule.tests[0])
     assert isinstance(observation, FileObservation)
     assert (observation.path, observation.actions) == (b"/tmp/xmrig", EXECVE_IMPLIES)
     assert (observation.process.image.exe, observation.process.image.args) == (b"/tmp/xmrig", (b"xmrig",))
@@ -67,7 +67,7 @@ def test_an_execution_is_filled_in() -> None:
 def test_a_family_is_filled_in() -> None:
     event = "{process: {pid: 9}, parent: {exe: /bin/sh}, ancestry: [{exe: /init}, {exe: /usr/sbin/sshd}]}"
     rule = spec(f"tests: [{{event: {event}, expect: {{match: true}}}}]")
-    observation, ancestors = sample(rule, rule.tests[0])
+    observation, ancestors = fill_sample(rule, rule.tests[0])
     assert isinstance(observation, FileObservation)
     assert [one.image.exe for one in ancestors] == [b"/bin/sh", b"/usr/sbin/sshd", b"/init"]
     chain = [observation.process, *ancestors]
@@ -84,31 +84,31 @@ def flow_spec(fields: str) -> RecipeSpec:
 
 
 @pytest.mark.parametrize(
-    ("test", "expected", "message"),
+    ("test", "passes", "message"),
     [
-        ("{event: {}, expect: {match: true}}", "passed", ""),
-        ("{event: {flow: {remote: {name: a.org}}}, expect: {match: true}}", "passed", ""),
-        ("{event: {flow: {remote: {names: [x.net, a.org]}}}, expect: {match: true}}", "passed", ""),
-        ("{event: {flow: {remote: {address: 192.0.2.9}}}, expect: {match: false, because: flow}}", "passed", ""),
-        ("{event: {flow: {proto: udp}}, expect: {match: false, because: flow}}", "passed", ""),
-        ("{event: {flow: {remote: {port: 80}}}, expect: {match: false, because: flow}}", "passed", ""),
-        ("{event: {flow: {actions: [ended]}}, expect: {match: false, because: flow_actions}}", "passed", ""),
-        ("{event: {process: {uid: 0}}, expect: {match: false, because: arbitrary}}", "passed", ""),
-        ("{event: {}, repeat: 2, expect: {match: false, because: times}}", "passed", ""),
+        ("{event: {}, expect: {match: true}}", True, ""),
+        ("{event: {flow: {remote: {name: a.org}}}, expect: {match: true}}", True, ""),
+        ("{event: {flow: {remote: {names: [x.net, a.org]}}}, expect: {match: true}}", True, ""),
+        ("{event: {flow: {remote: {address: 192.0.2.9}}}, expect: {match: false, because: flow}}", True, ""),
+        ("{event: {flow: {proto: udp}}, expect: {match: false, because: flow}}", True, ""),
+        ("{event: {flow: {remote: {port: 80}}}, expect: {match: false, because: flow}}", True, ""),
+        ("{event: {flow: {actions: [ended]}}, expect: {match: false, because: flow_actions}}", True, ""),
+        ("{event: {process: {uid: 0}}, expect: {match: false, because: arbitrary}}", True, ""),
+        ("{event: {}, repeat: 2, expect: {match: false, because: times}}", True, ""),
         (
             "{event: {flow: {proto: udp}}, expect: {match: true}}",
-            "failed",
+            False,
             "expected a match, found none, because of flow",
         ),
     ],
 )
-def test_flows(test: str, expected: str, message: str) -> None:
+def test_flows(test: str, passes: bool, message: str) -> None:
     fields = (
         "remote_domains: a.org, protocol: tcp, remote_port: [443, 8443], flow_actions: started,"
         " times: [{kind: times_per_host, max: 1}], arbitrary: [{items: [{what: uid, which: irrelevant, number: 0}]}]"
     )
     (result,) = run_tests(flow_spec(f"{fields}, tests: [{test}]"))
-    assert (expected, message) == (result.outcome, result.message)
+    assert (passes, message) == (result.passed, result.message)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_flows(test: str, expected: str, message: str) -> None:
 )
 def test_a_flow_is_filled_in(fields: str, flow: str, expected: tuple[object, ...]) -> None:
     rule = flow_spec(f"{fields}, tests: [{{event: {{flow: {flow}}}, expect: {{match: true}}}}]")
-    seen, _ = sample(rule, rule.tests[0])
+    seen, _ = fill_sample(rule, rule.tests[0])
     assert isinstance(seen, FlowObservation)
     found = (seen.ip_version, seen.local.address, seen.local.port, seen.remote.address, seen.remote.port)
     assert expected == found

@@ -26,7 +26,7 @@ def test_nothing_is_wrong() -> None:
 @pytest.mark.parametrize(("spec", "test"), CASES, ids=[f"{spec.name}: {test.name}" for spec, test in CASES])
 def test_own_tests(spec: RecipeSpec, test: RecipeTest) -> None:
     result = run_test(spec, test)
-    assert "passed" == result.outcome, result.message
+    assert result.passed, result.message
 
 
 @pytest.mark.parametrize("spec", BUILTIN.recipes, ids=lambda spec: spec.name)

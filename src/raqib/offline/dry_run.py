@@ -19,8 +19,8 @@ from raqib.config.config import Config
 from raqib.config.stages import places_of
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, HelperCall, LogLine
-from raqib.offline.door import RehearsalDoor, RehearsedCall
-from raqib.offline.rehearsed_network import rehearsed_network
+from raqib.offline.door import DryCall, DryDoor
+from raqib.offline.dry_network import dry_network
 from raqib.reactions import Reactions
 
 _LONGEST_ARGUMENT = 80
@@ -36,7 +36,7 @@ class Reacted(msgspec.Struct, frozen=True):
     """Each with `name`, `arguments`, `decision`, `value`, `reason` and `target`."""
 
 
-class Rehearsal:
+class DryRun:
     """Workers for reactions that change nothing; an asynchronous context manager. Needs no privileges."""
 
     def __init__(
@@ -52,16 +52,16 @@ class Rehearsal:
         self._on_log = on_log
         self._on_call = on_call
         self._on_finished = on_finished
-        self._calls: dict[tuple[str, int], list[RehearsedCall]] = defaultdict(list)
+        self._calls: dict[tuple[str, int], list[DryCall]] = defaultdict(list)
         self._waiting: dict[str, asyncio.Queue[Finished]] = {}
 
-    async def __aenter__(self) -> Rehearsal:
+    async def __aenter__(self) -> DryRun:
         """Start the workers. Raises NotPermittedError if none comes up."""
         async with AsyncExitStack() as stack:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="raqib-rehearsal-")))
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="raqib-dry-run-")))
             config = self._config
             protected_cidrs = config.network.protected_cidrs
-            self._door = RehearsalDoor(self._called, lambda: rehearsed_network(protected_cidrs))
+            self._door = DryDoor(self._called, lambda: dry_network(protected_cidrs))
             self._reactions = Reactions(
                 replace(config.reactions, dry_run=True, workers=1),
                 replace(places_of(config), data_dir=directory / "data"),
@@ -111,7 +111,7 @@ class Rehearsal:
             for one in sorted(finished, key=lambda one: one.reaction)
         ]
 
-    def _called(self, call: RehearsedCall) -> None:
+    def _called(self, call: DryCall) -> None:
         self._calls[call.uuid, call.reaction].append(call)
 
     def _finished(self, finished: Finished) -> None:
@@ -120,7 +120,7 @@ class Rehearsal:
             self._waiting[finished.uuid].put_nowait(finished)
 
 
-def _plain(call: RehearsedCall) -> dict[str, Any]:
+def _plain(call: DryCall) -> dict[str, Any]:
     record = call.record
     return {
         "name": call.name,

@@ -1,4 +1,4 @@
-"""The network where actions are only rehearsed: no host of its own, and blocks that are nowhere but in memory."""
+"""The network where nothing is done: no host of its own, and blocks that are nowhere but in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.host import Host
 
 
-class RehearsedBlocks:
+class DryBlocks:
     """Blocks by the guards that hold on every host."""
 
     def __init__(self, protected: Iterable[str] = ()) -> None:
@@ -45,9 +45,9 @@ class RehearsedBlocks:
         return until_ns is None or until_ns > boottime_ns()
 
 
-def rehearsed_network(protected: Iterable[str] = ()) -> NetworkAccess:
+def dry_network(protected: Iterable[str] = ()) -> NetworkAccess:
     """Return a network without any block."""
-    return NetworkAccess(RehearsedBlocks(protected), _remotes)
+    return NetworkAccess(DryBlocks(protected), _remotes)
 
 
 def _remotes(detection: Detection) -> list[Endpoint]:
