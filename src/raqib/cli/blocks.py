@@ -50,10 +50,13 @@ def list_(config: ConfigFile = None, pin_dir: PinDir = None, as_json: AsJson = F
     with _opened(config, pin_dir) as (opened, tables):
         found, off = opened.list(), tables.is_off
     if as_json:
-        print(msgspec.json.encode([_summary(one) for one in found]).decode())
+        print(msgspec.json.encode([_summary(block) for block in found]).decode())
         return
     title = ("target", "owner", "ends", "renewed", "created", "reason")
-    rows = [(one.target, one.owner, _when(one.end), _renewed(one), _when(one.created), one.reason) for one in found]
+    rows = [
+        (block.target, block.owner, _when(block.end), _renewed(block), _when(block.created), block.reason)
+        for block in found
+    ]
     for line in columns(title, [list(map(visible, row)) for row in rows]):
         print(line)
     print(count(len(found), "block") + (", switched off" if off else ""))

@@ -55,13 +55,13 @@ def check(paths: list[Path], *, as_json: bool) -> int:
     together = combine(Loaded(), loaded)
     recipes, problems = with_checked_reactions(together.recipes)
     diagnostics = [*together.diagnostics, *problems, *diagnostics]
-    errors = sum(1 for one in diagnostics if one.severity == "error")
+    errors = sum(1 for diagnostic in diagnostics if diagnostic.severity == "error")
     if as_json:
         summary = {"recipes": len(recipes), "errors": errors, "diagnostics": diagnostics}
         print(msgspec.json.encode(summary).decode())
     else:
-        for one in diagnostics:
-            print(f"{one.severity}: {one}")
+        for diagnostic in diagnostics:
+            print(f"{diagnostic.severity}: {diagnostic}")
         checked = f"{count(len(recipes), 'recipe')} and {count(configurations, 'configuration')}"
         checked += f" and {count(policies, 'policy file')}" if policies else ""
         print(f"{checked} checked: {count(errors, 'error')}, {count(len(diagnostics) - errors, 'warning')}")

@@ -64,7 +64,7 @@ def _complete(command: Any, path: str) -> None:
     if lines:
         title = "Example:" if len(lines) == 1 else "Examples:"
         # After this mark the lines stay as they are.
-        command.epilog = "\n".join(("\b", title, *(f"  {one}" for one in lines)))
+        command.epilog = "\n".join(("\b", title, *(f"  {line}" for line in lines)))
     for name, below in getattr(command, "commands", {}).items():
         _complete(below, f"{path} {name}")
 

@@ -55,8 +55,8 @@ def note_cut(printed: Printed, log: Path, may_differ: Sequence[str]) -> None:
     if printed.cut is None:
         return
     missing = [
-        "details of ancestors" if one.field == "background.ancestry.*" else f"{one.left_out} {one.unit} of {one.field}"
-        for one in printed.cut
+        "details of ancestors" if gap.field == "background.ancestry.*" else f"{gap.left_out} {gap.unit} of {gap.field}"
+        for gap in printed.cut
     ]
     told = ", ".join(missing[:_MOST_NAMED]) + (", …" if len(missing) > _MOST_NAMED else "")
     differing = ", ".join(may_differ[:_MOST_NAMED]) + (", …" if len(may_differ) > _MOST_NAMED else "")

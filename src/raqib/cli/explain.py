@@ -91,9 +91,9 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     files = _files(settings, log)
     found = find_events(files, uuid)
     uuid = found[0].event.uuid if found else uuid.lower()
-    events = [one.event for one in found]
+    events = [candidate.event for candidate in found]
     entries = ledger_entries(data_dir / "ledger.jsonl", uuid)
-    printed = next((one for one in found if one.event.event_type not in AFTERWARDS), None)
+    printed = next((candidate for candidate in found if candidate.event.event_type not in AFTERWARDS), None)
     event = printed.event if printed is not None else None
     if event is None and not entries:
         raise RaqibError(
@@ -101,7 +101,7 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
             "--log names another file with events, --data-dir another ledger"
         )
     name = event.metadata.name if event is not None else entries[0].recipe
-    recipe = next((one for one in Library(settings.recipes).load().recipes if one.name == name), None)
+    recipe = next((recipe for recipe in Library(settings.recipes).load().recipes if recipe.name == name), None)
     stages: list[Finding] = []
     if event is not None and recipe is not None and (event.file is not None or event.flow is not None):
         stages = _stages(recipe, observation_of(event))
@@ -122,11 +122,11 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
 
 def _may_differ(recipe: RecipeSpec, printed: Printed) -> list[str]:
     """Return the stages of which more might be known of the whole event."""
-    fields = [one.field for one in printed.cut or ()]
-    of_processes = any(one == "*" or one.startswith(("process", "background.ancestry")) for one in fields)
+    fields = [gap.field for gap in printed.cut or ()]
+    of_processes = any(field == "*" or field.startswith(("process", "background.ancestry")) for field in fields)
     stages = {
-        "bases": any(one == "*" or one.startswith("file") for one in fields),
-        "flow": any(one == "*" or one.startswith("flow") for one in fields),
+        "bases": any(field == "*" or field.startswith("file") for field in fields),
+        "flow": any(field == "*" or field.startswith("flow") for field in fields),
         "arbitrary": of_processes and bool(recipe.groups),
         "times": of_processes and bool(recipe.times),
     }
@@ -150,7 +150,7 @@ def _print_stages(stages: list[Finding]) -> None:
 
 def _print_done(pretty: Pretty, events: list[Event], entries: list[Entry]) -> None:
     if not entries:
-        reacted = any(one.event_type == "outcome" for one in events)
+        reacted = any(event.event_type == "outcome" for event in events)
         print("done: see the outcome event; the ledger has nothing of it" if reacted else "done: nothing")
         return
     print("done:")
@@ -167,9 +167,9 @@ def _stages(recipe: RecipeSpec, recorded: Recorded) -> list[Finding]:
 
 
 def _recipe(loaded: Loaded, name: str) -> RecipeSpec:
-    for one in loaded.recipes:
-        if one.name == name:
-            return one
-    hint = nearest(name, [one.name for one in loaded.recipes])
-    told = "".join(f"\n{one}" for one in loaded.errors if one.recipe in ("", name))
+    for recipe in loaded.recipes:
+        if recipe.name == name:
+            return recipe
+    hint = nearest(name, [recipe.name for recipe in loaded.recipes])
+    told = "".join(f"\n{diagnostic}" for diagnostic in loaded.errors if diagnostic.recipe in ("", name))
     raise UsageError(f"--recipe: expected the name of a recipe, found {name!r}{hint}{told}")

@@ -136,8 +136,8 @@ def _show(path: Path, wanted: Filter, *, follow: bool, as_json: bool) -> None:
 
 
 def _tell(result: Verification) -> None:
-    for one in result.breaks:
-        typer.echo(visible(str(one), 2000))
+    for fault in result.breaks:
+        typer.echo(visible(str(fault), 2000))
     lines = f"{result.entries} lines in {result.files} file{'' if result.files == 1 else 's'}"
     state = "intact" if result.intact else f"broken in {len(result.breaks)} places"
     typer.echo(f"{lines}: {state}; head {result.head}")

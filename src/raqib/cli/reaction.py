@@ -97,9 +97,9 @@ def _with_reaction(info: RecipeInfo, index: int, code: str | None) -> RecipeInfo
 
 def _may_differ(printed: Printed) -> list[str]:
     """Return what a reaction would find otherwise in the whole event."""
-    fields = [one.field.removesuffix(".*") for one in printed.cut or ()]
-    helpers = ["NetBlockIp()", "NetBlockDomain()"] if any("flow" in one for one in fields) else []
-    return [*(f"data.{one}" for one in fields), *helpers]
+    fields = [gap.field.removesuffix(".*") for gap in printed.cut or ()]
+    helpers = ["NetBlockIp()", "NetBlockDomain()"] if any("flow" in field for field in fields) else []
+    return [*(f"data.{field}" for field in fields), *helpers]
 
 
 def _code(file: Path) -> str:
@@ -116,7 +116,7 @@ def _spec(file: Path, name: str | None, index: int) -> RecipeSpec:
     if name is None and len(by_name) == 1:
         (name,) = by_name
     if name not in by_name:
-        told = "".join(f"\n{one.severity}: {one}" for one in loaded.diagnostics)
+        told = "".join(f"\n{diagnostic.severity}: {diagnostic}" for diagnostic in loaded.diagnostics)
         raise UsageError(
             f"{file}: expected --name with one of the recipes that have reactions ({', '.join(by_name) or 'none'}), "
             f"found {name!r}{told}"

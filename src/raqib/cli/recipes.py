@@ -56,22 +56,22 @@ def recipes_(
     filters = [("kind", kind), ("tactic", tactic), ("importance", importance)]
     selectors = [Selector(key, pattern) for key, pattern in filters if pattern is not None]
     chosen = [
-        one
-        for one in sorted(loaded.recipes, key=lambda one: one.name)
-        if fnmatchcase(one.name, name)
-        and all(selector.matches(one.info) for selector in selectors)
-        and enabled in (None, runs(one))
+        recipe
+        for recipe in sorted(loaded.recipes, key=lambda recipe: recipe.name)
+        if fnmatchcase(recipe.name, name)
+        and all(selector.matches(recipe.info) for selector in selectors)
+        and enabled in (None, runs(recipe))
     ]
     _complain(loaded)
     if as_json:
-        print(msgspec.json.encode([summary(one) for one in chosen]).decode())
+        print(msgspec.json.encode([summary(recipe) for recipe in chosen]).decode())
     else:
         _print_list(chosen)
     raise typer.Exit(1 if loaded.errors else 0)
 
 
 def _print_list(chosen: list[RecipeSpec]) -> None:
-    infos = [(one.info, "yes" if runs(one) else "no") for one in chosen]
+    infos = [(recipe.info, "yes" if runs(recipe) else "no") for recipe in chosen]
     rows = [(info.name, word, info.kind, info.tactic, info.importance, info.mode, info.source) for info, word in infos]
     title = ("recipe", "runs", "kind", "tactic", "importance", "mode", "source")
     for line in columns(title, [list(map(visible, row)) for row in rows]):
@@ -89,10 +89,10 @@ def show(
 ) -> None:
     """Show one recipe as it was understood: macros expanded, defaults filled in."""
     loaded = Library(settings_of(config, recipes, no_builtin, None, None).recipes).load()
-    found = next((one for one in loaded.recipes if one.name == name), None)
+    found = next((recipe for recipe in loaded.recipes if recipe.name == name), None)
     if found is None:
         _complain(loaded)
-        hint = nearest(name, [one.name for one in loaded.recipes])
+        hint = nearest(name, [recipe.name for recipe in loaded.recipes])
         raise UsageError(f"expected the name of a recipe, found {name!r}{hint}")
     details = description(found)
     if as_json:
@@ -139,9 +139,11 @@ def description(recipe: RecipeSpec) -> dict[str, Any]:
         "version": info.version,
         "description": info.description,
         "documentation": info.documentation,
-        "attack": [one for one in (info.tactic_id, info.technique_id, info.subtechnique_id) if one],
+        "attack": [
+            identifier for identifier in (info.tactic_id, info.technique_id, info.subtechnique_id) if identifier
+        ],
         "limits": {key: value for key, value in msgspec.structs.asdict(info.limits).items() if value is not None},
-        "times": [f"{one.kind}: {one.max}" for one in recipe.times],
+        "times": [f"{limit.kind}: {limit.max}" for limit in recipe.times],
     }
     if part is not None:
         details["file_actions"] = " ".join(action_names(part.actions))
@@ -150,7 +152,7 @@ def description(recipe: RecipeSpec) -> dict[str, Any]:
     if recipe.network is not None:
         details["network"] = _network(recipe.network)
     details["arbitrary"] = [msgspec.to_builtins(group) for group in recipe.groups]
-    details["reactions"] = [{"format": one.format, "code": one.code} for one in info.reactions]
+    details["reactions"] = [{"format": reaction.format, "code": reaction.code} for reaction in info.reactions]
     details["tests"] = [test.name for test in recipe.tests]
     return details
 
@@ -161,8 +163,8 @@ def _network(part: NetworkPart) -> dict[str, Any]:
     for key in ("remote_domain_lists", "remote_cidr_lists"):
         if key in details:
             details[key] = [
-                f"{one.path}: {count(len(one.entries), 'name' if 'domain' in key else 'network')}"
-                for one in details[key]
+                f"{listed.path}: {count(len(listed.entries), 'name' if 'domain' in key else 'network')}"
+                for listed in details[key]
             ]
     details["flow_actions"] = " ".join(flow_action_names(part.flow_actions))
     details["flow_actions_how"] = "all" if details.pop("flow_actions_all", False) else "any"
@@ -194,7 +196,7 @@ def _plain(value: Any) -> str:
 
 
 def _complain(loaded: Loaded) -> None:
-    for one in loaded.diagnostics:
+    for diagnostic in loaded.diagnostics:
         # Warnings about recipes are for `raqib check`.
-        if one.severity == "error" or one.source == "configuration":
-            print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+        if diagnostic.severity == "error" or diagnostic.source == "configuration":
+            print(f"raqib: {diagnostic.severity}: {diagnostic}", file=sys.stderr)

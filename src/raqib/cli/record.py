@@ -56,8 +56,8 @@ def record(
     settings = replace(settings, network=network)
     configure(settings.log_file)
     loaded = Library(settings.recipes).load()
-    for one in loaded.errors:
-        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    for diagnostic in loaded.errors:
+        print(f"raqib: {diagnostic.severity}: {diagnostic}", file=sys.stderr)
     asyncio.run(_record(output, compile_set(loaded.recipes), settings, duration, everything=everything))
     raise typer.Exit(1 if loaded.errors else 0)
 

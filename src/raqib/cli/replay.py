@@ -45,8 +45,8 @@ def replay(
     """
     settings = settings_of(config, recipes, no_builtin, enable, disable)
     loaded = Library(settings.recipes).load()
-    for one in loaded.errors:
-        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    for diagnostic in loaded.errors:
+        print(f"raqib: {diagnostic.severity}: {diagnostic}", file=sys.stderr)
     show = _Show(as_json=as_json)
     run = Replay(settings, loaded.recipes, on_detection=show.detection, on_log=show.log)
     summary = asyncio.run(run.run(read_recording(file, _warn), real_time=real_time))
@@ -87,8 +87,11 @@ class _Show:
         print(self._pretty.render(detection.event), end="")
         for line in lines:
             print(self._pretty.detail("log", f"{line.level}: {line.text}"), end="")
-        for one in reacted:
-            print(self._pretty.reaction(one.outcome, one.error, [_told(call) for call in one.calls]), end="")
+        for reaction in reacted:
+            print(
+                self._pretty.reaction(reaction.outcome, reaction.error, [_told(call) for call in reaction.calls]),
+                end="",
+            )
         sys.stdout.flush()
 
 

@@ -99,9 +99,9 @@ def run(
         ),
     )
     start = look(settings, file, options)
-    for one in start.diagnostics:
-        if one not in start.refused:
-            print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    for diagnostic in start.diagnostics:
+        if diagnostic not in start.refused:
+            print(f"raqib: {diagnostic.severity}: {diagnostic}", file=sys.stderr)
     start.expect()
     configure(settings.log_file)
     asyncio.run(_run(settings, config, start.library, start.loaded, duration))

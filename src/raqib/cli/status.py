@@ -109,21 +109,23 @@ def _printers(printers: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not printers:
         return _line("printers", "none")
     names = list(dict.fromkeys(name for counts in printers.values() for name in counts))
-    rows = [[printable(name), *(str(counts.get(one, "")) for one in names)] for name, counts in printers.items()]
+    rows = [
+        [printable(name), *(str(counts.get(counter, "")) for counter in names)] for name, counts in printers.items()
+    ]
     return _table("printers", ["", *names], rows)
 
 
 def _latencies(latencies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     keys = ("p50_ms", "p99_ms", "count")
     rows = [
-        [name.replace("_", " "), *("-" if one[key] is None else f"{one[key]}" for key in keys)]
-        for name, one in latencies.items()
+        [name.replace("_", " "), *("-" if latency[key] is None else f"{latency[key]}" for key in keys)]
+        for name, latency in latencies.items()
     ]
     return _table("latency", ["", "p50 ms", "p99 ms", "cases"], rows)
 
 
 def _table(name: str, title: list[str], rows: list[list[str]]) -> list[str]:
-    lines = columns([one.replace("_", " ") for one in title], rows)
+    lines = columns([word.replace("_", " ") for word in title], rows)
     return [f"{word:<{_MARGIN}}{line}" for word, line in zip([name, *[""] * len(rows)], lines, strict=True)]
 
 

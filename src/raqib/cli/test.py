@@ -48,20 +48,20 @@ def run_tests(
     # Who owns the files is a matter of the host that runs them, not of the one that tests them.
     users = [load_path(path, allow_unsafe_owner=True) for path in paths or ()]
     for path, user in zip(paths or (), users, strict=True):
-        for one in without_recipes(path, user):
-            print(f"warning: {visible(str(one))}", file=sys.stderr)
+        for warning in without_recipes(path, user):
+            print(f"warning: {visible(str(warning))}", file=sys.stderr)
     loaded = combine(load_builtin() if builtin else Loaded(), users)
     recipes, problems = with_checked_reactions(loaded.recipes)
     errors = [*loaded.errors, *problems]
     chosen = [recipe for recipe in recipes if fnmatchcase(recipe.name, name)]
     reports = run_recipe_tests(chosen, settings)
     untested = [recipe.name for recipe in chosen if not recipe.tests]
-    failed = sum(one.outcome == "failed" for one in reports)
+    failed = sum(report.outcome == "failed" for report in reports)
     if junit is not None:
         _write_junit(junit, reports, errors)
     if as_json:
         answer = {
-            "passed": sum(one.outcome == "passed" for one in reports),
+            "passed": sum(report.outcome == "passed" for report in reports),
             "failed": failed,
             "errors": errors,
             "untested": untested,
@@ -74,9 +74,9 @@ def run_tests(
 
 
 def _print(reports: list[RecipeTestReport], errors: list[Diagnostic], recipes: int, untested: list[str]) -> None:
-    for one in errors:
-        print(f"error: {visible(str(one))}", file=sys.stderr)
-    for (source, recipe), group in groupby(reports, key=lambda one: (one.source, one.recipe)):
+    for error in errors:
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+    for (source, recipe), group in groupby(reports, key=lambda report: (report.source, report.recipe)):
         print(f"{visible(recipe)}  ({visible(source)})")
         for report in group:
             print(f"  {_WORDS[report.outcome]:<4}  {visible(report.test)}")
@@ -84,7 +84,7 @@ def _print(reports: list[RecipeTestReport], errors: list[Diagnostic], recipes: i
                 print(f"        {visible(report.message, limit=4000)}")
             for line in stage_lines(report.stages):
                 print(f"        {line}")
-    outcomes: list[str] = [one.outcome for one in reports]
+    outcomes: list[str] = [report.outcome for report in reports]
     told = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in ("passed", "failed"))
     print(f"{count(len(reports), 'test')} of {count(recipes, 'recipe')}: {told}; {len(untested)} without tests")
 
@@ -92,7 +92,7 @@ def _print(reports: list[RecipeTestReport], errors: list[Diagnostic], recipes: i
 def _write_junit(file: Path, reports: list[RecipeTestReport], errors: list[Diagnostic]) -> None:
     """Write what continuous integration reads: a suite for each recipe, an error for each that did not load."""
     root = ElementTree.Element("testsuites", name="raqib")
-    for (source, recipe), group in groupby(reports, key=lambda one: (one.source, one.recipe)):
+    for (source, recipe), group in groupby(reports, key=lambda report: (report.source, report.recipe)):
         suite = ElementTree.SubElement(root, "testsuite", name=_xml(recipe), file=_xml(source))
         cases = list(group)
         for report in cases:
@@ -110,9 +110,11 @@ def _write_junit(file: Path, reports: list[RecipeTestReport], errors: list[Diagn
         suite = ElementTree.SubElement(
             root, "testsuite", name="loading", tests=str(len(errors)), errors=str(len(errors)), failures="0"
         )
-        for one in errors:
-            case = ElementTree.SubElement(suite, "testcase", classname="loading", name=_xml(one.recipe or one.source))
-            ElementTree.SubElement(case, "error", message=_xml(str(one)))
+        for error in errors:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname="loading", name=_xml(error.recipe or error.source)
+            )
+            ElementTree.SubElement(case, "error", message=_xml(str(error)))
     ElementTree.indent(root)
     try:
         ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
@@ -122,9 +124,9 @@ def _write_junit(file: Path, reports: list[RecipeTestReport], errors: list[Diagn
 
 def _call_lines(report: RecipeTestReport) -> list[str]:
     return [
-        f"reaction {one.reaction}: {show_call(call['name'], call['arguments'])} answered {call['value']!r}"
-        for one in report.reactions
-        for call in one.calls
+        f"reaction {reaction.reaction}: {show_call(call['name'], call['arguments'])} answered {call['value']!r}"
+        for reaction in report.reactions
+        for call in reaction.calls
     ]
 
 

@@ -18,7 +18,9 @@ def count(number: int, what: str) -> str:
 
 def printable(text: str) -> str:
     """Return text that cannot steer a terminal; other than with `visible`, a backslash stays one: for expressions."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def columns(title: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

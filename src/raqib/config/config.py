@@ -151,7 +151,9 @@ class ConfigFile(NamedTuple):
             UsageError: there are errors in it; the message has a line for each.
         """
         if self.config is None:
-            raise UsageError("\n".join(str(one) for one in self.diagnostics if one.severity == "error"))
+            raise UsageError(
+                "\n".join(str(diagnostic) for diagnostic in self.diagnostics if diagnostic.severity == "error")
+            )
         return self.config
 
 
@@ -173,7 +175,7 @@ def read_config(path: Path | None) -> ConfigFile:
     except BadSourceError as error:
         return ConfigFile(None, [Diagnostic("error", source, "", "", str(error))], source)
     node, faults = parse(text)
-    diagnostics = [Diagnostic("error", source, "", one.path, one.message, one.line) for one in faults]
+    diagnostics = [Diagnostic("error", source, "", fault.path, fault.message, fault.line) for fault in faults]
     if node is None or is_empty(node):
         return ConfigFile(None if diagnostics else Config(), diagnostics, source)
     if isinstance(node, Sequence):
@@ -190,5 +192,5 @@ def read_config(path: Path | None) -> ConfigFile:
             diagnostics.append(Diagnostic("error", source, "", own.path, message, node.key_lines[NETWORK_POLICY]))
         elif config is not None:
             config = replace(config, network=replace(config.network, policy=path))
-    failed = any(one.severity == "error" for one in diagnostics)
+    failed = any(diagnostic.severity == "error" for diagnostic in diagnostics)
     return ConfigFile(None if failed else config, diagnostics, source, root)

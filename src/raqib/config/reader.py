@@ -51,7 +51,9 @@ def _value(reader: Reader, at: At, kind: inspect.Type, name: str) -> Any:
     """Return what a field holds, or None if it is wrong."""
     match kind:
         case inspect.UnionType():
-            return _value(reader, at, next(one for one in kind.types if not isinstance(one, inspect.NoneType)), name)
+            return _value(
+                reader, at, next(member for member in kind.types if not isinstance(member, inspect.NoneType)), name
+            )
         case inspect.StructType():
             return _struct(reader, at, kind)
         case inspect.VarTupleType():
@@ -87,11 +89,11 @@ def _choice(reader: Reader, at: At, choices: tuple[str, ...]) -> str | None:
     text = reader.text(at)
     if text is None:
         return None
-    folded = {one.lower(): one for one in choices}
+    folded = {choice.lower(): choice for choice in choices}
     found = folded.get(text.strip().lower())
     if found is None:
         near = nearest(text.strip(), folded)
-        hint = "".join(f"; did you mean {folded[one]}?" for one in folded if near == f"; did you mean {one}?")
+        hint = "".join(f"; did you mean {folded[word]}?" for word in folded if near == f"; did you mean {word}?")
         reader.error(at, f"expected {' or '.join(choices)}, found {shown(text)}{hint}")
     return found
 

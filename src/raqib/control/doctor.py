@@ -95,7 +95,7 @@ def _sandbox() -> Answer:
         return Answer(feature, "no", str(error))
     if not missing:
         return Answer(feature, "yes", "complete", needed=False)
-    remedies = [text for name, text in _REMEDIES.items() if any(name in one for one in missing)]
+    remedies = [text for name, text in _REMEDIES.items() if any(name in key for key in missing)]
     detail = f"not permitted here: {', '.join(missing)}; what is left holds all the same. "
     return Answer(feature, "no", detail + ("; ".join(remedies) or "a container needs more granted"), needed=False)
 
@@ -125,7 +125,7 @@ def _agent(data_dir: Path) -> Iterator[Answer]:
 
 def _losses(status: Mapping[str, Any]) -> Iterator[Answer]:
     lost = lost_of(status["sensors"]) + lost_of(status.get("network") or {})
-    unprinted = {name: one["dropped"] + one["failed"] for name, one in status["printers"].items()}
+    unprinted = {name: counts["dropped"] + counts["failed"] for name, counts in status["printers"].items()}
     unprinted = {name: number for name, number in unprinted.items() if number}
     if not lost and not unprinted:
         yield Answer("nothing is lost", "yes", needed=False)

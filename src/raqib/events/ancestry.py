@@ -28,10 +28,10 @@ class Lineage:
         seen = {process.key}
         parent = process.parent
         while parent.pid and parent not in seen and len(found) < _MOST:
-            one = self._find(parent)
-            if one is None:
+            ancestor = self._find(parent)
+            if ancestor is None:
                 break
-            found.append(one)
+            found.append(ancestor)
             seen.add(parent)
-            parent = one.parent
+            parent = ancestor.parent
         return found

@@ -127,5 +127,5 @@ def _phase(seen: FlowObservation) -> Phase:
     )
 
 
-def _either(actions: FlowAction, one: FlowAction, its: str, other: FlowAction, others: str) -> str | None:
-    return its if actions & one else others if actions & other else None
+def _either(actions: FlowAction, first: FlowAction, its: str, other: FlowAction, others: str) -> str | None:
+    return its if actions & first else others if actions & other else None

@@ -61,7 +61,7 @@ class Outcomes:
             return
         event = entry.event
         del self._open[event.uuid]
-        reactions = sorted(entry.done, key=lambda one: one.reaction)
+        reactions = sorted(entry.done, key=lambda finished: finished.reaction)
         self._publish(
             Event(
                 uuid=event.uuid,

@@ -28,11 +28,11 @@ def archives(path: Path) -> list[Path]:
     A rotation that a crash stopped halfway leaves a second name of the file in use; that is no archive.
     """
     found = [
-        (first, one)
-        for one in path.parent.glob(f"{path.stem}.*{path.suffix}")
-        if (first := first_of(one)) is not None and not _is_same(one, path)
+        (first, archive)
+        for archive in path.parent.glob(f"{path.stem}.*{path.suffix}")
+        if (first := first_of(archive)) is not None and not _is_same(archive, path)
     ]
-    return [one for _, one in sorted(found)]
+    return [archive for _, archive in sorted(found)]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -61,8 +61,8 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same(path: Path, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        return path.samefile(other)
     except FileNotFoundError:
         return False

@@ -261,14 +261,14 @@ class Ledger:
         """Remove the archives that are not kept, each once the chain vouches for it. Raises OSError."""
         kept = archives(self._path)
         surplus = kept[: max(0, len(kept) - self._keep)]
-        for one in surplus:
-            last = last_line(one)
+        for archive in surplus:
+            last = last_line(archive)
             details = {"last": _number_of(last), "sha256": hashlib.sha256(last).hexdigest()}
-            note = _note("ledger_pruned", f"{one.name} is not kept any longer", details)
+            note = _note("ledger_pruned", f"{archive.name} is not kept any longer", details)
             with self._lock:
                 if self._fd < 0 or not self._write(note):
                     return
-            one.unlink()
+            archive.unlink()
 
     def _resume(self) -> None:
         """Find the last whole line; cut off what follows it, and say so."""

@@ -50,20 +50,20 @@ class Line:
 def diagnose(window: Sequence[Line], *, confirmed: bool) -> list[Break]:
     """Say what is wrong in a row of lines: the first ones hold, and so do the last ones if they are `confirmed`."""
     *before, last = window
-    if not confirmed and all(_holds(one, other) for one, other in pairwise(before)):
+    if not confirmed and all(_holds(line, other) for line, other in pairwise(before)):
         return _unconfirmed(before[-1], last)
     lines, copies = _without_copies(window)
     chain = _walk_back(lines)
-    found = [_broken(one, "inserted", f"number {one.seq} stands here a second time") for one in copies]
+    found = [_broken(line, "inserted", f"number {line.seq} stands here a second time") for line in copies]
     found += _strangers(lines, chain)
     found += _out_of_order(lines, chain)
-    if not found and all(one.readable for one in window):
+    if not found and all(line.readable for line in window):
         found = [
             _broken(other, "changed", f"number {other.seq} does not continue the line before")
-            for one, other in pairwise(window)
-            if not _holds(one, other)
+            for line, other in pairwise(window)
+            if not _holds(line, other)
         ]
-    return sorted(found, key=lambda one: one.line)
+    return sorted(found, key=lambda fault: fault.line)
 
 
 def _unconfirmed(before: Line, last: Line) -> list[Break]:
@@ -81,40 +81,40 @@ def _unconfirmed(before: Line, last: Line) -> list[Break]:
 def join_moves(breaks: Iterable[Break]) -> list[Break]:
     """Make one of a line that is missing in one place and too much in another."""
     found = list(breaks)
-    missing = {one.seq: one for one in found if one.what == "removed"}
-    for one in [one for one in found if one.what == "inserted"]:
-        if one.seq not in missing:
+    missing = {fault.seq: fault for fault in found if fault.what == "removed"}
+    for fault in [fault for fault in found if fault.what == "inserted"]:
+        if fault.seq not in missing:
             continue
-        found.remove(missing.pop(one.seq))
-        problem = f"number {one.seq} does not stand where it was written"
-        found[found.index(one)] = msgspec.structs.replace(one, what="moved", problem=problem)
+        found.remove(missing.pop(fault.seq))
+        problem = f"number {fault.seq} does not stand where it was written"
+        found[found.index(fault)] = msgspec.structs.replace(fault, what="moved", problem=problem)
     return found
 
 
-def _holds(one: Line, following: Line) -> bool:
-    return following.prev == one.digest and following.seq == one.seq + 1
+def _holds(line: Line, following: Line) -> bool:
+    return following.prev == line.digest and following.seq == line.seq + 1
 
 
 def _without_copies(window: Sequence[Line]) -> tuple[list[Line], list[Line]]:
     """Keep of lines that are the same the one that stands behind its predecessor, or the first."""
     best: dict[str, Line] = {}
-    for before, one in zip((None, *window), window, strict=False):
-        fits = before is not None and before.digest == one.prev
-        kept = best.get(one.digest)
+    for before, line in zip((None, *window), window, strict=False):
+        fits = before is not None and before.digest == line.prev
+        kept = best.get(line.digest)
         if kept is None or (fits and kept is not window[0] and not _fits(window, kept)):
-            best[one.digest] = one
+            best[line.digest] = line
     keep = set(map(id, best.values()))
-    return [one for one in window if id(one) in keep], [one for one in window if id(one) not in keep]
+    return [line for line in window if id(line) in keep], [line for line in window if id(line) not in keep]
 
 
 def _fits(window: Sequence[Line], line: Line) -> bool:
-    index = next(at for at, one in enumerate(window) if one is line)
+    index = next(at for at, candidate in enumerate(window) if candidate is line)
     return index > 0 and window[index - 1].digest == line.prev
 
 
 def _walk_back(lines: Sequence[Line]) -> list[Line]:
     """Return the lines that the last one vouches for, itself included, oldest first."""
-    by_digest = {one.digest: one for one in lines}
+    by_digest = {line.digest: line for line in lines}
     chain = [lines[-1]]
     while (before := by_digest.pop(chain[-1].prev, None)) is not None and before is not lines[-1]:
         chain.append(before)
@@ -125,14 +125,14 @@ def _strangers(lines: Sequence[Line], chain: Sequence[Line]) -> list[Break]:
     """Say what the lines are that the chain does not lead to, and which numbers are missing."""
     in_chain = set(map(id, chain))
     first, oldest = lines[0], chain[0]
-    others = [one for one in lines if id(one) not in in_chain and one is not first]
+    others = [line for line in lines if id(line) not in in_chain and line is not first]
     changed: list[Line] = []
     missing: list[int] = []
     successor: Line | None = oldest
     if id(first) not in in_chain:
         by_seq: dict[int, Line] = {}
-        for one in others:
-            by_seq.setdefault(one.seq, one)
+        for line in others:
+            by_seq.setdefault(line.seq, line)
         for seq in range(oldest.seq - 1, first.seq, -1):
             candidate = by_seq.get(seq)
             if candidate is None:
@@ -149,14 +149,14 @@ def _strangers(lines: Sequence[Line], chain: Sequence[Line]) -> list[Break]:
             # As many too much as too few: their numbers were changed, too.
             changed += others
             others, missing = [], []
-    found = [_broken(one, "changed", f"number {one.seq} was changed") for one in changed if one.readable]
+    found = [_broken(line, "changed", f"number {line.seq} was changed") for line in changed if line.readable]
     found += [
-        _broken(one, "inserted", f"number {one.seq} was inserted: the chain does not lead here")
-        for one in others
-        if one.readable
+        _broken(line, "inserted", f"number {line.seq} was inserted: the chain does not lead here")
+        for line in others
+        if line.readable
     ]
     for low, high in _ranges(sorted(missing)):
-        place = next((one for one in lines if one.seq > high), lines[-1])
+        place = next((line for line in lines if line.seq > high), lines[-1])
         found.append(Break(place.number, f"before this line, {_removed(low, high)}", place.file, low, "removed"))
     return found
 
@@ -177,11 +177,11 @@ def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
 
 def _out_of_order(lines: Sequence[Line], chain: Sequence[Line]) -> list[Break]:
     in_chain = set(map(id, chain))
-    found = [one for one in lines if id(one) in in_chain]
+    found = [line for line in lines if id(line) in in_chain]
     return [
-        _broken(one, "moved", f"number {one.seq} does not stand where it was written")
-        for one, expected in zip(found, chain, strict=True)
-        if one is not expected
+        _broken(line, "moved", f"number {line.seq} does not stand where it was written")
+        for line, expected in zip(found, chain, strict=True)
+        if line is not expected
     ]
 
 

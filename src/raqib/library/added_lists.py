@@ -26,8 +26,10 @@ class AddedLists:
     def extend(self, loaded: Loaded) -> Loaded:
         """Return the recipes with what is added to them; a list that cannot be read costs only itself."""
         diagnostics: list[Diagnostic] = []
-        recipes = [self._extended(one, diagnostics) if one.name in self._wanted else one for one in loaded.recipes]
-        names = [one.name for one in loaded.recipes]
+        recipes = [
+            self._extended(recipe, diagnostics) if recipe.name in self._wanted else recipe for recipe in loaded.recipes
+        ]
+        names = [recipe.name for recipe in loaded.recipes]
         for name in self._wanted.keys() - set(names):
             message = f"expected the name of a recipe, found none of that name{nearest(name, names)}"
             diagnostics.append(Diagnostic("error", CONFIGURATION, "", f"recipes.lists.{name}", message))

@@ -64,10 +64,10 @@ class Library:
                 found[path] = mark
         for path in self.paths:
             files, _ = files_of(path, allow_unsafe_owner=True)
-            for one in (path, *files):
-                mark = fingerprint(one)
+            for file in (path, *files):
+                mark = fingerprint(file)
                 if mark is not None:
-                    found[one] = mark
+                    found[file] = mark
         return found
 
     def load(self) -> Loaded:
@@ -81,7 +81,7 @@ class Library:
         fresh = {path: self._load_file(path) for path in files}
         everything = [recipe for loaded in (self._builtin, *fresh.values()) for recipe in loaded.recipes]
         enabled, unused = switch(everything, self._config.enable, self._config.disable)
-        self._reactions.learn(reaction for one in enabled if one.enabled for reaction in one.info.reactions)
+        self._reactions.learn(reaction for recipe in enabled if recipe.enabled for reaction in recipe.info.reactions)
         self._follow_renames(files)
         users = [self._keep_good(path, loaded) for path, loaded in fresh.items()]
         self._good = {path: good for path, good in self._good.items() if path in fresh}
@@ -133,10 +133,10 @@ class Library:
         before = self._good.get(path, {})
         checked = self._reactions.filter(self._switched(loaded))
         good = {recipe.name: recipe for recipe in checked.recipes}
-        broken = {one.recipe for one in checked.errors}
+        broken = {diagnostic.recipe for diagnostic in checked.errors}
         # Without a name it could be any of those that are not there any more.
         nameless = "" in broken
-        kept = {name: one for name, one in before.items() if name not in good and (nameless or name in broken)}
+        kept = {name: recipe for name, recipe in before.items() if name not in good and (nameless or name in broken)}
         self._good[path] = good | kept
         notes = [
             Diagnostic("warning", source_of(path), name, "", "its last good version stays in force")

@@ -20,7 +20,7 @@ def load_path(path: Path, *, allow_unsafe_owner: bool) -> Loaded:
     files, problem = files_of(path, allow_unsafe_owner=allow_unsafe_owner)
     if problem is not None:
         return Loaded((), (problem,))
-    return combine(Loaded(), [load_safely(one, allow_unsafe_owner=allow_unsafe_owner) for one in files])
+    return combine(Loaded(), [load_safely(file, allow_unsafe_owner=allow_unsafe_owner) for file in files])
 
 
 def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagnostic | None]:
@@ -32,7 +32,9 @@ def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagn
             return [path], None
         if not allow_unsafe_owner and (problem := _unsafe(path)) is not None:
             return [], problem_of(path, problem)
-        return sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and not one.name.startswith(".")), None
+        return sorted(
+            file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")
+        ), None
     except OSError as error:
         return [], problem_of(path, f"expected a readable directory: {error.strerror or error}")
 
@@ -94,8 +96,13 @@ class ReactionChecks:
         if new:
             self._known.update(zip(new, check_reactions(new), strict=True))
         good = tuple(reaction for reaction, problem in self._known.items() if problem is None)
-        self._warnings = {one: self._warnings[one] if one in self._warnings else doubts_about(one) for one in good}
-        self._actions = {one: self._actions[one] if one in self._actions else action_of(one) for one in good}
+        self._warnings = {
+            reaction: self._warnings[reaction] if reaction in self._warnings else doubts_about(reaction)
+            for reaction in good
+        }
+        self._actions = {
+            reaction: self._actions[reaction] if reaction in self._actions else action_of(reaction) for reaction in good
+        }
 
     def filter(self, loaded: Loaded) -> Loaded:
         """Leave out the enabled recipes with a reaction that does not compile, and say why."""
@@ -110,7 +117,7 @@ class ReactionChecks:
                 file = places.setdefault(source, CodePlaces(source, MAX_FILE_BYTES))
                 said = [problem] if problem is not None else self._warnings[reaction]
                 severity: Severity = "warning" if problem is None else "error"
-                diagnostics += [_diagnostic(severity, one, recipe, index, file) for one in said]
+                diagnostics += [_diagnostic(severity, problem, recipe, index, file) for problem in said]
                 if _acts_on_all(recipe) and (helper := self._actions.get(reaction)):
                     every = "file that is touched" if recipe.mechanism == "file_access" else "program that starts"
                     message = f"expected a condition, found none beside {helper}: it acts on every {every}"

@@ -53,7 +53,7 @@ def switch(
     used: set[str] = set()
 
     def meant(recipe: RecipeSpec, entries: dict[str, Selector]) -> bool:
-        found = {entry for entry, one in entries.items() if one.matches(recipe.info)}
+        found = {entry for entry, selector in entries.items() if selector.matches(recipe.info)}
         used.update(found)
         return bool(found)
 

@@ -50,7 +50,7 @@ def domain_score(name: str) -> int:
     label = registered_label(name)
     if label.isdigit() or name.strip(".").lower().rpartition(".")[2] in _OWN:
         return 0
-    if not _SHORTEST <= len(label) <= _LONGEST or label.startswith("xn--") or not all(one in _PLACE for one in label):
+    if not _SHORTEST <= len(label) <= _LONGEST or label.startswith("xn--") or not set(label) <= _PLACE.keys():
         return 0
     evidence = _word_bits(label) - _dice_bits(label) - _PRIOR_BITS
     return round(100 / (1 + math.exp2(max(-60.0, min(60.0, -evidence)))))
@@ -65,7 +65,7 @@ def registered_label(name: str) -> str:
 
 def symbol_places(label: str) -> list[int]:
     """Return a label as places in `SYMBOLS`, with its edges."""
-    return [0, 0, *(_PLACE[one] for one in label), 0]
+    return [0, 0, *(_PLACE[character] for character in label), 0]
 
 
 @cache
@@ -90,6 +90,6 @@ def _dice_bits(label: str) -> float:
     """Return how many bits the label costs if it was thrown, its length being as likely as any of 32."""
     likely = 0.0
     for alphabet, weight in _DICE:
-        if all(one in alphabet for one in label):
+        if all(character in alphabet for character in label):
             likely += weight * 2.0 ** -(len(label) * math.log2(len(alphabet)))
     return 5 - math.log2(likely) if likely else math.inf

@@ -30,8 +30,8 @@ def flow_findings(spec: RecipeSpec, part: NetworkPart, seen: FlowObservation) ->
 
 def _fields(part: NetworkPart, seen: FlowObservation) -> Iterator[tuple[str, str, str]]:
     """Yield each field that a recipe has, what it wants, and what the flow has there."""
-    domain_files = [one.path for one in part.remote_domain_lists]
-    network_files = [one.path for one in part.remote_cidr_lists]
+    domain_files = [listed.path for listed in part.remote_domain_lists]
+    network_files = [listed.path for listed in part.remote_cidr_lists]
     if part.protocols:
         yield "protocol", _some(part.protocols), seen.protocol
     if part.local_ports:
@@ -51,7 +51,7 @@ def _fields(part: NetworkPart, seen: FlowObservation) -> Iterator[tuple[str, str
 
 def _some(entries: Sequence[str | int]) -> str:
     more = f" and {len(entries) - _MOST_ENTRIES} more" if len(entries) > _MOST_ENTRIES else ""
-    return ", ".join(quoted(str(one))[1:-1] for one in entries[:_MOST_ENTRIES]) + more
+    return ", ".join(quoted(str(entry))[1:-1] for entry in entries[:_MOST_ENTRIES]) + more
 
 
 def _names(endpoint: Endpoint) -> str:

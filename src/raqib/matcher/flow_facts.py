@@ -20,7 +20,7 @@ def _with_port(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _ports(*endpoints: Endpoint) -> list[int]:
-    return [one.port for one in endpoints if one.port]
+    return [endpoint.port for endpoint in endpoints if endpoint.port]
 
 
 FLOW_TEXTS: Final[dict[str, Callable[[FlowObservation], list[str]]]] = {

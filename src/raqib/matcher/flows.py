@@ -47,7 +47,7 @@ class FlowMatcher(Judge):
 
     def explain(self, seen: FlowObservation, ancestry: Ancestry, name: str) -> Because | None:
         """Return the stage at which a recipe of the set fails for a flow, without counting; None if none."""
-        rule = next((one for one in self._flows.rules if one.spec.name == name), None)
+        rule = next((rule for rule in self._flows.rules if rule.spec.name == name), None)
         if rule is None or not rule.holds(seen):
             return "flow"
         if not _is_due(rule, seen):

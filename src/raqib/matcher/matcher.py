@@ -118,7 +118,7 @@ class Matcher(Judge):
 
     def explain(self, observation: FileObservation, ancestry: Ancestry, name: str) -> Because | None:
         """Return the stage at which a recipe of the set fails for an observation, without counting; None if none."""
-        rule = next((one for one in self.compiled.rules if one.spec.name == name), None)
+        rule = next((rule for rule in self.compiled.rules if rule.spec.name == name), None)
         if rule is None:
             return "flow"
         if rule.index not in self._candidates(observation):

@@ -18,7 +18,7 @@ _VALUES: dict[TimesKind, Callable[[Facts], Hashable]] = {
     "times_per_exe": lambda facts: facts.process.image.exe,
     "times_per_parent_exe": lambda facts: facts.parent.image.exe if facts.parent else b"",
     "times_per_cmd": lambda facts: command(facts.process.image),
-    "times_per_full_ancestry": lambda facts: tuple(one.image.exe for one in (facts.process, *facts.ancestors)),
+    "times_per_full_ancestry": lambda facts: tuple(process.image.exe for process in (facts.process, *facts.ancestors)),
     "times_per_hostname": lambda facts: facts.process.namespaces.uts_ns,
     "times_per_host": lambda facts: None,
 }

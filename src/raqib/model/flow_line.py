@@ -63,7 +63,7 @@ def flow_of_line(line: str) -> Flow | None:
     called = local if direction == "incoming" else remote
     traffic = None
     if found["packets"] is not None:
-        packets, size = ([int(one) for one in found[part].split("/")] for part in ("packets", "bytes"))
+        packets, size = ([int(number) for number in found[part].split("/")] for part in ("packets", "bytes"))
         traffic = Traffic(packets_in=packets[0], packets_out=packets[1], bytes_in=size[0], bytes_out=size[1])
     status, ended_by = found["status"], found["ended_by"]
     return Flow(

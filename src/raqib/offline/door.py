@@ -121,7 +121,7 @@ class DryDoor(Door):
 
 def _protected(context: ActionContext, pid: int) -> str | None:
     """Return the protected program that a process of the event runs, by its path, in the mount namespace of pid 1."""
-    by_pid: Mapping[int, Process] = {one.pid: one for one in context.detection.ancestry}
+    by_pid: Mapping[int, Process] = {process.pid: process for process in context.detection.ancestry}
     process, first = by_pid.get(pid), by_pid.get(1)
     if process is None or process.uid > _LAST_SYSTEM_UID:
         return None

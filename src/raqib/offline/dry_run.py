@@ -99,16 +99,16 @@ class DryRun:
         self._reactions.submit(detection)
         finished = [await queue.get() for _ in range(count)]
         del self._waiting[uuid]
-        for one in finished:
-            self._door.forget_execution(uuid, one.reaction)
+        for execution in finished:
+            self._door.forget_execution(uuid, execution.reaction)
         return [
             Reacted(
-                reaction=one.reaction,
-                outcome=one.outcome,
-                error=one.error,
-                calls=tuple(_plain(call) for call in self._calls.pop((uuid, one.reaction), ())),
+                reaction=execution.reaction,
+                outcome=execution.outcome,
+                error=execution.error,
+                calls=tuple(_plain(call) for call in self._calls.pop((uuid, execution.reaction), ())),
             )
-            for one in sorted(finished, key=lambda one: one.reaction)
+            for execution in sorted(finished, key=lambda execution: execution.reaction)
         ]
 
     def _called(self, call: DryCall) -> None:

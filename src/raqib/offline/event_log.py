@@ -57,15 +57,15 @@ def find_events(files: Sequence[Path], uuid: str) -> list[Printed]:
                 if len(found) > _MOST_NAMED:
                     break
     if uuid in found or len(found) <= 1:
-        return found.get(uuid) or [one for events in found.values() for one in events]
+        return found.get(uuid) or [event for events in found.values() for event in events]
     named = ", ".join([*found][:_MOST_NAMED]) + (", …" if len(found) > _MOST_NAMED else "")
     raise UsageError(f"expected one event that is named by {uuid}, found several: {named}")
 
 
 def find_detection(files: Sequence[Path], uuid: str) -> Printed | None:
     """Return the event of an identity, not what came of it; the whole form where there are both. Raises as above."""
-    events = [one for one in find_events(files, uuid) if one.event.event_type not in AFTERWARDS]
-    return next((one for one in events if one.cut is None), events[0] if events else None)
+    events = [event for event in find_events(files, uuid) if event.event.event_type not in AFTERWARDS]
+    return next((event for event in events if event.cut is None), events[0] if events else None)
 
 
 def ledger_entries(path: Path, uuid: str) -> list[Entry]:

@@ -39,7 +39,7 @@ def detection_of(recipe: RecipeInfo, printed: Printed) -> Detection:
         recipe=recipe,
         event=event,
         head_json=printed.data_json,
-        ancestry=tuple(one for one in processes_of(event) if one.pid),
+        ancestry=tuple(process for process in processes_of(event) if process.pid),
         timestamp_ns=boottime_of(event.timestamp) or boottime_ns(),
     )
 
@@ -57,13 +57,13 @@ async def try_reactions(
     tried: list[TriedReaction] = []
     before: dict[int, int | None] = {}
 
-    def finished(one: Finished) -> None:
-        timings = one.timings
+    def finished(execution: Finished) -> None:
+        timings = execution.timings
         duration = None if timings.started_ns is None else ((timings.ended_ns or 0) - timings.started_ns) // 1000
-        pid = one.worker_pid or 0
+        pid = execution.worker_pid or 0
         # The kernel counts both roughly, and each in a way of its own.
         first, peak = before.get(pid), _memory(pid, "VmHWM")
-        tried.append(TriedReaction(one, duration, Memory(first, None if peak is None else max(peak, first or 0))))
+        tried.append(TriedReaction(execution, duration, Memory(first, None if peak is None else max(peak, first or 0))))
 
     async with make(on_log=on_log, on_call=on_call, on_finished=finished) as dry_run:
         before.update((pid, _memory(pid, "VmRSS")) for pid in await dry_run.warm_workers())

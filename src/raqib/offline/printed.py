@@ -176,17 +176,17 @@ def _whole(compact: CompactEvent) -> Event:
 def _background(compact: CompactBackground, event: Event) -> Background:
     chain: list[ProcessInfo] | UnsetType = UNSET
     if not isinstance(compact.ancestry, UnsetType):
-        chain = [_ancestor(one) for one in compact.ancestry]
+        chain = [_ancestor(ancestor) for ancestor in compact.ancestry]
         if chain and event.process is not None:
             chain[-1] = event.process
         _adopt(chain)
     files = [
-        (one, union(ACTION_NAMES[name] for name in one.actions if name in ACTION_NAMES)) for one in compact.file_list
+        (file, union(ACTION_NAMES[name] for name in file.actions if name in ACTION_NAMES)) for file in compact.file_list
     ]
     event.background = Background(ancestry=chain, containers=compact.containers)
     event.background.file_list = [
-        msgspec.structs.replace(*file_list([(one.path.encode(), actions)]), path_b64=one.path_b64)
-        for one, actions in files
+        msgspec.structs.replace(*file_list([(file.path.encode(), actions)]), path_b64=file.path_b64)
+        for file, actions in files
     ]
     flows = [flow_of_line(line) for line in compact.flow_list]
     event.background.flow_list = [flow for flow in flows if flow is not None]
@@ -195,19 +195,19 @@ def _background(compact: CompactBackground, event: Event) -> Background:
     return event.background
 
 
-def _ancestor(one: CompactAncestor) -> ProcessInfo:
+def _ancestor(ancestor: CompactAncestor) -> ProcessInfo:
     """Return an ancestor; where its arguments end is a guess."""
     return ProcessInfo(
-        pid=one.pid,
-        comm=one.comm,
-        comm_b64=one.comm_b64,
-        exe=one.exe,
-        exe_b64=one.exe_b64,
-        uid=one.uid,
-        start=one.start,
-        cmd=one.cmdline,
-        cmd_b64=one.cmdline_b64,
-        args=(one.cmdline or "").split(" ") if one.cmdline else UNSET,
+        pid=ancestor.pid,
+        comm=ancestor.comm,
+        comm_b64=ancestor.comm_b64,
+        exe=ancestor.exe,
+        exe_b64=ancestor.exe_b64,
+        uid=ancestor.uid,
+        start=ancestor.start,
+        cmd=ancestor.cmdline,
+        cmd_b64=ancestor.cmdline_b64,
+        args=(ancestor.cmdline or "").split(" ") if ancestor.cmdline else UNSET,
     )
 
 

@@ -94,10 +94,10 @@ def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:
 
 def _judge(expected: Sequence[Call], reacted: Sequence[Reacted]) -> str:
     """Return what is wrong with what the reactions did; empty if nothing is."""
-    for one in reacted:
-        if one.outcome not in ("ok", "refused"):
-            return f"expected reactions that end well, found {one.outcome}: {one.error}"
-    found = [call for one in reacted for call in one.calls]
+    for reaction in reacted:
+        if reaction.outcome not in ("ok", "refused"):
+            return f"expected reactions that end well, found {reaction.outcome}: {reaction.error}"
+    found = [call for reaction in reacted for call in reaction.calls]
     if len(found) == len(expected) and all(map(_is, found, expected)):
         return ""
     wanted = ", ".join(call.name if call.args is None else show_call(call.name, call.args) for call in expected)
@@ -113,6 +113,6 @@ def _is(found: dict[str, Any], expected: Call) -> bool:
     arguments = found["arguments"]
     # In Python, true equals 1.
     return len(arguments) == len(expected.args) and all(
-        one == other and isinstance(one, bool) == isinstance(other, bool)
-        for one, other in zip(arguments, expected.args, strict=True)
+        argument == other and isinstance(argument, bool) == isinstance(other, bool)
+        for argument, other in zip(arguments, expected.args, strict=True)
     )

@@ -79,7 +79,7 @@ def entry_line(recorded: Recorded) -> bytes:
     seen = msgspec.to_builtins(recorded.seen, builtin_types=(bytes,))
     for field in ("actions", "new"):
         seen[field] = (flow_action_names if about_flow else action_names)(seen[field])
-    ancestors = [msgspec.to_builtins(one, builtin_types=(bytes,)) for one in recorded.ancestors]
+    ancestors = [msgspec.to_builtins(ancestor, builtin_types=(bytes,)) for ancestor in recorded.ancestors]
     return _ENCODER.encode(_readable({"flow" if about_flow else "seen": seen, "ancestors": ancestors})) + b"\n"
 
 
@@ -159,7 +159,7 @@ def _read(path: Path, file: BinaryIO, on_cut: Callable[[str], None]) -> Iterator
 def _entry(line: bytes, shift_ns: int) -> Recorded:
     plain = _exact(msgspec.json.decode(line, type=dict[str, Any]))
     observation = _flow(plain["flow"]) if "flow" in plain else _access(plain["seen"])
-    ancestors = [msgspec.convert(one, Process, builtin_types=(bytes,)) for one in plain.get("ancestors", ())]
+    ancestors = [msgspec.convert(ancestor, Process, builtin_types=(bytes,)) for ancestor in plain.get("ancestors", ())]
     moved = replace(
         observation,
         process=_moved(observation.process, shift_ns),
@@ -167,7 +167,7 @@ def _entry(line: bytes, shift_ns: int) -> Recorded:
     )
     if isinstance(moved, FlowObservation) and moved.first_ns:
         moved = replace(moved, first_ns=moved.first_ns + shift_ns)
-    return Recorded(moved, tuple(_moved(one, shift_ns) for one in ancestors))
+    return Recorded(moved, tuple(_moved(ancestor, shift_ns) for ancestor in ancestors))
 
 
 def _access(seen: dict[str, Any]) -> FileObservation:

@@ -108,7 +108,7 @@ class Replay:
         if dry_run is not None and _reacts(match.recipe):
             reacted = await dry_run.react(detection)
         summary.detections += 1
-        summary.calls += sum(len(one.calls) for one in reacted)
+        summary.calls += sum(len(reaction.calls) for reaction in reacted)
         self._on_detection(detection, reacted)
 
 

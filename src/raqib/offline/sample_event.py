@@ -41,7 +41,7 @@ def plain_recipe(document: Document) -> RecipeSpec:
 def _read(document: Document) -> SampleEvent:
     event, diagnostics = read_sample(document.text, document.source)
     if event is None:
-        told = "".join(f"\n{one}" for one in diagnostics)
+        told = "".join(f"\n{diagnostic}" for diagnostic in diagnostics)
         raise UsageError(
             f"{document.source}: expected an event as raqib prints it, or a sample event as in tests{told}"
         )

@@ -60,7 +60,7 @@ def _version(flow: SampleFlow, part: NetworkPart) -> int:
 
 def _address(cidrs: Iterable[str], version: int, otherwise: str) -> str:
     networks = map(ip_network, cidrs)
-    return next((str(one.network_address) for one in networks if one.version == version), otherwise)
+    return next((str(network.network_address) for network in networks if network.version == version), otherwise)
 
 
 def _port(peer: SamplePeer, ports: tuple[int, ...], otherwise: int) -> int:

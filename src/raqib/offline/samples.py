@@ -116,13 +116,13 @@ def _sample_access(spec: RecipeSpec, event: SampleEvent, number: int) -> tuple[F
 def _family(event: SampleEvent, exe: str, number: int) -> tuple[Process, Sequence[Process]]:
     """Return the process, and its ancestors, nearest first."""
     keys = [
-        ProcessKey(one.pid or _DEFAULT_PID - distance, _BOOT_NS - distance + number * 1000)
-        for distance, one in enumerate((event.process, *event.ancestors))
+        ProcessKey(process.pid or _DEFAULT_PID - distance, _BOOT_NS - distance + number * 1000)
+        for distance, process in enumerate((event.process, *event.ancestors))
     ]
     parents = [*keys[1:], ProcessKey(0, 0)]
     ancestors = [
-        _process(one, key, parent, one.exe or "")
-        for one, key, parent in zip(event.ancestors, keys[1:], parents[1:], strict=True)
+        _process(process, key, parent, process.exe or "")
+        for process, key, parent in zip(event.ancestors, keys[1:], parents[1:], strict=True)
     ]
     return _process(event.process, keys[0], parents[0], exe), ancestors
 
@@ -143,20 +143,20 @@ def _usual_path(spec: RecipeSpec) -> str:
     return join(pattern.dir or b"/", pattern.base or b"sample").decode()
 
 
-def _process(one: SampleProcess, key: ProcessKey, parent: ProcessKey, exe: str) -> Process:
+def _process(sample: SampleProcess, key: ProcessKey, parent: ProcessKey, exe: str) -> Process:
     base = exe.rpartition("/")[2]
-    args = one.args if one.args is not None else tuple(itertools.repeat(base, 1 if base else 0))
+    args = sample.args if sample.args is not None else tuple(itertools.repeat(base, 1 if base else 0))
     previous = None
-    if one.prev_exe is not None:
-        previous = Image(one.prev_exe.encode(), tuple(arg.encode() for arg in one.prev_args))
+    if sample.prev_exe is not None:
+        previous = Image(sample.prev_exe.encode(), tuple(arg.encode() for arg in sample.prev_args))
     return Process(
         key=key,
         parent=parent,
         ppid=parent.pid,
-        uid=_DEFAULT_UID if one.uid is None else one.uid,
-        comm=base.encode()[:15] if one.comm is None else one.comm.encode(),
+        uid=_DEFAULT_UID if sample.uid is None else sample.uid,
+        comm=base.encode()[:15] if sample.comm is None else sample.comm.encode(),
         image=Image(exe.encode(), tuple(arg.encode() for arg in args)),
         previous=previous,
-        exit_status=None if one.retcode is None else one.retcode << 8,
-        envs=tuple(env.encode() for env in one.envs),
+        exit_status=None if sample.retcode is None else sample.retcode << 8,
+        envs=tuple(env.encode() for env in sample.envs),
     )

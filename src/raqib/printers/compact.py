@@ -49,7 +49,9 @@ def _background(background: Background, account: Account) -> CompactBackground:
     if isinstance(listed, msgspec.UnsetType):
         return CompactBackground(containers=background.containers)
     whole = len(listed) - 2
-    ancestry = [_ancestor(one, COMMAND_LINE_BYTES if at < whole else None, account) for at, one in enumerate(listed)]
+    ancestry = [
+        _ancestor(ancestor, COMMAND_LINE_BYTES if at < whole else None, account) for at, ancestor in enumerate(listed)
+    ]
     if len(listed) > 1:
         account.add(("background", "ancestry", "*"), len(listed) - 1, "entries")
     return CompactBackground(ancestry=ancestry, containers=background.containers)

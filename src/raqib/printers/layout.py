@@ -77,9 +77,9 @@ class Layout:
         if room is None or used + sum(cell_len(text) for text, _ in rest) <= room + indent:
             return self._painted([*first, *rest]) + "\n"
         wrapped = Text.assemble(*rest, end="").wrap(self._console, room, overflow="fold")
-        for one in wrapped:
-            one.rstrip()
-        lines = [[(one.text, _style(one.style)) for one in line.render(self._console)] for line in wrapped]
+        for line in wrapped:
+            line.rstrip()
+        lines = [[(segment.text, _style(segment.style)) for segment in line.render(self._console)] for line in wrapped]
         blank = " " * indent
         return "".join(
             f"{self._painted([*first, *line]) if number == 0 else blank + self._painted(line)}\n"

@@ -125,9 +125,9 @@ class Pretty:
         left_out = len(ancestry) - _TREE_BEGIN - _TREE_END
         if left_out > 1:
             shown[_TREE_BEGIN:-_TREE_END] = [left_out]
-        for depth, one in enumerate(shown):
+        for depth, entry in enumerate(shown):
             branch = "  " * (depth - 1) + "└ " if depth else ""
-            yield branch + (f"… {one} more" if isinstance(one, int) else self._link(one, len(branch)))
+            yield branch + (f"… {entry} more" if isinstance(entry, int) else self._link(entry, len(branch)))
 
     def _link(self, process: ProcessInfo, indent: int) -> str:
         pid = "" if isinstance(process.pid, UnsetType) else f"({process.pid})"

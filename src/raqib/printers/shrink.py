@@ -91,17 +91,17 @@ def _shrink_object(value: dict[str, Any], room: int, path: tuple[str, ...], acco
     room -= 2
     kept = _share(
         value,
-        {name: names[name] + len(printed(one)) for name, one in value.items()},
+        {name: names[name] + len(printed(item)) for name, item in value.items()},
         room,
         lambda name, share: shrink(value[name], share - names[name], (*path, name), account),
-        lambda name, one: names[name] + len(printed(one)),
+        lambda name, item: names[name] + len(printed(item)),
     )
     return kept if kept or room >= 0 else GONE
 
 
 def _shrink_list(value: list[Any], room: int, path: tuple[str, ...], account: Account) -> Any:
     room -= 2
-    sizes = [len(printed(one)) + 1 for one in value]
+    sizes = [len(printed(item)) + 1 for item in value]
     taken, least = 0, 0
     while taken < len(value) and least + min(sizes[taken], _LEAST_ENTRY) <= room:
         least += min(sizes[taken], _LEAST_ENTRY)
@@ -113,7 +113,7 @@ def _shrink_list(value: list[Any], room: int, path: tuple[str, ...], account: Ac
         dict(enumerate(sizes[:taken])),
         room,
         lambda at, share: shrink(value[at], share - 1, (*path, ""), account),
-        lambda at, one: 1 + len(printed(one)),
+        lambda at, item: 1 + len(printed(item)),
     )
     return list(kept.values()) if kept or room >= 0 else GONE
 
@@ -128,7 +128,7 @@ def _share(
     """Return the values, in their order, in at most `room` bytes: what exceeds an equal share of the rest is shrunk."""
     kept: dict[_Key, Any] = {}
     waiting = len(values)
-    for key in sorted(values, key=lambda one: sizes[one]):
+    for key in sorted(values, key=lambda item: sizes[item]):
         share = room // waiting
         waiting -= 1
         if sizes[key] <= share:

@@ -96,9 +96,12 @@ def outcome_lines(layout: Layout, event: Event) -> Iterator[str]:
     except msgspec.MsgspecError:
         yield layout.labelled("outcome", [(visible(bytes(raw or b"").decode(errors="replace")), PLAIN)])
         return
-    for one in reactions:
+    for reaction in reactions:
         yield from reaction_lines(
-            layout, one.outcome, one.error, [_told(action, one.timings.seen_ns) for action in one.actions]
+            layout,
+            reaction.outcome,
+            reaction.error,
+            [_told(action, reaction.timings.seen_ns) for action in reaction.actions],
         )
 
 

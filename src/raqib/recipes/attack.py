@@ -50,7 +50,7 @@ def resolve(tactic: str, technique: str, subtechnique: str) -> Attack:
     subtechnique_id = None
     if subtechnique:
         own = table.subtechniques.get(technique_id or "", {})
-        others = {} if own else {name: one for names in table.subtechniques.values() for name, one in names.items()}
+        others = {} if own else dict(entry for names in table.subtechniques.values() for entry in names.items())
         owner = f"a sub-technique of {technique_id}" if own else "an ATT&CK sub-technique"
         # What `technique: T1059.004` says is told where it stands.
         field = "technique" if joined else "subtechnique"

@@ -48,7 +48,7 @@ def check_file_part(reader: Reader, fields: dict[str, At], whole: At) -> FilePar
     direct = {name: fields[name] for name in _PATTERN_FIELDS if name in fields}
     if direct:
         patterns.append(_check_pattern(reader, whole, direct))
-    return FilePart(actions & ~excluded, how == "all", tuple(one for one in patterns if one is not None))
+    return FilePart(actions & ~excluded, how == "all", tuple(pattern for pattern in patterns if pattern is not None))
 
 
 def check_actions(reader: Reader, at: At | None, default: FileAction) -> FileAction:

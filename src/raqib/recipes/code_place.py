@@ -64,7 +64,7 @@ def _code(root: Node | None, recipe: str, index: int) -> Scalar | None:
             continue
         reactions = item.entries.get("reactions")
         entries = reactions.items if isinstance(reactions, Sequence) else [reactions]
-        mappings = [one for one in entries if isinstance(one, Mapping) and not is_empty(one)]
+        mappings = [entry for entry in entries if isinstance(entry, Mapping) and not is_empty(entry)]
         code = mappings[index].entries.get("code") if index < len(mappings) else None
         return code if isinstance(code, Scalar) else None
     return None

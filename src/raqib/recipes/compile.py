@@ -126,9 +126,9 @@ class CompiledSet:
         """All that any recipe could need."""
         self.residual = FileAction(residual)
         """Actions for which only `interest` can tell."""
-        self.residual_sets: tuple[FileAction, ...] = tuple(FileAction(one) for one in sorted(residual_sets))
+        self.residual_sets: tuple[FileAction, ...] = tuple(FileAction(actions) for actions in sorted(residual_sets))
         """The same more narrowly: only once a process has done all of one of these sets to a file can it matter."""
-        alone = reduce(or_, (one for one in residual_sets if one.bit_count() == 1), 0)
+        alone = reduce(or_, (actions for actions in residual_sets if actions.bit_count() == 1), 0)
         self.literals: tuple[Literal, ...] = tuple(
             Literal(kind, value, FileAction(actions))
             for (kind, value), actions in sorted(literals.items())

@@ -29,7 +29,7 @@ class _Names:
         self.sets = (*((DomainSet(names, match),) if names else ()), *lists)
 
     def has(self, endpoint: Endpoint) -> bool:
-        return any(name in one for name in endpoint.names for one in self.sets)
+        return any(name in entries for name in endpoint.names for entries in self.sets)
 
 
 class _Networks:
@@ -40,7 +40,7 @@ class _Networks:
         self.sets = (*((NetworkSet(cidrs),) if cidrs else ()), *lists)
 
     def has(self, endpoint: Endpoint) -> bool:
-        return any(endpoint.address in one for one in self.sets)
+        return any(endpoint.address in entries for entries in self.sets)
 
 
 class FlowRule:
@@ -91,8 +91,8 @@ class FlowRule:
 
 def _sides(part: NetworkPart) -> dict[str, _Names | _Networks]:
     """Return what is asked of the two sides, by field; what tells most comes first."""
-    domain_lists = tuple(one.entries for one in part.remote_domain_lists)
-    network_lists = tuple(one.entries for one in part.remote_cidr_lists)
+    domain_lists = tuple(listed.entries for listed in part.remote_domain_lists)
+    network_lists = tuple(listed.entries for listed in part.remote_cidr_lists)
     sides: dict[str, _Names | _Networks] = {}
     if part.remote_domains or domain_lists:
         sides["remote_domains"] = _Names(part.remote_domains, part.remote_domains_type, domain_lists)
@@ -120,12 +120,12 @@ class _Side:
             short = len(wanted.names) <= LONG
             if short:
                 self._names.add(wanted.names, wanted.match, rule)
-            self._long_names += [(one, rule) for one in wanted.sets[1 if short and wanted.names else 0 :]]
+            self._long_names += [(entries, rule) for entries in wanted.sets[1 if short and wanted.names else 0 :]]
         else:
             short = len(wanted.cidrs) <= LONG
             if short:
                 self._networks.add(wanted.cidrs, rule)
-            self._long_networks += [(one, rule) for one in wanted.sets[1 if short and wanted.cidrs else 0 :]]
+            self._long_networks += [(entries, rule) for entries in wanted.sets[1 if short and wanted.cidrs else 0 :]]
 
     def add_ports(self, ports: Iterable[int], rule: int) -> None:
         for port in ports:
@@ -134,9 +134,9 @@ class _Side:
     def candidates(self, endpoint: Endpoint) -> Iterator[int]:
         for name in endpoint.names:
             yield from self._names.owners(name)
-            yield from (rule for one, rule in self._long_names if name in one)
+            yield from (rule for entries, rule in self._long_names if name in entries)
         yield from self._networks.owners(endpoint.address)
-        yield from (rule for one, rule in self._long_networks if endpoint.address in one)
+        yield from (rule for entries, rule in self._long_networks if endpoint.address in entries)
         yield from self._ports.get(endpoint.port, ())
 
 

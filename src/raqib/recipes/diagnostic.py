@@ -52,7 +52,7 @@ class Loaded(msgspec.Struct, frozen=True):
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """The diagnostics that disable something."""
-        return tuple(one for one in self.diagnostics if one.severity == "error")
+        return tuple(diagnostic for diagnostic in self.diagnostics if diagnostic.severity == "error")
 
 
 def source_of(path: Path) -> str:

@@ -166,7 +166,7 @@ class _Parser:
             repeated = self._repeat(self._atom(depth))
             if len(result) * len(repeated) > MAX_ALTERNATIVES:
                 repeated = _ANYTHING
-            result = [one + other for one in result for other in repeated]
+            result = [beginning + other for beginning in result for other in repeated]
         return result
 
     def _atom(self, depth: int) -> list[_Parts]:

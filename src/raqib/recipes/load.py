@@ -90,10 +90,10 @@ def load_file(path: Path, *, builtin: bool = False, lists: Lists | None = None) 
 def load_directory(path: Path) -> Loaded:
     """Load every `*.yaml` and `*.yml` directly in a directory; by name, the first of two recipes of a name holds."""
     try:
-        files = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES and not one.name.startswith("."))
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
     except OSError as error:
         return _unreadable(source_of(path), f"expected a readable directory: {error.strerror or error}")
-    return combine(Loaded(), [load_file(one) for one in files])
+    return combine(Loaded(), [load_file(file) for file in files])
 
 
 def _unreadable(source: str, message: str) -> Loaded:
@@ -103,10 +103,10 @@ def _unreadable(source: str, message: str) -> Loaded:
 def load_builtin() -> Loaded:
     """Load the recipes that the package brings; they only alert."""
     folder = resources.files("raqib.recipes") / "builtin"
-    files = sorted((one for one in folder.iterdir() if one.name.endswith(SUFFIXES)), key=lambda one: one.name)
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(SUFFIXES)), key=lambda file: file.name)
     with resources.as_file(folder) as directory:
         lists = Lists(directory)
-        loaded = [load_text(one.read_bytes(), f"builtin/{one.name}", builtin=True, lists=lists) for one in files]
+        loaded = [load_text(file.read_bytes(), f"builtin/{file.name}", builtin=True, lists=lists) for file in files]
     return combine(Loaded(), loaded)
 
 
@@ -116,10 +116,10 @@ def combine(builtin: Loaded, user: Sequence[Loaded]) -> Loaded:
     "First" is by file name, whatever the order in which the files are given.
     """
     recipes = {spec.name: spec for spec in builtin.recipes}
-    diagnostics = [*builtin.diagnostics, *(one for loaded in user for one in loaded.diagnostics)]
+    diagnostics = [*builtin.diagnostics, *(diagnostic for loaded in user for diagnostic in loaded.diagnostics)]
     taken: dict[str, RecipeSpec] = {}
     everything = [spec for loaded in user for spec in loaded.recipes]
-    for spec in sorted(everything, key=lambda one: (Path(one.info.source).name, one.info.source)):
+    for spec in sorted(everything, key=lambda spec: (Path(spec.info.source).name, spec.info.source)):
         first = taken.setdefault(spec.name, spec)
         if first is not spec:
             message = f"expected a name of its own, found one that {first.info.source} has; this one is left out"

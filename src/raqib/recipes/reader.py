@@ -40,7 +40,7 @@ class Reader:
     @property
     def failed(self) -> bool:
         """Whether an error was noted."""
-        return any(one.severity == "error" for one in self.diagnostics)
+        return any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
 
     def error(self, at: At, message: str) -> None:
         """Note an error."""

@@ -117,7 +117,7 @@ def reference_page() -> str:
         "## File actions\n",
         "Of `file_actions`; with `file_actions_how: all` all of them have to be done, else one will do.\n",
     ]
-    parts.append(_table(("action", "the process …"), ((_code(one), FILE_ACTIONS[one]) for one in ACTION_NAMES)))
+    parts.append(_table(("action", "the process …"), ((_code(name), FILE_ACTIONS[name]) for name in ACTION_NAMES)))
     parts.append(f"`execve` counts as {_names(action_names(EXECVE_IMPLIES))}. These macros stand for several:\n")
     macros = (
         (_code(name), "all of them" if what == ALL_ACTIONS else _names(action_names(what)))
@@ -125,7 +125,7 @@ def reference_page() -> str:
     )
     parts.append(_table(("macro", "stands for"), macros))
     parts += ["## Flow actions\n", "Of `flow_actions`; with `flow_actions_how: all` all of them, else one.\n"]
-    parts.append(_table(("action", "of the flow"), ((_code(one), FLOW_ACTIONS[one]) for one in FLOW_ACTION_NAMES)))
+    parts.append(_table(("action", "of the flow"), ((_code(name), FLOW_ACTIONS[name]) for name in FLOW_ACTION_NAMES)))
     parts += [
         "## Facts\n",
         "What `arbitrary` can ask, as `what`. What is not known has no value, and matches nothing.\n",
