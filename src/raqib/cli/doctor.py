@@ -9,7 +9,7 @@ import typer
 
 from raqib.cli.options import AsJson, ConfigFile, DataDir
 from raqib.cli.words import count, printable
-from raqib.control.doctor import look_at_setup
+from raqib.control.doctor import check_setup
 from raqib.kernel.probes import Answer, probe_all
 
 _WORDS = {"yes": "yes", "no": "no", "unknown": "could not tell"}
@@ -27,7 +27,7 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None, config: ConfigFile
 
     The exit status is 3 if something is missing without which the agent does not run.
     """
-    answers = [*probe_all(), *look_at_setup(config, data_dir)]
+    answers = [*probe_all(), *check_setup(config, data_dir)]
     missing = any(answer.needed and answer.verdict == "no" for answer in answers)
     if as_json:
         typer.echo(msgspec.json.encode({"works": not missing, "features": answers}).decode())

@@ -124,7 +124,7 @@ def _show(path: Path, wanted: Filter, *, follow: bool, as_json: bool) -> None:
         changes = watchfiles.watch(path.parent, debounce=50, step=10, recursive=False, yield_on_timeout=True)
         while True:
             for line, entry in reader.read():
-                if wanted.takes(entry):
+                if wanted.accepts(entry):
                     typer.echo(json_line(line) if as_json else describe(entry))
             if not follow:
                 if not path.exists():

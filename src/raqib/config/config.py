@@ -147,8 +147,7 @@ class ConfigFile(NamedTuple):
     def expect(self) -> Config:
         """Return the configuration.
 
-        Raises:
-            UsageError: there are errors in it; the message has a line for each.
+        Raises UsageError if there are errors in it; the message has a line for each.
         """
         if self.config is None:
             raise UsageError(
@@ -160,8 +159,7 @@ class ConfigFile(NamedTuple):
 def load_config(path: Path | None) -> Config:
     """Return the configuration; None means the default file, if there is one.
 
-    Raises:
-        UsageError: there are errors in it; the message has a line for each.
+    Raises UsageError if there are errors in it; the message has a line for each.
     """
     return read_config(path).expect()
 

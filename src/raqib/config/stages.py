@@ -16,8 +16,7 @@ from raqib.sensors.files import Hint, Policy
 def make_printers(config: PrintersConfig) -> list[Printer]:
     """Open the printers that are enabled.
 
-    Raises:
-        RaqibError: the event log cannot be written.
+    Raises RaqibError if the event log cannot be written.
     """
     made: list[Printer] = []
     for name in dict.fromkeys(config.enabled):

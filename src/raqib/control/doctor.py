@@ -26,7 +26,7 @@ _REMEDIES = {
 """By how the sandbox calls what it misses; the rest comes of containers that may do little."""
 
 
-def look_at_setup(config: Path | None, data_dir: Path | None) -> list[Answer]:
+def check_setup(config: Path | None, data_dir: Path | None) -> list[Answer]:
     """Return what is found; leaves nothing behind. Nothing of it keeps an agent from running, but a configuration."""
     settings, answer = _configuration(config)
     directory = data_dir or settings.data_dir

@@ -42,7 +42,7 @@ class ControlServer:
         self._commands = commands
         self._clients: set[asyncio.Task[None]] = set()
         self._one_at_a_time = one_at_a_time
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._server: asyncio.AbstractServer | None = None
         self._log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = peer_uid(writer.get_extra_info("socket"))
         if uid not in (0, os.geteuid()):
-            self._log.warning("somebody who may not tried to control the agent", uid=uid)
+            self._log.warning("control request refused: peer is not root", uid=uid)
             reply = Reply(False, error=f"expected root, found uid {uid}")
         else:
             try:
@@ -120,14 +120,14 @@ class ControlServer:
             known = ", ".join(sorted(self._commands))
             return Reply(False, error=f"expected one of {known}, got {request.command!r}; is the agent older than you?")
         try:
-            async with self._turn if request.command in self._one_at_a_time else contextlib.nullcontext():
+            async with self._lock if request.command in self._one_at_a_time else contextlib.nullcontext():
                 answer = command(request.arguments)
                 if inspect.isawaitable(answer):
                     answer = await answer
         except (RaqibError, msgspec.ValidationError, OSError) as error:
             return Reply(False, error=str(error))
         except Exception as error:
-            self._log.error("a command failed inside raqib", command=request.command, exc_info=error)
+            self._log.error("control command failed: internal error", command=request.command, exc_info=error)
             return Reply(False, error=f"internal error: {type(error).__name__}: {error}")
         return Reply(True, answer)
 

@@ -38,10 +38,8 @@ class Reply(msgspec.Struct, frozen=True):
 def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
     """Have the agent on a data directory do something and return its answer.
 
-    Raises:
-        NoAgentError: none runs there.
-        NotPermittedError: the socket is not for this user.
-        RaqibError: the agent says no.
+    Raises NoAgentError if none runs there; NotPermittedError if the socket is not for this user; RaqibError if the
+    agent says no.
     """
     request = msgspec.json.encode(Request(command, dict(arguments or {}))) + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:

@@ -47,8 +47,7 @@ ffi.cdef(_TYPES + _declarations(_HEADER))
 def constant(name: str) -> int:
     """Return an enumerator or a #define of the layout by its name.
 
-    Raises:
-        KeyError: there is none of that name.
+    Raises KeyError if there is none of that name.
     """
     return _CONSTANTS[name]
 

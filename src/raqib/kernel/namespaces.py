@@ -15,8 +15,7 @@ _CLONE_NEWNET = 0x40000000
 def enter_network(fd: int) -> None:
     """Move the calling thread into the network namespace that a descriptor names.
 
-    Raises:
-        OSError: the kernel refuses.
+    Raises OSError if the kernel refuses.
     """
     libc: Any = ffi.dlopen(None)
     if libc.setns(fd, _CLONE_NEWNET):

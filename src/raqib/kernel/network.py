@@ -88,8 +88,7 @@ class CgroupAttachment:
     def __init__(self, bpf: BpfObject, cgroup: Path) -> None:
         """Attach.
 
-        Raises:
-            NotPermittedError: this is no cgroup v2, or not ours to use.
+        Raises NotPermittedError if this is no cgroup v2, or not ours to use.
         """
         self._library = bpf.library
         self._links: dict[str, Any] = {}

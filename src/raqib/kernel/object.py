@@ -41,9 +41,8 @@ class BpfObject:
         `sizes` sets the number of entries (bytes for ring buffers) of maps; `pins` tells where maps are pinned, and
         taken over from if there is one; `without` names programs that are not loaded, `only` those that are.
 
-        Raises:
-            NotPermittedError: this kernel, processor or user may not load it.
-            RaqibError: the kernel's verifier or libbpf refuse it; the message has their log.
+        Raises NotPermittedError if this kernel, processor or user may not load it; RaqibError if the kernel's verifier
+        or libbpf refuse it; the message has their log.
         """
         self._stack = ExitStack()
         self._running = threading.Lock()

@@ -34,8 +34,7 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 def pinned_map(path: Path, key: str, value: str) -> Iterator[Map]:
     """Open a map that is pinned, with the types of its keys and values.
 
-    Raises:
-        RaqibError: there is none, or it may not be opened.
+    Raises RaqibError if there is none, or it may not be opened.
     """
     library = Libbpf()
     fd = library.calls.bpf_obj_get(os.fsencode(path))
@@ -68,8 +67,7 @@ class PinnedAttachment:
     def __init__(self, bpf: BpfObject, cgroup: Path, place: Callable[[str], Path]) -> None:
         """Attach, each link pinned at its `place`; a program that is there is replaced without a moment between.
 
-        Raises:
-            NotPermittedError: this is no cgroup v2, or not ours to use.
+        Raises NotPermittedError if this is no cgroup v2, or not ours to use.
         """
         self._library = bpf.library
         self._links: list[Any] = []

@@ -45,8 +45,7 @@ class Ring:
     def consume(self, most: int | None = None) -> int:
         """Hand over waiting records, all of them or at most so many; return their number.
 
-        Raises:
-            ExceptionGroup: what `receive` raised, after all records were handed over.
+        Raises ExceptionGroup with what `receive` raised, after all records were handed over.
         """
         self._count, self._most = 0, most
         code: int = self._library.calls.ring_buffer__consume(self._ring)

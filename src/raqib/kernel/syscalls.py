@@ -169,8 +169,7 @@ SYSCALLS: tuple[Syscall, ...] = (
 def fill(table: Any, wanted: FileAction, machine: str | None = None) -> None:
     """Write the rows of those calls that can be one of the wanted actions into a `struct syscall_table`.
 
-    Raises:
-        NotPermittedError: no numbers are known for this processor.
+    Raises NotPermittedError if no numbers are known for this processor.
     """
     machine = machine or platform.machine()
     if machine not in ARCHITECTURES:

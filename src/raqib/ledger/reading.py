@@ -31,7 +31,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 3339 in UTC with nanoseconds, as the entries have it."""
     numbers: frozenset[int] | None = None
 
-    def takes(self, entry: Entry) -> bool:
+    def accepts(self, entry: Entry) -> bool:
         """Tell whether an entry is wanted."""
         return (
             (self.recipe is None or fnmatchcase(entry.recipe, self.recipe))

@@ -43,7 +43,7 @@ def verify(path: Path, against: Head | None = None) -> Verification:
     files = files_of(path) or [path]
     walk = _Walk(against)
     for file in files:
-        walk.take(file)
+        walk.follow(file)
     return walk.conclude(len(files))
 
 
@@ -61,7 +61,7 @@ class _Walk:
         self._origin: Line | None = None
         self._vouched: set[tuple[Any, Any]] = set()
 
-    def take(self, file: Path) -> None:
+    def follow(self, file: Path) -> None:
         """Follow one file."""
         for number, raw in _lines(file):
             self._entries += 1

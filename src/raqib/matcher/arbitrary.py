@@ -35,8 +35,8 @@ class Arbitrary:
 
 class _PreparedGroup:
     def __init__(self, group: Group) -> None:
-        self._irrelevant = [prepare_item(item) for item in group.items if not item.pertinent]
-        self._pertinent = [prepare_item(item) for item in group.items if item.pertinent]
+        self._irrelevant = [compile_item(item) for item in group.items if not item.pertinent]
+        self._pertinent = [compile_item(item) for item in group.items if item.pertinent]
         self._every = group.every
         self._otherwise = group.pertinent
 
@@ -49,7 +49,7 @@ class _PreparedGroup:
         return self._otherwise
 
 
-def prepare_item(item: Item) -> _Test:
+def compile_item(item: Item) -> _Test:
     """Return a function that tells whether the item matches; a fact that is not known never does.
 
     An address is smaller than a network if it lies before it, bigger if behind, among those of its version of IP.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from raqib.matcher.ancestry import Ancestry
-from raqib.matcher.arbitrary import Arbitrary, prepare_item
+from raqib.matcher.arbitrary import Arbitrary, compile_item
 from raqib.matcher.explain_flow import flow_findings
 from raqib.matcher.facts import Facts
 from raqib.matcher.finding import Finding, quoted
@@ -97,7 +97,7 @@ def _arbitrary(spec: RecipeSpec, facts: Facts) -> Finding:
 
 
 def _group(number: int, group: Group, facts: Facts) -> Iterator[str]:
-    matching = [prepare_item(item)(facts) for item in group.items]
+    matching = [compile_item(item)(facts) for item in group.items]
     pertinent = [found for item, found in zip(group.items, matching, strict=True) if item.pertinent]
     if any(found and not item.pertinent for item, found in zip(group.items, matching, strict=True)):
         verdict = "irrelevant: an irrelevant item matches"

@@ -78,7 +78,7 @@ class Judge(ABC):
         """Return the match if the last stages let it pass; it is then reported, once for the process and `what`."""
         if not arbitrary.passes(facts):
             return None
-        note = self._times.take(spec, facts)
+        note = self._times.count(spec, facts)
         if note is None:
             return None
         self._reported.add(process, what, spec.name)

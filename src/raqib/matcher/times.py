@@ -45,7 +45,7 @@ class TimesCounters:
         self._capacity = capacity
         self._counters: OrderedDict[_Key, tuple[int, float]] = OrderedDict()
 
-    def take(self, spec: RecipeSpec, facts: Facts) -> str | None:
+    def count(self, spec: RecipeSpec, facts: Facts) -> str | None:
         """Count an event and return the note for it, or return None and count nothing if a limit is used up."""
         if not spec.times:
             return ""

@@ -28,8 +28,8 @@ _MS: Final = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_
 def parse_duration(text: str) -> float:
     """Return seconds: of `90`, `0.25`, `250ms`, `10m`, `1h30m`, `2d`, `1w`.
 
-    Raises:
-        ValueError: it is no duration, or longer than a hundred years; the message says what was expected and found.
+    Raises ValueError if it is no duration, or longer than a hundred years; the message says what was expected and
+    found.
     """
     total = _total(text, _DURATIONS, "a duration such as 30s, 10m or 1h", several=True)
     if total > _LONGEST_S:
@@ -40,8 +40,8 @@ def parse_duration(text: str) -> float:
 def parse_size(text: str) -> int:
     """Return bytes: of `65536`, `64KiB`, `1.5MiB`, `2G` (like GiB), `10MB` (a million bytes each).
 
-    Raises:
-        ValueError: it is no size, no whole number of bytes, or too large; the message says what was expected and found.
+    Raises ValueError if it is no size, no whole number of bytes, or too large; the message says what was expected and
+    found.
     """
     total = _total(text, _SIZES, "a size such as 512KiB, 64MiB or 1GiB", several=False)
     if total > _LARGEST:

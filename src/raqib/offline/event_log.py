@@ -39,9 +39,7 @@ def find_events(files: Sequence[Path], uuid: str) -> list[Printed]:
 
     The first 8 characters will do, or the short form that people are shown, if no other identity is named so.
 
-    Raises:
-        UsageError: it is too short, or several are named so.
-        RaqibError: a log is there but cannot be read.
+    Raises UsageError if it is too short, or several are named so; RaqibError if a log is there but cannot be read.
     """
     uuid = uuid.lower()
     if len(uuid) < SHORTEST_PREFIX:

@@ -86,7 +86,7 @@ def exact_bytes(text: str | None, exact: str | None) -> bytes:
 
 
 def _observation(event: Event, file: FileInfo, process: Process) -> FileObservation:
-    actions = _actions(_or(file.actions, []))
+    actions = _actions(_known(file.actions, []))
     return FileObservation(
         process=process,
         path=exact_bytes(file.path or file.file, file.path_b64),
@@ -104,7 +104,7 @@ def _actions(names: Sequence[str]) -> FileAction:
 
 
 def _process(info: ProcessInfo) -> Process:
-    status = _or(info.retcode, None)
+    status = _known(info.retcode, None)
     previous = None
     if info.prev_exe:
         previous = Image(
@@ -113,14 +113,14 @@ def _process(info: ProcessInfo) -> Process:
             exact_bytes(info.prev_loader, info.prev_loader_b64),
         )
     return Process(
-        key=ProcessKey(_or(info.pid, 0), boottime_of(info.start) if info.start else 0),
-        ppid=_or(info.ppid, 0),
-        uid=_or(info.uid, 0),
-        ns_pid=_or(info.ns_pid, 0),
+        key=ProcessKey(_known(info.pid, 0), boottime_of(info.start) if info.start else 0),
+        ppid=_known(info.ppid, 0),
+        uid=_known(info.uid, 0),
+        ns_pid=_known(info.ns_pid, 0),
         comm=exact_bytes(info.comm, info.comm_b64),
         image=Image(
             exe=exact_bytes(info.exe, info.exe_b64),
-            args=_all_bytes(_or(info.args, []), info.args_b64),
+            args=_all_bytes(_known(info.args, []), info.args_b64),
             loader=exact_bytes(info.loader, info.loader_b64),
         ),
         previous=previous,
@@ -146,5 +146,5 @@ def _all_bytes(texts: Sequence[str], exact: Sequence[str] | None) -> tuple[bytes
     return tuple(found)
 
 
-def _or(value: _Value | UnsetType | None, otherwise: _Value) -> _Value:
+def _known(value: _Value | UnsetType | None, otherwise: _Value) -> _Value:
     return otherwise if value is None or isinstance(value, UnsetType) else value

@@ -98,14 +98,14 @@ def _judge(expected: Sequence[Call], reacted: Sequence[Reacted]) -> str:
         if reaction.outcome not in ("ok", "refused"):
             return f"expected reactions that end well, found {reaction.outcome}: {reaction.error}"
     found = [call for reaction in reacted for call in reaction.calls]
-    if len(found) == len(expected) and all(map(_is, found, expected)):
+    if len(found) == len(expected) and all(map(_is_as_expected, found, expected)):
         return ""
     wanted = ", ".join(call.name if call.args is None else show_call(call.name, call.args) for call in expected)
     calls = ", ".join(show_call(call["name"], call["arguments"]) for call in found)
     return f"expected the calls {wanted or 'none'}; found {calls or 'none'}"
 
 
-def _is(found: dict[str, Any], expected: Call) -> bool:
+def _is_as_expected(found: dict[str, Any], expected: Call) -> bool:
     if found["name"] != expected.name:
         return False
     if expected.args is None:

@@ -88,8 +88,7 @@ def read_recording(path: Path, on_cut: Callable[[str], None] = lambda message: N
 
     `on_cut` hears of a last line that is not whole, which is left out.
 
-    Raises:
-        RaqibError: it cannot be read, is no recording, or of a later version; the message names the line.
+    Raises RaqibError if it cannot be read, is no recording, or of a later version; the message names the line.
     """
     try:
         with path.open("rb") as file:

@@ -21,7 +21,7 @@ from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.offline.dry_run import DryRun, Reacted
 from raqib.offline.recording import Recorded
-from raqib.offline.replay_history import Remembered
+from raqib.offline.replay_history import ReplayHistory
 from raqib.recipes.compile import compile_set
 from raqib.recipes.spec import RecipeSpec
 
@@ -62,7 +62,7 @@ class Replay:
         self._flow_matcher = FlowMatcher(
             self._compiled, window_s=config.recipes.times_window_s, clock=lambda: self._now_ns / _NS_PER_S
         )
-        self._remembered = Remembered()
+        self._history = ReplayHistory()
         self._shadowed: Counter[str] = Counter()
 
     async def run(self, recording: Iterable[Recorded], *, real_time: bool) -> Summary:
@@ -83,7 +83,7 @@ class Replay:
                     due = began[1] + (seen.timestamp_ns - began[0]) / _NS_PER_S
                     await asyncio.sleep(max(0.0, due - loop.time()))
                 self._now_ns = seen.timestamp_ns
-                self._remembered.note(seen)
+                self._history.add(seen)
                 summary.observations += 1
                 ancestry = KnownAncestry(ancestors)
                 for match in self._match(seen, ancestry):
@@ -102,7 +102,7 @@ class Replay:
             self._shadowed[recipe.name] += 1
             return
         process = seen.process.key
-        files, flows = self._remembered.files(process), self._remembered.flows(process)
+        files, flows = self._history.files(process), self._history.flows(process)
         detection = detect(recipe, seen, recorded.ancestors, files, match.note, flows, by_hearsay=match.by_hearsay)
         reacted: list[Reacted] = []
         if dry_run is not None and _reacts(match.recipe):

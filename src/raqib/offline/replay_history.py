@@ -19,15 +19,15 @@ _Value = TypeVar("_Value")
 _Flow = tuple[str, str, int, str, int, int | None, int | None]
 
 
-class Remembered:
+class ReplayHistory:
     """The files and the flows of processes."""
 
     def __init__(self) -> None:
         self._files: _ByProcess[bytes, FileAction] = _ByProcess()
         self._flows: _ByProcess[_Flow, FlowObservation] = _ByProcess()
 
-    def note(self, seen: FileObservation | FlowObservation) -> None:
-        """Remember an observation."""
+    def add(self, seen: FileObservation | FlowObservation) -> None:
+        """Add an observation."""
         if isinstance(seen, FlowObservation):
             nodes = (seen.local.address, seen.local.port, seen.remote.address, seen.remote.port)
             self._flows.put(seen.process.key, (seen.protocol, *nodes, seen.icmp_type, seen.icmp_code), seen)
@@ -36,11 +36,11 @@ class Remembered:
 
     def files(self, process: ProcessKey) -> list[tuple[bytes, FileAction]]:
         """Return a process's files, the latest first."""
-        return list(reversed(self._files.of(process).items()))
+        return list(reversed(self._files.entries(process).items()))
 
     def flows(self, process: ProcessKey) -> list[FlowObservation]:
         """Return a process's flows, the latest first."""
-        return list(reversed(self._flows.of(process).values()))
+        return list(reversed(self._flows.entries(process).values()))
 
 
 class _ByProcess(Generic[_Key, _Value]):
@@ -57,5 +57,5 @@ class _ByProcess(Generic[_Key, _Value]):
         if len(self._known) > _MOST_PROCESSES:
             self._known.popitem(last=False)
 
-    def of(self, process: ProcessKey) -> OrderedDict[_Key, _Value]:
+    def entries(self, process: ProcessKey) -> OrderedDict[_Key, _Value]:
         return self._known.get(process, OrderedDict())

@@ -64,7 +64,7 @@ class StdoutPrinter:
     def print(self, event: Event | None, line: bytes) -> None:
         """Write the event; waits as long as the reader does.
 
-        Raises `OSError` if there is no reader any more, or none that reads until `close`.
+        Raises OSError if there is no reader any more, or none that reads until `close`.
         """
         if self._fd < 0:
             raise OSError(errno.EBADF, "standard output was closed when raqib started")

@@ -43,7 +43,7 @@ class VarlogPrinter:
     def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = MAX_BYTES, keep: int = KEPT) -> None:
         """Rotate before the file exceeds `max_bytes`; `keep` older files stay as path.1 (the newest) to path.N.
 
-        Raises `RaqibError` if the file cannot be opened or is not a regular one.
+        Raises RaqibError if the file cannot be opened or is not a regular one.
         """
         if max_bytes < 1 or keep < 1:
             raise ValueError(f"expected max_bytes and keep of at least 1, got {max_bytes} and {keep}")
@@ -62,7 +62,7 @@ class VarlogPrinter:
             ) from error
 
     def print(self, event: Event | None, line: bytes) -> None:
-        """Append the event. Raises `OSError`, for one if the disk is full; the next event is tried anew."""
+        """Append the event. Raises OSError, for one if the disk is full; the next event is tried anew."""
         text = json_line(line) + b"\n"
         size = self._size_if_current()
         if size is None:

@@ -113,7 +113,7 @@ def parse(text: bytes | str) -> tuple[Node | None, list[Fault]]:
     builder = _Builder()
     try:
         for event in _events(text):
-            if not builder.take(event):
+            if not builder.feed(event):
                 break
     except yaml.YAMLError as error:
         return None, [_syntax_fault(error)]
@@ -148,8 +148,8 @@ class _Builder:
         self._documents = 0
         self._aliases = 0
 
-    def take(self, event: yaml.Event) -> bool:
-        """Take one event; False ends the reading, the fault having been noted."""
+    def feed(self, event: yaml.Event) -> bool:
+        """Add what one event tells; False ends the reading, the fault having been noted."""
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
@@ -212,7 +212,7 @@ class _Builder:
                 self._aliases = 0
         elif top.wants_key:
             top.wants_key = False
-            self._take_key(top, node)
+            self._add_key(top, node)
             return
         else:
             top.wants_key = True
@@ -221,7 +221,7 @@ class _Builder:
             top.key = None
         top.node.size += node.size
 
-    def _take_key(self, top: _Open, node: Node) -> None:
+    def _add_key(self, top: _Open, node: Node) -> None:
         mapping = cast("Mapping", top.node)
         top.broken_key = True
         if not isinstance(node, Scalar):

@@ -68,11 +68,11 @@ class Lists:
         """The files that were asked for, by what changes with them; None for one that has to be looked at again."""
 
     def domains(self, path: str | Path, match: DomainMatch) -> Read[DomainList]:
-        """Return a file's names. Raises `BadListError`."""
+        """Return a file's names. Raises BadListError."""
         return self._read(Path(path), match, lambda name, file: _read_domains(name, file, match))
 
     def networks(self, path: str | Path) -> Read[NetworkList]:
-        """Return a file's networks. Raises `BadListError`."""
+        """Return a file's networks. Raises BadListError."""
         return self._read(Path(path), "networks", _read_networks)
 
     def _read(self, given: Path, kind: str, read: Callable[[str, TextIO], Read[Entries]]) -> Read[Entries]:

@@ -144,7 +144,7 @@ class _Parser:
     def _peek(self) -> str:
         return self.source[self.at : self.at + 1]
 
-    def _take(self) -> str:
+    def _next(self) -> str:
         taken = self._peek()
         if not taken:
             raise _GiveUp
@@ -170,14 +170,14 @@ class _Parser:
         return result
 
     def _atom(self, depth: int) -> list[_Parts]:
-        taken = self._take()
+        taken = self._next()
         if taken == "(":
             if self._peek() == "?":
                 if self.source[self.at : self.at + 2] != "?:":
                     raise _GiveUp
                 self.at += 2
             inside = self.alternation(depth + 1)
-            if self._take() != ")":
+            if self._next() != ")":
                 raise _GiveUp
             return inside
         if taken == "[":
@@ -189,7 +189,7 @@ class _Parser:
         return [(_MARKS.get(taken, taken),)]
 
     def _escape(self) -> _Parts:
-        taken = self._take()
+        taken = self._next()
         if taken in _PUNCTUATION:
             return (taken,)
         if taken in _OPAQUE:
@@ -204,14 +204,14 @@ class _Parser:
         """Read a class: one plain character in it is that character, all else may be anything."""
         content = []
         if self._peek() == "^":
-            content.append(self._take())
+            content.append(self._next())
         if self._peek() == "]":
-            content.append(self._take())
-        while (taken := self._take()) != "]":
+            content.append(self._next())
+        while (taken := self._next()) != "]":
             if taken == "[":  # perhaps [:alpha:]
                 raise _GiveUp
             if taken == "\\":
-                taken = self._take()
+                taken = self._next()
                 if taken not in _PUNCTUATION and taken not in _OPAQUE:
                     raise _GiveUp
                 taken = "\\" + taken

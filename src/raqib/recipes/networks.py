@@ -95,7 +95,7 @@ class NetworkSet:
     __slots__ = ("_lengths",)
 
     def __init__(self, cidrs: Iterable[str]) -> None:
-        """Raises `ValueError` for what is neither an address nor a network; bits of the host are ignored."""
+        """Raises ValueError for what is neither an address nor a network; bits of the host are ignored."""
         numbers: defaultdict[tuple[int, int], array[int] | set[int]] = defaultdict(set)
         for cidr in cidrs:
             version, length, number = _network(cidr)
@@ -158,7 +158,7 @@ class NetworkIndex:
         self._lengths: dict[tuple[int, int], dict[int, list[int]]] = {}
 
     def add(self, cidrs: Iterable[str], owner: int) -> None:
-        """Add an owner's networks. Raises `ValueError` for what is neither an address nor a network."""
+        """Add an owner's networks. Raises ValueError for what is neither an address nor a network."""
         for version, length, number in {_network(cidr) for cidr in cidrs}:
             shift = (32 if version == 4 else 128) - length
             self._lengths.setdefault((version, shift), {}).setdefault(number, []).append(owner)

@@ -16,8 +16,7 @@ class BadSourceError(ValueError):
 def read_source(path: Path, most_bytes: int) -> bytes:
     """Return a file's content.
 
-    Raises:
-        BadSourceError: there is none, it is no regular file, it is too large, or it cannot be read.
+    Raises BadSourceError if there is none, it is no regular file, it is too large, or it cannot be read.
     """
     try:
         # A pipe that nobody writes to would hold everything up.

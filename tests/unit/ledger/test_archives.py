@@ -185,7 +185,7 @@ def test_filter_and_find(path: Path) -> None:
         (Filter(uuid="u1"), True, False),
         (Filter(since="2026-01-01T12"), False, True),
     ):
-        assert (first, second) == (wanted.takes(one), wanted.takes(two))
+        assert (first, second) == (wanted.accepts(one), wanted.accepts(two))
 
 
 def test_heads_are_read_as_they_are_written(path: Path) -> None:

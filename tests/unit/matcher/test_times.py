@@ -67,47 +67,47 @@ KINDS = [
 def test_kinds(kind: str, same: Facts, other: Facts | None, note: str) -> None:
     counters = TimesCounters(100.0, Clock())
     rule = spec((kind, 2))
-    assert ["", note, None] == [counters.take(rule, one) for one in (facts(), same, facts())]
+    assert ["", note, None] == [counters.count(rule, one) for one in (facts(), same, facts())]
     if other is not None:
-        assert counters.take(rule, other) == ""
+        assert counters.count(rule, other) == ""
 
 
 def test_every_limit_needs_room_and_nothing_is_counted_otherwise() -> None:
     counters = TimesCounters(100.0, Clock())
     rule = spec(("times_per_proc", 1), ("times_per_host", 2))
-    assert counters.take(rule, facts(pid=1)) == "last one for this process"
-    assert [counters.take(rule, facts(pid=1)) for _ in range(3)] == [None, None, None]
-    assert counters.take(rule, facts(pid=2)) == "last one for this process; last one for this host"
-    assert counters.take(rule, facts(pid=3)) is None
+    assert counters.count(rule, facts(pid=1)) == "last one for this process"
+    assert [counters.count(rule, facts(pid=1)) for _ in range(3)] == [None, None, None]
+    assert counters.count(rule, facts(pid=2)) == "last one for this process; last one for this host"
+    assert counters.count(rule, facts(pid=3)) is None
 
 
 def test_recipes_count_apart() -> None:
     counters = TimesCounters(100.0, Clock())
-    assert counters.take(spec(("times_per_host", 1)), facts()) is not None
-    assert counters.take(spec(("times_per_host", 1), name="m"), facts()) is not None
+    assert counters.count(spec(("times_per_host", 1)), facts()) is not None
+    assert counters.count(spec(("times_per_host", 1), name="m"), facts()) is not None
 
 
 def test_a_counter_forgets_after_its_window() -> None:
     clock = Clock()
     counters = TimesCounters(100.0, clock)
     rule = spec(("times_per_exe", 1))
-    assert counters.take(rule, facts()) is not None
+    assert counters.count(rule, facts()) is not None
     clock.now = 99.0
-    assert counters.take(rule, facts()) is None
+    assert counters.count(rule, facts()) is None
     clock.now = 100.0
-    assert counters.take(rule, facts()) is not None
-    assert counters.take(rule, facts()) is None
+    assert counters.count(rule, facts()) is not None
+    assert counters.count(rule, facts()) is None
 
 
 def test_without_limits_there_is_no_end() -> None:
     counters = TimesCounters(100.0, Clock())
-    assert {""} == {counters.take(spec(), facts()) for _ in range(10)}
+    assert {""} == {counters.count(spec(), facts()) for _ in range(10)}
 
 
 def test_counters_are_bounded() -> None:
     counters = TimesCounters(100.0, Clock(), capacity=2)
     rule = spec(("times_per_proc", 1))
     for pid in (1, 2, 3):
-        assert counters.take(rule, facts(pid=pid)) is not None
-    assert counters.take(rule, facts(pid=3)) is None
-    assert counters.take(rule, facts(pid=1)) is not None
+        assert counters.count(rule, facts(pid=pid)) is not None
+    assert counters.count(rule, facts(pid=3)) is None
+    assert counters.count(rule, facts(pid=1)) is not None
