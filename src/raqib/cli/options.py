@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from raqib.control.answer import Answer
-from raqib.control.socket import NoAgentError, ask
+from raqib.control.socket import Answer, NoAgentError, ask
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.model.quantity import parse_duration
 

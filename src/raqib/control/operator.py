@@ -18,7 +18,7 @@ from raqib.actions.helpers.table import HELPERS
 from raqib.actions.settings import ActionSettings, Places
 from raqib.actions.store import Store, StoreError
 from raqib.actions.switch import Switch
-from raqib.control.answer import Answer
+from raqib.control.socket import Answer
 from raqib.errors import RaqibError
 from raqib.ledger.chain import Entry, Ledger
 from raqib.ledger.reading import LedgerReader, find

@@ -16,10 +16,10 @@ import structlog
 from raqib import __version__
 from raqib.actions.budgets import BreakerOpened
 from raqib.config.config import Config
-from raqib.control.answer import Answer
 from raqib.control.log import is_for_people
 from raqib.control.operator import Operator
 from raqib.control.server import Command, ControlServer
+from raqib.control.socket import Answer
 from raqib.control.statistics import Statistics
 from raqib.events.build import uuid7
 from raqib.host.journal import send

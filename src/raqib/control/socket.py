@@ -35,6 +35,14 @@ class Reply(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What became of what an operator asked for."""
+
+    done: bool
+    result: Any = None
+    reason: str = ""
+
+
 def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
     """Have the agent on a data directory do something and return its answer.
 

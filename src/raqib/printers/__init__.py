@@ -2,9 +2,8 @@
 
 from raqib.printers.fanout import Handed, Printers
 from raqib.printers.pretty import Pretty
-from raqib.printers.printer import Counts, Printer
+from raqib.printers.printer import Counts, Printer, VoidPrinter
 from raqib.printers.stdout import StdoutPrinter
 from raqib.printers.varlog import VarlogPrinter
-from raqib.printers.void import VoidPrinter
 
 __all__ = ["Counts", "Handed", "Pretty", "Printer", "Printers", "StdoutPrinter", "VarlogPrinter", "VoidPrinter"]

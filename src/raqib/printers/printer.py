@@ -50,3 +50,18 @@ class Counts(msgspec.Struct, frozen=True):
     """Because its queue was full, or it was closed."""
     waiting: int
     """Now in its queue."""
+
+
+class VoidPrinter:
+    """Takes events and forgets them: for measuring, and for running reactions without output."""
+
+    name = "void"
+    local = False
+    compact = False
+    reads_events = False
+
+    def print(self, event: Event | None, line: bytes) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

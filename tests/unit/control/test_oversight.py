@@ -17,10 +17,9 @@ from raqib.actions.budgets import BreakerOpened
 from raqib.actions.settings import Places
 from raqib.config.config import Config
 from raqib.control import oversight
-from raqib.control.answer import Answer
 from raqib.control.operator import Operator
 from raqib.control.oversight import Oversight, Parts, resident_bytes
-from raqib.control.socket import ask
+from raqib.control.socket import Answer, ask
 from raqib.ledger.chain import Head
 from raqib.model.event import Event, encode
 from raqib.reactions import Reactions, ReactionSettings
