@@ -65,6 +65,7 @@ void ring_buffer__free(struct ring_buffer *ring);
 int ring_buffer__consume(struct ring_buffer *ring);
 int ring_buffer__epoll_fd(const struct ring_buffer *ring);
 int libbpf_num_possible_cpus(void);
+__u32 libbpf_major_version(void); __u32 libbpf_minor_version(void);
 struct btf; struct btf *btf__load_vmlinux_btf(void); void btf__free(struct btf *btf);
 __s32 btf__find_by_name_kind(const struct btf *btf, const char *name, __u32 kind);
 typedef int (*libbpf_print_fn_t)(int level, const char *format, void *arguments);
@@ -121,6 +122,11 @@ class Libbpf:
     def __init__(self) -> None:
         self.calls = _open(_SONAME)
         self.calls.libbpf_set_print(_keep_warning)
+
+    @property
+    def version(self) -> str:
+        """Of the library that is installed here, such as `1.5`."""
+        return f"{self.calls.libbpf_major_version()}.{self.calls.libbpf_minor_version()}"
 
     def warnings(self) -> list[str]:
         """Return what libbpf has said in this thread since the last call."""
