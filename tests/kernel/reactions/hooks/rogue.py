@@ -37,10 +37,11 @@ def main() -> None:
         "end during a call": pack(Call("DataGet", '["a"]')) + pack(Ended("ok")),
     }
     if job.code.startswith("/"):
-        # Asks for that file again and again, without reading what comes.
+        # Asks for that file again and again, without reading what comes. That an answer is on its way cannot be seen
+        # once the socket is full, and whoever asks before it is ended for that.
         while True:
             connection.sendall(pack(Call("ReadFile", f'["{job.code}"]')))
-            time.sleep(0.05)
+            time.sleep(1)
     if job.code == "spin while idle":
         connection.sendall(pack(Ended("ok")) + pack(Ready()))
         while True:
