@@ -15,8 +15,7 @@ from raqib.model.in_flight import MAX_BYTES
 from raqib.model.quantity import Count, Seconds
 from raqib.netpolicy.spec import KEY as NETWORK_POLICY
 from raqib.netpolicy.spec import MAX_BYTES as MOST_READ
-from raqib.printers import varlog
-from raqib.printers.worker import MAX_WAITING_BYTES
+from raqib.printers.defaults import MAX_WAITING_BYTES, VARLOG_KEPT, VARLOG_MAX_BYTES, VARLOG_PATH
 from raqib.reactions.settings import ReactionSettings
 from raqib.recipes.diagnostic import Diagnostic, source_of
 from raqib.recipes.document import Mapping, Sequence, parse
@@ -59,9 +58,9 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
     max_waiting_bytes: Count = MAX_WAITING_BYTES
     """Memory of events that wait for one printer, of what is in flight; beyond it, the printer drops and counts."""
-    varlog_path: Path = varlog.DEFAULT_PATH
-    varlog_max_bytes: Count = varlog.MAX_BYTES
-    varlog_keep: Count = varlog.KEPT
+    varlog_path: Path = VARLOG_PATH
+    varlog_max_bytes: Count = VARLOG_MAX_BYTES
+    varlog_keep: Count = VARLOG_KEPT
 
 
 class InFlightConfig(_Section, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from raqib.model.event import Event
 from raqib.model.in_flight import Hold
+from raqib.printers.defaults import MAX_WAITING_BYTES
 from raqib.printers.printer import Counts, Printer
-from raqib.printers.worker import LATE_S, MAX_WAITING_BYTES, Worker
+from raqib.printers.worker import LATE_S, Worker
 
 
 class Handed:

@@ -11,16 +11,12 @@ import structlog
 
 from raqib.errors import RaqibError
 from raqib.model.event import Event
+from raqib.printers.defaults import VARLOG_KEPT, VARLOG_MAX_BYTES, VARLOG_PATH
 from raqib.printers.escape import json_line
 
 _log = structlog.get_logger(__name__)
 
 _NEWLINE = ord("\n")
-
-DEFAULT_PATH = Path("/var/log/raqib/events.jsonl")
-MAX_BYTES = 64 << 20
-KEPT = 8
-"""Older files."""
 
 
 def older_file(path: Path, number: int) -> Path:
@@ -40,7 +36,7 @@ class VarlogPrinter:
     compact = False
     reads_events = False
 
-    def __init__(self, path: Path = DEFAULT_PATH, *, max_bytes: int = MAX_BYTES, keep: int = KEPT) -> None:
+    def __init__(self, path: Path = VARLOG_PATH, *, max_bytes: int = VARLOG_MAX_BYTES, keep: int = VARLOG_KEPT) -> None:
         """Rotate before the file exceeds `max_bytes`; `keep` older files stay as path.1 (the newest) to path.N.
 
         Raises RaqibError if the file cannot be opened or is not a regular one.

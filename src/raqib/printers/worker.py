@@ -14,6 +14,7 @@ import structlog
 from raqib.model.event import Event, with_base
 from raqib.model.in_flight import Hold
 from raqib.printers.compact import compact
+from raqib.printers.defaults import MAX_WAITING_BYTES
 from raqib.printers.printer import Counts, Printer
 
 _log = structlog.get_logger(__name__)
@@ -26,9 +27,6 @@ STUCK_S = 1.0
 
 BREAK_OFF_S = 0.5
 """How long a printer may take to return once it was closed while printing."""
-
-MAX_WAITING_BYTES = 24 << 20
-"""What the events that wait for one printer may take."""
 
 
 class Item(NamedTuple):
