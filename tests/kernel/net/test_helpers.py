@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import RAQIB, AgentProcess, recipe
+from tests.e2e.conftest import PATIENCE_S, RAQIB, AgentProcess, recipe
 from tests.kernel.net.lab import IPV4, IPV6, Actor, Lab
 
 WEB4, WEB6 = IPV4["web"], IPV6["web"]
@@ -68,11 +69,16 @@ def raqib(*words: str | Path) -> str:
     return subprocess.run([RAQIB, *words], check=True, capture_output=True, text=True).stdout
 
 
-def said(agent: AgentProcess, count: int = 1) -> list[Any]:
-    """Return what reactions have logged as JSON, once there is so much."""
+def said(agent: AgentProcess, count: int = 1, lines: int | None = None) -> list[Any]:
+    """Return what so many reactions have logged as JSON, a line each if not told otherwise."""
     agent.read(lambda events: len(agent.of("talks", "outcome")) >= count)
-    lines = [json.loads(line) for line in agent.logged().splitlines()]
-    return [json.loads(line["event"]) for line in lines if str(line.get("event", "")).startswith("[")]
+    # The log is written by a thread of its own.
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        logged = [json.loads(line) for line in agent.logged().splitlines(keepends=True) if line.endswith("\n")]
+        found = [json.loads(line["event"]) for line in logged if str(line.get("event", "")).startswith("[")]
+        if len(found) >= (count if lines is None else lines) or time.monotonic() > deadline:
+            return found
 
 
 @pytest.mark.parametrize("address", [WEB4, WEB6], ids=["ipv4", "ipv6"])
@@ -122,7 +128,7 @@ def test_guards_refuse_and_say_why(lab: Lab, client: Actor, agent: Agent) -> Non
     """
     running = agent(about(reaction=code))
     assert client.ask("opened", key="one", address=WEB4)
-    answers = said(running)
+    answers = said(running, lines=len(tried) + 7)
     assert [-1] * (len(tried) + 6) + [1] == [answer[2] for answer in answers]
     assert all(answer[3] for answer in answers)
     reasons = {answer[1]: answer[3] for answer in answers if answer[0] == "ip"}
