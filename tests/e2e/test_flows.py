@@ -157,7 +157,8 @@ def test_the_name_that_was_resolved(run_agent: RunAgent, start: Start, tmp_path:
     remote = event["flow"]["remote"]
     assert ("127.0.0.5", 4444, "c2x.evil.example") == (remote["address"], remote["port"], remote["name"])
     [told] = [one for one in event["background"]["flow_list"] if "(" in one]
-    assert "-> 127.0.0.5:4444 (c2x.evil.example)" in told
+    said_by = f"; {remote['names_from']}" if "names_from" in remote else ""
+    assert f"-> 127.0.0.5:4444 (c2x.evil.example{said_by})" in told
 
 
 def test_a_detection_of_a_file_has_the_flows_of_the_process(run_agent: RunAgent, start: Start, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,8 @@ from tests.e2e.conftest import SCHEMA, AgentProcess, recipe
 RunAgent = Callable[..., AgentProcess]
 
 GOAL_BYTES = 250 << 20
+PYTHON = "/usr/bin/python3"
+"""One that every user may run."""
 NOBODY, OTHER = 65534, 65533
 TOUCHED, MATCHING, NEEDLES = 1000, 20_000, 40
 CROWDED = 3000
@@ -60,7 +63,7 @@ def resident_now(pid: int) -> int:
 
 def as_user(uid: int, code: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
     who = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    return subprocess.Popen([*who, sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE)
+    return subprocess.Popen([*who, PYTHON, "-I", "-c", code, *arguments], stdin=subprocess.PIPE)
 
 
 def own(directory: Path, uid: int) -> Path:
@@ -72,7 +75,9 @@ def own(directory: Path, uid: int) -> Path:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A directory that other users can reach."""
-    for above in (tmp_path, *tmp_path.parents[:2]):
+    for above in (tmp_path, *tmp_path.parents):
+        if above == Path(tempfile.gettempdir()):
+            break
         above.chmod(above.stat().st_mode | 0o111)
     return tmp_path
 
