@@ -14,6 +14,8 @@ from typing import Any
 
 UDP_SEGMENT = 103
 SHORT_S = 0.25
+END_S = 1.0
+"""For the end of a connection that was answered."""
 OPEN: dict[str, socket.socket] = {}
 THREADS: dict[str, threading.Thread] = {}
 
@@ -34,9 +36,16 @@ def tcp(address: str, port: int = 80, timeout_s: float = SHORT_S, mapped: bool =
         try:
             made.connect((target, port))
             made.sendall(b"hello")
-            return made.recv(16).decode()
+            answer = made.recv(16).decode()
         except OSError as error:
             return outcome(error)
+        # Until the other end has closed it too: what the kernel answers to that later would count as a new packet.
+        with contextlib.suppress(OSError):
+            made.shutdown(socket.SHUT_WR)
+            made.settimeout(END_S)
+            while made.recv(4096):
+                pass
+        return answer
 
 
 def udp(address: str, port: int = 80, timeout_s: float = SHORT_S, connected: bool = False, size: int = 5) -> str:
