@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "host": {"model"},
     "kernel": {"model"},
     "dns": {"model"},
-    "events": {"model"},
+    "events": {"host", "model"},
     "ledger": {"model"},
     "printers": {"model"},
     "recipes": {"model"},
@@ -143,3 +143,35 @@ def test_only_who_decodes_records_knows_their_layout() -> None:
 def test_only_the_kernel_room_talks_to_libbpf() -> None:
     users = {file.relative_to(ROOT).parts[0] for file in ROOT.rglob("*.py") if "import cffi" in file.read_text()}
     assert {"kernel"} == users
+
+
+def test_nobody_asks_the_name_service_of_libc() -> None:
+    """It may wait for a directory on the network, and the event loop with it."""
+    found = {
+        str(file.relative_to(ROOT)): sorted(imported)
+        for file in ROOT.rglob("*.py")
+        if (imported := imported_modules(file) & {"pwd", "grp", "spwd"})
+    }
+    assert {} == found
+
+
+def imported_modules(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_events_are_built_in_one_room() -> None:
+    """`printed` reads those that were built before, and `testing` is for tests."""
+    builders = {
+        file.relative_to(ROOT)
+        for file in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Event"
+    }
+    outside = {str(file) for file in builders if file.parts[0] != "events"}
+    assert {"offline/printed.py", "testing.py"} == outside

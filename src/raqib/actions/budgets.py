@@ -6,31 +6,12 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Literal
 
-import msgspec
-
-Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes", "own_doing", "notices"]
-"""`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included;
-`ledger_bytes` is what is in the ledger beside the lines themselves;
-`own_doing` counts executions that were caused by shell reactions."""
+from raqib.model.execution import Budget
 
 WINDOW_S = 60.0
 _GRAIN_S = 0.1
 """Amounts of bytes that lie closer together are kept as one."""
-
-
-class BreakerOpened(msgspec.Struct, frozen=True):
-    """A recipe wanted more than its budget. Nothing is said again before it was within the budget once more."""
-
-    kind: str
-    recipe: str
-    importance: str
-    budget: Budget
-    limit: int
-    """A minute."""
-    uuid: str
-    """Of the event whose reaction wanted it."""
 
 
 class Budgets:

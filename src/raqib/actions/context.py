@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from raqib.actions.budgets import BreakerOpened, Budget, Budgets
+from raqib.actions.budgets import Budgets
 from raqib.actions.created import MadeDirectories
 from raqib.actions.machine import Machine
 from raqib.actions.network_access import NetworkAccess
@@ -15,7 +15,7 @@ from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
 from raqib.model.detection import Detection
-from raqib.model.execution import Notice
+from raqib.model.execution import BreakerOpened, Budget, Notice
 
 
 def _no_pids() -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from raqib.actions.budgets import Budget
+from raqib.model.execution import Budget
 
 if TYPE_CHECKING:
     from raqib.actions.context import ActionContext, Services

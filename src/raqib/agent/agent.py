@@ -166,16 +166,15 @@ class Agent:
             self._warm_up()
             loop.add_reader(self._sensor.fileno(), self._consume)
             stack.callback(loop.remove_reader, self._sensor.fileno())
-            watch = LossWatch(self._sensor, self._sensor.processes.find, self._print)
-            stack.callback(watch.losses.close)
+            watch = LossWatch(self._sensor, self._sensor.processes.find, self._reporter.losses)
             rhythm = Cadence(
                 self._config.sensors.cadence_s,
                 (self._sensor, self._network),
                 self._shadows.tell_now_and_then,
                 self._reporter.look,
                 self._network.look_around,
-                lambda: watch.network(self._network.counters() or {}),
-                watch.look,
+                lambda: watch.check_network(self._network.counters() or {}),
+                watch.check,
             )
             cadence = loop.create_task(rhythm.run())
             stack.callback(cadence.cancel)

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final
 
-import msgspec
+import structlog
 
-from raqib.model.process import Process
+from raqib.events.agent_events import loss_event
+from raqib.model.event import Event
+from raqib.model.loss import Culprit, LossReport
 
 QUIET_S: Final = 60.0
 """A loss has ended when for so long nothing more was lost: what goes on and off is one."""
 
 MOST_AT_ONCE: Final = 64
 """What begins while so many go on is told as one for all of its kind, without a culprit."""
-
-
-class Culprit(NamedTuple):
-    """Who caused it, or whom it befell."""
-
-    key: Hashable
-    """Who counts as the same."""
-    uid: int | None = None
-    process: Process | None = None
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """What is to be told."""
-
-    kind: str
-    state: Literal["begins", "ended"]
-    culprit: Culprit | None
-    count: int
-    """So far; at the end: all."""
-    duration_s: float
 
 
 class _Episode:
@@ -52,13 +34,13 @@ class Losses:
 
     def __init__(
         self,
-        tell: Callable[[Notice], None],
+        tell: Callable[[LossReport], None],
         *,
         quiet_s: float = QUIET_S,
         most: int = MOST_AT_ONCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`tell` gets each notice, at the moment that it is due."""
+        """`tell` gets each report, at the moment that it is due."""
         self._tell = tell
         self._quiet_s = quiet_s
         self._most = most
@@ -79,7 +61,7 @@ class Losses:
         """Say that it has ended; nothing happens if it was not going on."""
         self._end((kind, culprit.key if culprit else None))
 
-    def look(self) -> None:
+    def end_quiet(self) -> None:
         """End what has been quiet for long enough: to be called now and then."""
         now = self._clock()
         for place, episode in list(self._episodes.items()):
@@ -103,10 +85,27 @@ class Losses:
         episode.latest = now
         episode.count += number
         if begins:
-            self._tell(Notice(kind, "begins", episode.culprit, episode.count, 0.0))
+            self._tell(LossReport(kind, "begins", episode.culprit, episode.count, 0.0))
 
     def _end(self, place: _Place) -> None:
         episode = self._episodes.pop(place, None)
         if episode is not None:
             duration_s = episode.latest - episode.began
-            self._tell(Notice(place[0], "ended", episode.culprit, episode.count, duration_s))
+            self._tell(LossReport(place[0], "ended", episode.culprit, episode.count, duration_s))
+
+
+def publish_losses(publish: Callable[[Event], object]) -> Losses:
+    """Return losses each of which goes to the log and, as an event, to `publish`."""
+    log = structlog.get_logger()
+
+    def tell(report: LossReport) -> None:
+        event = loss_event(report)
+        details: dict[str, Any] = {"kind": report.kind, "count": report.count}
+        if (culprit := report.culprit) is not None:
+            details["uid"] = culprit.uid
+            if culprit.process is not None and event.process is not None:
+                details |= {"pid": culprit.process.pid, "exe": event.process.exe}
+        log.warning(event.note, **details)
+        publish(event)
+
+    return Losses(tell)

@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
 import structlog
 
-from raqib.events.build import metadata, score, uuid7
-from raqib.model.clock import rfc3339
+from raqib.events.agent_events import CountedExample, RepeatedEvent, repeated_event
 from raqib.model.detection import Detection
 from raqib.model.event import Event
 from raqib.model.recipe import RecipeInfo
@@ -22,33 +20,13 @@ _EXAMPLES: Final = 5
 _LONGEST: Final = 256
 
 
-class Example(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One of those that are not printed."""
-
-    uuid: str
-    """Under which the ledger has what was done."""
-    timestamp: str
-    pid: int | None = None
-    uid: int | None = None
-    exe: str | None = None
-    file: str | None = None
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What an event carries in `fields.repeated`; its `count` is the number."""
-
-    first: str
-    last: str
-    examples: list[Example]
-
-
 class _Held:
     def __init__(self, recipe: RecipeInfo, now: float) -> None:
         self.recipe = recipe
         self.since = now
         self.count = 0
         self.first = self.last = ""
-        self.examples: dict[tuple[object, ...], Example] = {}
+        self.examples: dict[tuple[object, ...], CountedExample] = {}
 
 
 class Repeated:
@@ -73,7 +51,7 @@ class Repeated:
         # Another user or program is worth more than the same again.
         alike = (process.uid, process.image.exe)
         if len(held.examples) < _EXAMPLES and alike not in held.examples:
-            held.examples[alike] = Example(
+            held.examples[alike] = CountedExample(
                 event.uuid,
                 event.timestamp,
                 process.pid,
@@ -93,14 +71,4 @@ class Repeated:
 
 
 def _event(held: _Held) -> Event:
-    told = Told(held.first, held.last, [*held.examples.values()])
-    return Event(
-        uuid=uuid7(),
-        timestamp=rfc3339(time.time_ns()),
-        event_type="repeated",
-        metadata=metadata(held.recipe, "repeated"),
-        score=score(held.recipe),
-        note=f"{held.count} more from {held.first} to {held.last} were not printed, only counted: too much was waiting",
-        count=held.count,
-        fields={"repeated": msgspec.Raw(msgspec.json.encode(told))},
-    )
+    return repeated_event(held.recipe, held.count, RepeatedEvent(held.first, held.last, [*held.examples.values()]))

@@ -7,9 +7,11 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from raqib.agent.dropped import Dropped
+from raqib.agent.losses import publish_losses
+from raqib.agent.printer_losses import PrinterLosses
 from raqib.agent.repeated import Repeated
 from raqib.control.statistics import Statistics
+from raqib.events.agent_events import REACTIONS
 from raqib.events.build import without_surroundings
 from raqib.events.outcome import Outcomes
 from raqib.events.surroundings import Surroundings
@@ -83,7 +85,9 @@ class Reporter:
         self._budget = InFlight(max_bytes)
         self._outcomes = Outcomes(self.print)
         self._repeated = Repeated()
-        self._dropped = Dropped(lambda: printers.counts, self.print)
+        self.losses = publish_losses(self.print)
+        """Counts what is lost anywhere, and tells of it."""
+        self._printer_losses = PrinterLosses(lambda: printers.counts, self.losses)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def report(self, detection: Detection) -> None:
@@ -162,7 +166,7 @@ class Reporter:
     def finished(self, finished: Finished) -> None:
         """Take in a reaction that is over."""
         if finished.outcome == "dropped":
-            self._dropped.reaction()
+            self.losses.counted(REACTIONS, 1)
         self._outcomes.add(finished)
 
     def print(self, event: Event) -> bool:
@@ -188,7 +192,8 @@ class Reporter:
 
     def look(self) -> None:
         """Tell of what was counted and of what was lost: to be called now and then."""
-        self._dropped.look()
+        self._printer_losses.check()
+        self.losses.end_quiet()
         self._repeated.tell(lambda name: self._budget.is_calm(Who(name)), lambda event: self._admit(event) is not None)
 
     async def drain(self) -> None:
@@ -199,5 +204,6 @@ class Reporter:
 
     def close(self) -> None:
         """Tell the rest."""
-        self._dropped.close()
+        self._printer_losses.check()
+        self.losses.close()
         self._repeated.tell(lambda name: True, self.print, all_of_it=True)

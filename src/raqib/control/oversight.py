@@ -14,17 +14,16 @@ import msgspec
 import structlog
 
 from raqib import __version__
-from raqib.actions.budgets import BreakerOpened
 from raqib.config.config import Config
 from raqib.control.log import is_for_people
 from raqib.control.operator import Operator
 from raqib.control.server import Command, ControlServer
 from raqib.control.socket import Answer
 from raqib.control.statistics import Statistics
-from raqib.events.build import uuid7
+from raqib.events.agent_events import breaker_event
 from raqib.host.journal import send
-from raqib.model.clock import rfc3339
-from raqib.model.event import Event, Metadata
+from raqib.model.event import Event
+from raqib.model.execution import BreakerOpened
 from raqib.reactions import Reactions
 
 HEAD_INTERVAL_S = 60.0
@@ -100,20 +99,11 @@ class Oversight:
         send(f"ledger head {head}", RAQIB_LEDGER_SEQ=head.seq, RAQIB_LEDGER_HASH=head.hash)
 
     def breaker_opened(self, opened: BreakerOpened) -> None:
-        """Make an event of a budget that is used up."""
+        """Count a budget that is used up, and tell of it."""
         self.statistics.breakers += 1
-        note = f"the budget of {opened.limit} {opened.budget} a minute is used up; further ones are refused"
-        self._log.warning(note, recipe=opened.recipe, kind=opened.kind, uuid=opened.uuid)
-        self._publish(
-            Event(
-                uuid=uuid7(),
-                timestamp=rfc3339(time.time_ns()),
-                event_type="agent",
-                metadata=Metadata(kind=opened.kind, name=opened.recipe, format="agent", importance=opened.importance),
-                note=note,
-                fields={"breaker": msgspec.Raw(msgspec.json.encode(opened))},
-            )
-        )
+        event = breaker_event(opened)
+        self._log.warning(event.note, recipe=opened.recipe, kind=opened.kind, uuid=opened.uuid)
+        self._publish(event)
 
     def status(self) -> dict[str, Any]:
         """Return how the agent is, without the network policy."""

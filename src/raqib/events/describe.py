@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import grp
 import os
-import pwd
 import stat
 import uuid
 from collections.abc import Iterable, Sequence
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from msgspec import UNSET
 
+from raqib.host.user_names import group_name, user_name
 from raqib.model.actions import ACTION_NAMES, FileAction, action_names
 from raqib.model.clock import rfc3339, rfc3339_of_boot
 from raqib.model.event import Directory, FileInfo, FileMetadata, FileTree, ListedFile, NamespaceIds, Owner, ProcessInfo
@@ -147,17 +146,8 @@ def _metadata(seen: FileObservation) -> FileMetadata:
     )
 
 
-@lru_cache(maxsize=1024)
 def _owner(uid: int, gid: int) -> Owner:
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = None
-    try:
-        group = grp.getgrgid(gid).gr_name
-    except KeyError:
-        group = None
-    return Owner(uid=uid, gid=gid, user=user, group=group)
+    return Owner(uid=uid, gid=gid, user=user_name(uid), group=group_name(gid))
 
 
 def file_list(accessed: Iterable[tuple[bytes, FileAction]]) -> list[ListedFile]:

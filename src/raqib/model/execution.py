@@ -11,6 +11,11 @@ from raqib.model.detection import Detection
 Decision = Literal["done", "refused", "would", "error"]
 """What became of an action: `would` in a dry run, `error` where it was tried and failed."""
 
+Budget = Literal["kills", "blocks", "evidence", "written_bytes", "ledger_bytes", "own_doing", "notices"]
+"""`evidence` counts collections; `written_bytes` is what helpers write to files, evidence included;
+`ledger_bytes` is what is in the ledger beside the lines themselves;
+`own_doing` counts executions that were caused by shell reactions."""
+
 LogLevel = Literal["info", "warn", "error"]
 
 Outcome = Literal["ok", "error", "timeout", "out_of_memory", "crashed", "dropped", "refused"]
@@ -64,6 +69,19 @@ class Notice(msgspec.Struct, frozen=True):
     reaction: int
     title: str
     fields: dict[str, Any]
+
+
+class BreakerOpened(msgspec.Struct, frozen=True):
+    """A recipe wanted more than its budget. Nothing is said again before it was within the budget once more."""
+
+    kind: str
+    recipe: str
+    importance: str
+    budget: Budget
+    limit: int
+    """A minute."""
+    uuid: str
+    """Of the event whose reaction wanted it."""
 
 
 class Timings(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from raqib.actions.budgets import BreakerOpened, Budgets
+from raqib.actions.budgets import Budgets
 from raqib.actions.context import Services
 from raqib.actions.created import MadeDirectories
 from raqib.actions.network_access import NetworkAccess
@@ -15,7 +15,7 @@ from raqib.actions.settings import NO_EMERGENCY, EmergencySettings, Places
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
-from raqib.model.execution import Notice
+from raqib.model.execution import BreakerOpened, Notice
 from raqib.reactions.settings import ReactionSettings
 
 DRY_STORE_BYTES = 64 << 20

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from raqib.actions.budgets import BreakerOpened
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.perform import Door
@@ -17,7 +16,7 @@ from raqib.errors import NotPermittedError
 from raqib.ledger.chain import SYNC_INTERVAL_S, Entry, Head
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
-from raqib.model.execution import Decision, Finished, HelperCall, LogLine, Notice, Outcome
+from raqib.model.execution import BreakerOpened, Decision, Finished, HelperCall, LogLine, Notice, Outcome
 from raqib.model.in_flight import Hold
 from raqib.reactions.broker import STUBS, Broker
 from raqib.reactions.escape import escape

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from raqib.actions.budgets import BreakerOpened
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.settings import Places
 from raqib.model.detection import Detection
-from raqib.model.execution import Finished, LogLine, Notice
+from raqib.model.execution import BreakerOpened, Finished, LogLine, Notice
 from raqib.model.process import Process
 from raqib.model.recipe import RecipeInfo
 from raqib.reactions import Reactions, ReactionSettings

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from raqib.actions.budgets import BreakerOpened, Budgets
+from raqib.actions.budgets import Budgets
 from raqib.actions.context import ActionContext, Services, Volume
 from raqib.actions.created import MadeDirectories
 from raqib.actions.helpers.table import HELPERS
@@ -18,7 +18,7 @@ from raqib.actions.settings import ActionSettings, EmergencySettings, FileBounds
 from raqib.actions.store import Store
 from raqib.actions.switch import Switch
 from raqib.ledger.chain import Ledger
-from raqib.model.execution import ActionRecord, Notice
+from raqib.model.execution import ActionRecord, BreakerOpened, Notice
 from raqib.testing import make_detection
 
 

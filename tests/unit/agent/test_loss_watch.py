@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from jsonschema import Draft202012Validator
 
 from raqib.agent.loss_watch import FLOOD_RECORDS, FLOOD_WINDOW_S, LossWatch
+from raqib.agent.losses import Losses
+from raqib.events.agent_events import loss_event
 from raqib.model.event import Event, encode
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.sensors.accounts import OTHERS, Lost
@@ -40,9 +43,23 @@ class Clock:
         return self.now
 
 
-def watch() -> tuple[LossWatch, Sensor, list[Event], Clock]:
-    sensor, told, clock = Sensor(), list[Event](), Clock()
-    return LossWatch(sensor, find, told.append, clock=clock), sensor, told, clock
+class Watch(NamedTuple):
+    losses: Losses
+    watch: LossWatch
+    sensor: Sensor
+    told: list[Event]
+    clock: Clock
+
+    def check(self) -> None:
+        self.watch.check()
+        self.losses.end_quiet()
+
+
+def start() -> Watch:
+    told: list[Event] = []
+    sensor, clock = Sensor(), Clock()
+    losses = Losses(lambda report: told.append(loss_event(report)), clock=clock)
+    return Watch(losses, LossWatch(sensor, find, losses, clock=clock), sensor, told, clock)
 
 
 def fields(event: Event) -> dict[str, object]:
@@ -53,12 +70,13 @@ def fields(event: Event) -> dict[str, object]:
 
 
 def test_a_loss_names_who_lost() -> None:
-    looks, sensor, told, clock = watch()
+    checked = start()
+    sensor, told, clock = checked[2:]
     for count in (3, 4):
         sensor.losses = [Lost("records", 65534, count, KEY)]
-        looks.look()
+        checked.check()
     clock.now += 1000
-    looks.look()
+    checked.check()
     begins, ended = told
     assert ("agent", "loss_records") == (begins.event_type, begins.metadata.name)
     assert begins.process is not None
@@ -69,32 +87,34 @@ def test_a_loss_names_who_lost() -> None:
 
 
 def test_who_is_not_known_is_left_out() -> None:
-    looks, sensor, told, _ = watch()
+    checked = start()
+    sensor, told, _ = checked[2:]
     sensor.losses = [Lost("unresolved_names", OTHERS, 1, ProcessKey(1, 2))]
-    looks.look()
+    checked.check()
     assert told[0].process is None
     assert fields(told[0])["uid"] is None
 
 
 def test_losses_of_the_network_are_counted_from_where_they_were() -> None:
-    looks, _, told, _ = watch()
+    checked = start()
     for lost in (0, 5, 5, 9):
-        looks.network({"lost_records": lost, "records": 100})
-    looks.losses.close()
-    assert [("begins", 5), ("ended", 9)] == [(fields(one)["state"], fields(one)["count"]) for one in told]
+        checked.watch.check_network({"lost_records": lost, "records": 100})
+    checked.losses.close()
+    assert [("begins", 5), ("ended", 9)] == [(fields(one)["state"], fields(one)["count"]) for one in checked.told]
 
 
 def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
-    looks, sensor, told, clock = watch()
+    checked = start()
+    sensor, told, clock = checked[2:]
     for most in ((KEY, FLOOD_RECORDS - 1, 0), (KEY, FLOOD_RECORDS, FLOOD_RECORDS), None):
         sensor.most = most
         clock.now += FLOOD_WINDOW_S
-        looks.look()
+        checked.check()
     assert [] == told
     sensor.most = (KEY, 2 * FLOOD_RECORDS, 100)
-    looks.look()
+    checked.check()
     assert [] == told
     clock.now += FLOOD_WINDOW_S
-    looks.look()
-    assert ["loss_flood"] == [one.metadata.name for one in told]
+    checked.check()
+    assert ["loss_flood"] == [one.metadata.name for one in checked.told]
     assert 2 * FLOOD_RECORDS == fields(told[0])["count"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from raqib.agent.losses import Culprit, Losses, Notice
+from raqib.agent.losses import Losses
+from raqib.model.loss import Culprit, LossReport
 
 ONE, OTHER = Culprit("one", 1000), Culprit("other", 1001)
 
@@ -13,13 +14,13 @@ class Clock:
         return self.now
 
 
-def losses(most: int = 8) -> tuple[Losses, list[Notice], Clock]:
-    told: list[Notice] = []
+def losses(most: int = 8) -> tuple[Losses, list[LossReport], Clock]:
+    told: list[LossReport] = []
     clock = Clock()
     return Losses(told.append, quiet_s=60, most=most, clock=clock), told, clock
 
 
-def short(told: list[Notice]) -> list[tuple[str, str, object, int]]:
+def short(told: list[LossReport]) -> list[tuple[str, str, object, int]]:
     return [(one.kind, one.state, one.culprit and one.culprit.key, one.count) for one in told]
 
 
@@ -30,13 +31,13 @@ def test_is_told_when_it_begins_and_when_it_has_been_quiet() -> None:
     for _ in range(10):
         clock.now += 59
         counter.counted("records", 2, ONE)
-        counter.look()
+        counter.end_quiet()
     assert 1 == len(told)
     clock.now += 60
-    counter.look()
+    counter.end_quiet()
     assert ("records", "ended", "one", 23) == short(told)[1]
     assert 590 == told[1].duration_s
-    counter.look()
+    counter.end_quiet()
     assert 2 == len(told)
 
 
@@ -45,7 +46,7 @@ def test_begins_again() -> None:
     for _ in range(2):
         counter.counted("records", 1, ONE)
         clock.now += 60
-        counter.look()
+        counter.end_quiet()
     assert ["begins", "ended"] * 2 == [one.state for one in told]
     assert [1, 1, 1, 1] == [one.count for one in told]
 
@@ -54,7 +55,7 @@ def test_nothing_lost_is_no_loss() -> None:
     counter, told, _ = losses()
     counter.counted("records", 0, ONE)
     counter.ends("records", ONE)
-    counter.look()
+    counter.end_quiet()
     counter.close()
     assert [] == told
 

@@ -10,8 +10,8 @@ from typing import get_args
 import msgspec
 
 import raqib
-from raqib.actions.budgets import Budget
 from raqib.config.config import Config
+from raqib.model.execution import Budget
 
 SECTIONS = {type(getattr(Config(), name)) for name in Config.__struct_fields__}
 ROOMS = ("raqib.actions", "raqib.config", "raqib.reactions")

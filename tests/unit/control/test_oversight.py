@@ -13,7 +13,6 @@ import pytest
 from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
-from raqib.actions.budgets import BreakerOpened
 from raqib.actions.settings import Places
 from raqib.config.config import Config
 from raqib.control import oversight
@@ -22,6 +21,7 @@ from raqib.control.oversight import Oversight, Parts, resident_bytes
 from raqib.control.socket import Answer, ask
 from raqib.ledger.chain import Head
 from raqib.model.event import Event, encode
+from raqib.model.execution import BreakerOpened
 from raqib.reactions import Reactions, ReactionSettings
 from raqib.reactions.resources import open_services
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from raqib.agent.dropped import Dropped
+from raqib.agent.losses import publish_losses
+from raqib.agent.printer_losses import PrinterLosses
+from raqib.events.agent_events import REACTIONS
 from raqib.model.event import Event, encode
 from raqib.printers import Counts
 
@@ -16,28 +18,29 @@ SCHEMA = json.loads((Path(__file__).parents[3] / "docs/event.schema.json").read_
 def test_a_printers_losses_are_told_when_they_begin_and_when_they_have_ended_with_their_number() -> None:
     counts = {"stdout": Counts(1, 0, 0, 0), "varlog": Counts(1, 0, 0, 0)}
     told: list[Event] = []
-    dropped = Dropped(lambda: counts, told.append)
-    dropped.look()
+    losses = publish_losses(told.append)
+    printers = PrinterLosses(lambda: counts, losses)
+    printers.check()
     assert [] == told
     for number in (3, 8, 8):
         counts["stdout"] = Counts(1, 0, number, 0)
-        dropped.look()
+        printers.check()
     assert 1 == len(told)
-    dropped.close()
+    losses.close()
     events: list[dict[str, Any]] = [json.loads(encode(one)) for one in told]
     for event in events:
         Draft202012Validator(SCHEMA).validate(event)
-    losses = [event["fields"]["loss"] for event in events]
-    assert [("begins", 3), ("ended", 8)] == [(one["state"], one["count"]) for one in losses]
-    assert {"printer_stdout"} == {one["kind"] for one in losses}
+    carried = [event["fields"]["loss"] for event in events]
+    assert [("begins", 3), ("ended", 8)] == [(one["state"], one["count"]) for one in carried]
+    assert {"printer_stdout"} == {one["kind"] for one in carried}
     assert all("'stdout'" in event["note"] for event in events)
 
 
 def test_reactions_that_are_dropped_are_told_alike() -> None:
     told: list[Event] = []
-    dropped = Dropped(dict, told.append)
+    losses = publish_losses(told.append)
     for _ in range(5):
-        dropped.reaction()
-    dropped.close()
-    losses = [json.loads(encode(one))["fields"]["loss"] for one in told]
-    assert [("reactions", 1), ("reactions", 5)] == [(one["kind"], one["count"]) for one in losses]
+        losses.counted(REACTIONS, 1)
+    losses.close()
+    carried = [json.loads(encode(one))["fields"]["loss"] for one in told]
+    assert [("reactions", 1), ("reactions", 5)] == [(one["kind"], one["count"]) for one in carried]
