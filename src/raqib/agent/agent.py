@@ -42,6 +42,7 @@ from raqib.model.detection import Detection
 from raqib.model.event import Event
 from raqib.model.execution import Finished, LogLine
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
+from raqib.model.loss import Culprit
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.model.recipe import RecipeInfo
@@ -82,7 +83,12 @@ class Agent:
         self._recipes = tuple(recipes)
         self._compiled: CompiledSet = compile_set(self._recipes)
         self._library = library
-        self._environments = Environments(lambda process: self._sensor.processes.loader_variables(process))
+        self._environments = Environments(
+            lambda process: self._sensor.processes.loader_variables(process),
+            lambda process: self._reporter.losses.counted(
+                "environments", 1, Culprit(process.uid, process.uid, process)
+            ),
+        )
         self._shadows = Shadows()
         self._printer_list = list(printers) if printers is not None else make_printers(config.printers)
         self._on_log = on_log

@@ -1,4 +1,4 @@
-"""Variables of a program's environment when it starts; only those that recipes ask for are kept.
+"""Which variables of a program's environment are known, and which of them recipes ask for.
 
 Those for the dynamic loader come from the kernel side, which reads them before the program runs. Others are read from
 procfs, which misses programs that end at once and shows what a program has put there itself.
@@ -6,15 +6,13 @@ procfs, which misses programs that end at once and shows what a program has put 
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from raqib.host.procfs import is_same, read_stat
+from raqib.host.environment import EnvironmentReader
 from raqib.model.flow import FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
@@ -23,10 +21,6 @@ from raqib.recipes.literals import begins_with
 from raqib.recipes.regex import ExpressionSet, subject
 from raqib.sensors.processes import LoaderVariables
 
-_PIECE: Final = 128 << 10
-"""Bytes read at once; the kernel lets no single variable be longer."""
-_MOST_BYTES: Final = 6 << 20
-"""The kernel lets arguments and environment together be no larger."""
 _MOST_OF_EACH: Final = 4
 """Variables kept for each expression of the recipes."""
 _MOST_OTHERS: Final = 32
@@ -43,9 +37,15 @@ _NOT_KNOWN: Final = LoaderVariables((), complete=False)
 class Environments:
     """What is known of processes' environments. Nothing is read while no recipe asks for it."""
 
-    def __init__(self, loader_variables: Callable[[Process], LoaderVariables] = lambda process: _NOT_KNOWN) -> None:
-        """`loader_variables` tells what the kernel side has kept."""
+    def __init__(
+        self,
+        loader_variables: Callable[[Process], LoaderVariables] = lambda process: _NOT_KNOWN,
+        on_unread: Callable[[Process], None] = lambda process: None,
+    ) -> None:
+        """`loader_variables` returns what the kernel side has kept; `on_unread` gets processes that do not answer."""
         self._loader_variables = loader_variables
+        self._on_unread = on_unread
+        self._reader = EnvironmentReader()
         self._wanted = Wanted(())
         self._active = False
         self._known: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
@@ -88,17 +88,26 @@ class Environments:
         key = (process.key, process.image.exec_ns)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._read(process)
-            if len(self._known) > _MOST_PROCESSES:
-                self._known.popitem(last=False)
+            known = self._find_out(process)
         return replace(process, envs=known) if known else process
 
-    def _read(self, process: Process) -> tuple[bytes, ...]:
+    def close(self) -> None:
+        """Read nothing more."""
+        self._reader.close()
+
+    def _find_out(self, process: Process) -> tuple[bytes, ...]:
         kept = self._loader_variables(process)
         known = self._wanted.select(kept.variables)
-        if process.exit_ns is not None or (kept.complete and self._wanted.only_loader):
-            return known
-        return tuple(dict.fromkeys((*known, *read_environment(process.key, self._wanted.select))))
+        if process.exit_ns is None and not (kept.complete and self._wanted.only_loader):
+            read = self._reader.read(process.key, process.uid, self._wanted.select)
+            if read is None:
+                self._on_unread(process)
+                return known
+            known = tuple(dict.fromkeys((*known, *read)))
+        self._known[process.key, process.image.exec_ns] = known
+        if len(self._known) > _MOST_PROCESSES:
+            self._known.popitem(last=False)
+        return known
 
 
 class Wanted:
@@ -125,31 +134,3 @@ class Wanted:
             elif found:
                 kept[variable] = None
         return tuple(kept)
-
-
-def read_environment(key: ProcessKey, select: Callable[[Iterable[bytes]], tuple[bytes, ...]]) -> tuple[bytes, ...]:
-    """Return the selected variables of a process; none if it is gone, or its pid another process's by now."""
-    try:
-        descriptor = os.open(f"/proc/{key.pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ()
-    with contextlib.closing(os.fdopen(descriptor, "rb", buffering=0)) as file:
-        try:
-            # Looked at after it was opened: if it is the same process now, it was then.
-            found = read_stat(key.pid)
-            if found is None or not is_same(key, found):
-                return ()
-            return select(_variables(file.read))
-        except OSError:
-            return ()
-
-
-def _variables(read: Callable[[int], bytes | None]) -> Iterable[bytes]:
-    """Yield the variables of an environment, holding no more of it than one piece and one variable."""
-    rest, total = b"", 0
-    while total < _MOST_BYTES and (piece := read(_PIECE)):
-        total += len(piece)
-        *whole, rest = (rest + piece).split(b"\0")
-        yield from whole
-    if rest:
-        yield rest

@@ -5,7 +5,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from raqib.agent.environment import Environments, Wanted, read_environment
+import pytest
+
+from raqib.agent.environment import Environments, Wanted
+from raqib.host.environment import EnvironmentReader
 from raqib.model.process import Process, ProcessKey
 from raqib.recipes.compile import CompiledSet
 from raqib.recipes.load import load_text
@@ -52,20 +55,6 @@ def test_nothing_is_read_while_nobody_asks() -> None:
     assert () == found.envs
 
 
-def test_variables_behind_a_lot_of_others_are_found() -> None:
-    padding = {f"X{number}": "x" * 120_000 for number in range(6)}
-    with sleeping(**padding, LD_AUDIT="/tmp/a.so") as process:
-        assert (b"LD_AUDIT=/tmp/a.so",) == read_environment(process.key, Wanted(()).select)
-
-
-def test_another_process_of_that_number_is_not_read() -> None:
-    with sleeping(LD_PRELOAD="/none.so") as process:
-        other = ProcessKey(process.pid, process.key.start_ns - 10**9)
-        assert () == read_environment(other, Wanted(()).select)
-        assert () != read_environment(process.key, Wanted(()).select)
-    assert () == read_environment(process.key, Wanted(()).select)
-
-
 def test_no_flood_of_variables_hides_another() -> None:
     wanted = Wanted(["^A", "^B="])
     flood = [b"A%d=x" % number for number in range(1000)] + [b"LD_%d=x" % number for number in range(1000)]
@@ -104,3 +93,17 @@ def test_what_the_kernel_does_not_keep_is_read() -> None:
         assert (b"LD_PRELOAD=/none.so", b"PROXY=p") == environments.of(process).envs
         environments.replace(compiled("^LD_(PRELOAD|AUDIT)="))
         assert (b"LD_PRELOAD=/none.so",) == environments.of(process).envs
+
+
+def test_who_does_not_answer_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    unread: list[Process] = []
+    environments = Environments(on_unread=unread.append)
+    environments.replace(compiled("^PROXY="))
+    with sleeping(PROXY="p") as process:
+        monkeypatch.setattr(EnvironmentReader, "read", lambda *arguments: None)
+        assert () == environments.of(process).envs
+        assert [process] == unread
+        monkeypatch.undo()
+        assert (b"PROXY=p",) == environments.of(process).envs
+    assert [process] == unread
+    environments.close()
