@@ -15,7 +15,9 @@ from pathlib import Path
 from statistics import quantiles
 
 from raqib.agent.agent import Agent
+from raqib.agent.outlets import Hooks
 from raqib.agent.reporting import Times
+from raqib.agent.stages import Stages
 from raqib.config.config import Config
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
@@ -63,7 +65,8 @@ async def measure(runs: int, directory: Path) -> list[Run]:
     shutil.copy("/bin/sh", directory / "victim")
     recipes, problems = with_checked_reactions(load_text(RECIPE.replace("DIRECTORY", str(directory)), "bench").recipes)
     assert not problems, problems
-    ready, over = asyncio.Event(), asyncio.Event()
+    ready: asyncio.Future[Stages] = asyncio.get_running_loop().create_future()
+    over = asyncio.Event()
     done: list[Run] = []
 
     def detected(detection: Detection, times: Times) -> None:
@@ -77,13 +80,11 @@ async def measure(runs: int, directory: Path) -> list[Run]:
         Config(data_dir=directory / "data", reactions=ReactionSettings(kills_per_minute=100_000)),
         recipes,
         printers=[VarlogPrinter(directory / "events.jsonl")],
-        on_detection=detected,
-        on_finished=reacted,
-        on_ready=ready.set,
-        on_log=lambda line: print(line.text, file=sys.stderr),
+        hooks=Hooks(on_detection=detected, on_finished=reacted, on_log=lambda line: print(line.text, file=sys.stderr)),
+        on_ready=ready.set_result,
     )
     running = asyncio.create_task(agent.run())
-    await ready.wait()
+    stages = await ready
     # Another process starts them: what that takes is not the agent's time.
     starter = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -97,11 +98,11 @@ async def measure(runs: int, directory: Path) -> list[Run]:
     assert starter.stdout is not None
     for _ in range(runs):
         over.clear()
-        await agent.workers_ready()
+        await stages.workers_ready()
         starter.stdin.write(b"\n")
         assert await asyncio.wait_for(starter.stdout.readline(), 10) == b"-9\n"
         await over.wait()
-        ended = agent.process(done[-1].key)
+        ended = stages.process(done[-1].key)
         assert ended is not None
         assert ended.exit_ns is not None
         done[-1].exit_ns = ended.exit_ns

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from raqib.config.stages import policy_of
+from raqib.config.stages import interests_of
 from raqib.recipes.compile import compile_set
 from raqib.recipes.load import load_builtin
 from raqib.sensors.files import FileSensor
@@ -37,13 +37,13 @@ def main() -> None:
         files = [deep / f"file{number}" for number in range(FILES)]
         for file in files:
             file.write_text("x")
-        policy = policy_of(compile_set(load_builtin().recipes))
+        interests = interests_of(compile_set(load_builtin().recipes))
         without, with_raqib = [], []
         for _ in range(PAIRS):
             without.append(_time(program, files))
-            sensor = FileSensor(lambda seen: None)
-            sensor.set_policy(policy)
-            sensor.start()
+            sensor = FileSensor()
+            sensor.set_interests(interests)
+            sensor.start(lambda seen: None)
             with_raqib.append(_time(program, files))
             records = sensor.counters()["records"]
             sensor.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
 from raqib.model.observation import FileObservation
 from raqib.model.process import ProcessKey
-from raqib.sensors.files import FileSensor, Hint, Policy
+from raqib.sensors.files import FileSensor, Hint, Interests
 
 AT_FDCWD = -100
 DEADLINE_S = 100.0
@@ -43,33 +43,33 @@ def arguments_of(calls: Sequence[Call]) -> list[bytes]:
     return line
 
 
-def below(directory: Path, actions: FileAction = ALL_ACTIONS, residual: FileAction = NO_ACTIONS) -> Policy:
-    """Return a policy that is interested in what lies below a directory, and in nothing else."""
+def below(directory: Path, actions: FileAction = ALL_ACTIONS, residual: FileAction = NO_ACTIONS) -> Interests:
+    """Return interests in what lies below a directory, and in nothing else."""
     prefix = os.fsencode(directory)
 
     def interest(name: bytes) -> FileAction:
         return actions if name.startswith(prefix + b"/") else NO_ACTIONS
 
-    return Policy(actions, residual, [Hint("prefix", prefix, actions)], interest)
+    return Interests(actions, residual, [Hint("prefix", prefix, actions)], interest)
 
 
 class Watch:
-    """A sensor, and what it saw under the present policy."""
+    """A sensor, and what it saw under the present interests."""
 
     def __init__(self, program: Path, sizes: dict[str, int] | None = None) -> None:
         self.program = program
         self.seen: list[FileObservation] = []
-        self.sensor = FileSensor(self.seen_add, sizes)
+        self.sensor = FileSensor(sizes)
         self.directory = Path("/")
         self.pid = 0
 
-    def seen_add(self, observation: FileObservation) -> None:
-        self.seen.append(observation)
+    def start(self) -> None:
+        self.sensor.start(lambda seen: self.seen.append(seen))
 
-    def look(self, directory: Path, policy: Policy | None = None) -> None:
+    def look(self, directory: Path, interests: Interests | None = None) -> None:
         """Be interested in one directory, and forget what was seen."""
         self.sensor.consume()
-        self.sensor.set_policy(policy or below(directory))
+        self.sensor.set_interests(interests or below(directory))
         self.sensor.consume()
         self.seen.clear()
         self.directory = directory

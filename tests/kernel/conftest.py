@@ -22,7 +22,7 @@ def act_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session_watch(act_program: Path) -> Iterator[Watch]:
     made = Watch(act_program)
     try:
-        made.sensor.start()
+        made.start()
         yield made
     finally:
         made.close()

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from raqib.events.ancestry import Lineage
+from raqib.events.ancestry import LiveAncestry
 from raqib.matcher.matcher import Matcher
 from raqib.model.actions import FileAction
 from raqib.recipes.compile import compile_set
 from raqib.recipes.load import load_text
-from raqib.sensors.files import Hint, Policy
+from raqib.sensors.files import Hint, Interests
 from tests.kernel.acting import AT_FDCWD, Argument, Call, Watch, arguments_of, argv, text
 from tests.kernel.test_actions import AT_EMPTY_PATH, EXECUTED, MAP_PRIVATE, MMAP, OPEN, PROT_READ, READ, UNLINK, opened
 
@@ -43,13 +43,13 @@ def matcher(watch: Watch, tmp_path: Path) -> Matcher:
     assert [] == [one for one in loaded.diagnostics if one.severity == "error"]
     compiled = compile_set(loaded.recipes)
     hints = [Hint(one.kind, one.value, one.actions) for one in compiled.literals]
-    watch.look(tmp_path, Policy(compiled.wanted, compiled.residual, hints, compiled.interest))
+    watch.look(tmp_path, Interests(compiled.wanted, compiled.residual, hints, compiled.interest))
     return Matcher(compiled)
 
 
 def matches(watch: Watch, matcher: Matcher) -> list[tuple[int, FileAction]]:
-    lineage = Lineage(watch.sensor.processes.find)
-    return [(one.process.pid, one.actions) for one in watch.seen for _ in matcher.match(one, lineage)]
+    ancestry = LiveAncestry(watch.sensor.processes.find)
+    return [(one.process.pid, one.actions) for one in watch.seen for _ in matcher.match(one, ancestry)]
 
 
 UNLINKS = [

@@ -22,8 +22,8 @@ from tests.kernel.acting import Watch
 HOLDER = """
 import sys, threading
 from raqib.sensors.files import FileSensor
-sensor = FileSensor(print)
-sensor.start()
+sensor = FileSensor()
+sensor.start(print)
 print("ready", flush=True)
 threading.Event().wait()
 """
@@ -70,7 +70,7 @@ def test_closed_sensor_leaves_nothing(make_watch: Callable[[dict[str, int]], Wat
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     watch = make_watch({})
     watch.look(tmp_path)
-    watch.sensor.start()
+    watch.start()
     held = held_by(os.getpid()) - before
     assert len(held) >= 5
     watch.close()

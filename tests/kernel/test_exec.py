@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
-from raqib.sensors.files import Hint, Policy
+from raqib.sensors.files import Hint, Interests
 from tests.kernel.acting import AT_FDCWD, Call, Watch, argv, text
 from tests.kernel.test_actions import AT_EMPTY_PATH, CREATE, EXECUTED, OPEN, WRITE, opened
 
@@ -129,8 +129,8 @@ def test_memory_file(watch: Watch, program: Path) -> None:
     assert b"/memfd:hidden" == watch.seen[-1].process.image.exe
 
 
-def _exactly(name: bytes) -> Policy:
-    return Policy(
+def _exactly(name: bytes) -> Interests:
+    return Interests(
         ALL_ACTIONS,
         NO_ACTIONS,
         [Hint("exact", name, ALL_ACTIONS)],

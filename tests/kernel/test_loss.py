@@ -46,7 +46,7 @@ def start(make_watch: MakeWatch, sizes: dict[str, int], directory: Path, actions
     """Start a sensor that wants no action of which only a name is known: those of all processes would be told."""
     watch = make_watch(sizes)
     watch.look(directory, below(directory, actions))
-    watch.sensor.start()
+    watch.start()
     return watch
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raqib.model.actions import NO_ACTIONS
-from raqib.sensors.files import Hint, Policy
+from raqib.sensors.files import Hint, Interests
 from tests.kernel.acting import AT_FDCWD, Call, Watch, text
 from tests.kernel.test_actions import CREATE, OPEN, UNLINK, opened
 
@@ -76,7 +76,7 @@ def test_path_that_is_too_long_is_told_from_its_root_and_its_end(watch: Watch, t
 
 def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
     """A name with a slash is resolved later; where it cannot be, its end still counts."""
-    needle = Policy(UNLINK, NO_ACTIONS, [Hint("base", b"needle", UNLINK)],
+    needle = Interests(UNLINK, NO_ACTIONS, [Hint("base", b"needle", UNLINK)],
                     lambda name: UNLINK if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip
     watch.look(tmp_path, needle)
     watch.act(
@@ -89,7 +89,7 @@ def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
 
 
 def test_path_with_too_many_components(watch: Watch, tmp_path: Path) -> None:
-    base = Policy(OPEN, NO_ACTIONS, [Hint("base", b"needle", OPEN)],
+    base = Interests(OPEN, NO_ACTIONS, [Hint("base", b"needle", OPEN)],
                   lambda name: OPEN if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip
     watch.look(tmp_path, base)
     watch.act(["chdir", tmp_path], ["descend", text("d"), 1100], opened_here("needle"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
-from raqib.sensors.files import Hint, Policy
+from raqib.sensors.files import Hint, Interests
 from tests.kernel.acting import AT_FDCWD, Call, Watch, arguments_of, below
 from tests.kernel.test_actions import OPEN, READ, opened
 
@@ -64,7 +64,7 @@ def open_all(watch: Watch, directory: Path) -> int:
 )
 def test_hint(watch: Watch, tree: Path, hint: Callable[[Path], Hint], covered: list[str]) -> None:
     asked = Asked(tree, ALL_ACTIONS)
-    watch.look(tree, Policy(OPEN, NO_ACTIONS, [hint(tree)], asked))
+    watch.look(tree, Interests(OPEN, NO_ACTIONS, [hint(tree)], asked))
     assert len(covered) == open_all(watch, tree)
     assert covered == list(watch.of())
     assert set(covered) == set(asked.names)
@@ -72,21 +72,21 @@ def test_hint(watch: Watch, tree: Path, hint: Callable[[Path], Hint], covered: l
 
 def test_prefix_of_everything(watch: Watch, tree: Path) -> None:
     asked = Asked(tree, ALL_ACTIONS)
-    watch.look(tree, Policy(OPEN, NO_ACTIONS, [Hint("prefix", b"/", OPEN)], asked))
+    watch.look(tree, Interests(OPEN, NO_ACTIONS, [Hint("prefix", b"/", OPEN)], asked))
     open_all(watch, tree)
     assert list(NAMES) == list(watch.of())
 
 
 def test_residual_lets_every_name_through(watch: Watch, tree: Path) -> None:
     asked = Asked(tree, ALL_ACTIONS)
-    watch.look(tree, Policy(OPEN, OPEN, [], asked))
+    watch.look(tree, Interests(OPEN, OPEN, [], asked))
     open_all(watch, tree)
     assert list(NAMES) == list(watch.of())
 
 
 def test_verdict_is_learned(watch: Watch, tree: Path) -> None:
     asked = Asked(tree, NO_ACTIONS)
-    watch.look(tree, Policy(OPEN | READ, NO_ACTIONS, [Hint("prefix", os.fsencode(tree), OPEN | READ)], asked))
+    watch.look(tree, Interests(OPEN | READ, NO_ACTIONS, [Hint("prefix", os.fsencode(tree), OPEN | READ)], asked))
     assert len(NAMES) == open_all(watch, tree)
     assert list(NAMES) == asked.names
     assert 0 == open_all(watch, tree)
@@ -95,7 +95,7 @@ def test_verdict_is_learned(watch: Watch, tree: Path) -> None:
 
 def test_verdict_is_narrower_than_the_hint(watch: Watch, tree: Path) -> None:
     asked = Asked(tree, READ)
-    watch.look(tree, Policy(OPEN | READ, NO_ACTIONS, [Hint("prefix", os.fsencode(tree), OPEN | READ)], asked))
+    watch.look(tree, Interests(OPEN | READ, NO_ACTIONS, [Hint("prefix", os.fsencode(tree), OPEN | READ)], asked))
     open_all(watch, tree)
     watch.seen.clear()
     before = watch.sensor.counters()["records"]
@@ -104,15 +104,15 @@ def test_verdict_is_narrower_than_the_hint(watch: Watch, tree: Path) -> None:
     assert [(READ, OPEN | READ)] == [(one.new, one.actions) for one in watch.seen]
 
 
-def test_next_policy_forgets_verdicts_and_reports(watch: Watch, tree: Path) -> None:
-    watch.look(tree, Policy(OPEN, NO_ACTIONS, [Hint("prefix", os.fsencode(tree), OPEN)], Asked(tree, NO_ACTIONS)))
+def test_next_interests_forget_verdicts_and_reports(watch: Watch, tree: Path) -> None:
+    watch.look(tree, Interests(OPEN, NO_ACTIONS, [Hint("prefix", os.fsencode(tree), OPEN)], Asked(tree, NO_ACTIONS)))
     open_all(watch, tree)
     assert 0 == open_all(watch, tree)
     watch.look(tree, below(tree, OPEN))
     assert len(NAMES) == open_all(watch, tree)
 
 
-def test_living_process_reports_again_under_the_next_policy(watch: Watch, tree: Path) -> None:
+def test_living_process_reports_again_under_the_next_interests(watch: Watch, tree: Path) -> None:
     watch.look(tree, below(tree, OPEN))
     path = tree / "one"
     child = subprocess.Popen(

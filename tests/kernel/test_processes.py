@@ -130,7 +130,7 @@ def test_process_that_was_there_before(make_watch, tmp_path: Path, act_program: 
     try:
         watch = make_watch({})
         watch.look(tmp_path)
-        watch.sensor.start()
+        watch.start()
         living = {key.pid: key for key in watch.sensor.processes.living()}
         found = watch.sensor.processes.find(living[child.pid])
         assert found is not None
@@ -158,7 +158,7 @@ def test_every_process_is_taken_in(make_watch) -> None:  # type: ignore[no-untyp
 
     before = listed()
     watch = make_watch({})
-    watch.sensor.start()
+    watch.start()
     known = {key.pid for key in watch.sensor.processes.living()}
     assert set() == (before & listed()) - known
 

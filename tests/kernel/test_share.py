@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raqib.model.actions import NO_ACTIONS
-from raqib.sensors.files import Hint, Policy
+from raqib.sensors.files import Hint, Interests
 from tests import flooding
 from tests.kernel.acting import Watch
 from tests.kernel.test_actions import CREATE, OPEN, TRUNCATE
@@ -45,7 +45,7 @@ def look(watch: Watch, own: Path, theirs: Path, *, judged: bool) -> None:
     hints = [Hint("prefix", os.fsencode(directory), OPEN | CREATE) for directory in (own, theirs)]
     watch.look(
         own,
-        Policy(
+        Interests(
             OPEN | CREATE,
             NO_ACTIONS,
             hints,
@@ -67,7 +67,7 @@ def test_flood_of_another_user(
 ) -> None:
     watch = make_watch(SMALL)
     look(watch, own, theirs, judged=judged)
-    watch.sensor.start()
+    watch.start()
     flooding.run(script, theirs, count)
     used, lost = accounts(watch)[flooding.NOBODY]
     assert 0 < used <= SMALL["watched"] // 2
@@ -87,7 +87,7 @@ def test_names_that_mean_nothing_leave_nothing_behind(make_watch: MakeWatch, own
     """While they are being judged, they take no place from those that matter."""
     watch = make_watch({})
     look(watch, own, theirs, judged=False)
-    watch.sensor.start()
+    watch.start()
     flooding.run(flooding.ONE_PROCESS, theirs, 200)
     assert 0 == watched(watch)
     watch.sensor.consume()
@@ -98,7 +98,7 @@ def test_names_that_mean_nothing_leave_nothing_behind(make_watch: MakeWatch, own
 def test_what_one_user_loses_is_told_with_what_it_did(make_watch: MakeWatch, own: Path, theirs: Path) -> None:
     watch = make_watch(SMALL)
     look(watch, own, theirs, judged=True)
-    watch.sensor.start()
+    watch.start()
     flooding.run(flooding.ONE_PROCESS, theirs, 5000)
     flooding.run(flooding.ONE_PROCESS, own, NEEDLES, user=USER)
     watch.sensor.consume()
@@ -111,8 +111,8 @@ def test_ever_new_spellings_are_not_all_looked_up(make_watch: MakeWatch, own: Pa
     """The process itself is the news then; whoever keeps to the budget loses nothing."""
     watch = make_watch({})
     everything = [Hint("prefix", os.fsencode(directory), TRUNCATE) for directory in (own, theirs)]
-    watch.look(own, Policy(TRUNCATE, NO_ACTIONS, everything, lambda name: TRUNCATE))
-    watch.sensor.start()
+    watch.look(own, Interests(TRUNCATE, NO_ACTIONS, everything, lambda name: TRUNCATE))
+    watch.start()
     with flooding.start(flooding.NEW_SPELLINGS, theirs, 40_000) as started:
         while started.poll() is None:
             watch.sensor.consume()
@@ -132,7 +132,7 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
 ) -> None:
     watch = make_watch({"processes": 1024})
     look(watch, own, theirs, judged=True)
-    watch.sensor.start()
+    watch.start()
     with flooding.start(flooding.MANY_PROCESSES, theirs, 1024) as many:
         assert many.stdout is not None
         assert b"made\n" == many.stdout.readline()

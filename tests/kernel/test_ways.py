@@ -11,7 +11,7 @@ import pytest
 
 from raqib.model.actions import ALL_ACTIONS, FileAction
 from raqib.model.observation import FileObservation
-from raqib.sensors.files import Policy
+from raqib.sensors.files import Interests
 from tests.kernel.acting import AT_FDCWD, Argument, Call, Watch, arguments_of, below, text
 from tests.kernel.test_actions import LINK, OPEN, RENAME, TRUNCATE, UNLINK, opened
 
@@ -187,6 +187,6 @@ def test_alias_stays_with_the_descriptor(watch: Watch, tree: Path) -> None:
     assert (os.fsencode(tree / "alias/file"),) == watch.seen[0].aliases
 
 
-def _writes_below(directory: Path) -> Policy:
+def _writes_below(directory: Path) -> Interests:
     # The table of syscalls must have open(2) too: some other recipe wants it.
     return below(directory, FileAction.WRITE)._replace(wanted=ALL_ACTIONS)

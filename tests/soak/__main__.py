@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from raqib.control.oversight import resident_bytes
+from raqib.control.steering import resident_bytes
 from tests.cgroups import enter, new_cgroup
 from tests.e2e.conftest import RAQIB, AgentProcess, recipe
 

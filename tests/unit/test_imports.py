@@ -34,7 +34,6 @@ ALLOWED: dict[str, set[str]] = {
         "actions",
         "actions.helpers",
         "config",
-        "events",
         "host",
         "kernel",
         "ledger",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
 from raqib.model.observation import FileObservation
-from raqib.sensors.files import FileSensor, Hint, Policy
+from raqib.sensors.files import FileSensor, Hint, Interests
 
 DEADLINE_S = 60.0
 
@@ -29,10 +29,10 @@ def main() -> int:
     def interest(path: bytes) -> FileAction:
         return ALL_ACTIONS if path == name else NO_ACTIONS
 
-    sensor = FileSensor(seen.append)
+    sensor = FileSensor()
     try:
-        sensor.set_policy(Policy(ALL_ACTIONS, NO_ACTIONS, [Hint("exact", name, ALL_ACTIONS)], interest))
-        sensor.start()
+        sensor.set_interests(Interests(ALL_ACTIONS, NO_ACTIONS, [Hint("exact", name, ALL_ACTIONS)], interest))
+        sensor.start(seen.append)
         child = subprocess.Popen([program, "argument"])
         child.wait()
         descriptor = os.open(directory, os.O_RDONLY)

@@ -11,6 +11,7 @@ import structlog
 from raqib.events.agent_events import loss_event
 from raqib.model.event import Event
 from raqib.model.loss import Culprit, LossReport
+from raqib.model.process import Process
 
 QUIET_S: Final = 60.0
 """A loss has ended when for so long nothing more was lost: what goes on and off is one."""
@@ -56,6 +57,10 @@ class Losses:
         if number <= 0:
             return
         self._episode(kind, culprit, number)
+
+    def environment_unread(self, process: Process) -> None:
+        """Count a process whose environment could not be read."""
+        self.counted("environments", 1, Culprit(process.uid, process.uid, process))
 
     def ends(self, kind: str, culprit: Culprit | None = None) -> None:
         """Say that it has ended; nothing happens if it was not going on."""

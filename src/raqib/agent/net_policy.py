@@ -15,7 +15,7 @@ import structlog
 from raqib.config.config import NetworkConfig
 from raqib.dns.heard import Heard
 from raqib.errors import RaqibError, UsageError
-from raqib.events.ancestry import Lineage
+from raqib.events.ancestry import LiveAncestry
 from raqib.events.build import drop_event
 from raqib.model.event import Event
 from raqib.model.flow import NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
@@ -65,7 +65,7 @@ class PolicyKeeper:
         *,
         process: Callable[[ProcessKey], Process | None],
         heard: Heard,
-        tell: Callable[[Event], None],
+        tell: Callable[[Event], object],
     ) -> None:
         """Take over what is pinned. The file is not read before `load`."""
         self._config = config
@@ -120,18 +120,18 @@ class PolicyKeeper:
         self._mark = _mark_of(self._path)
         self.policy.use(_read(self._path))
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Begin to put a changed file in force, and to take away what has ended. Called every now and then."""
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._look())
+            self._task = asyncio.get_running_loop().create_task(self._check())
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
-            await asyncio.to_thread(self._look_in_thread)
+            await asyncio.to_thread(self._check_in_thread)
         except (OSError, RaqibError) as error:
             self._log.error("network policy: the last good one stays in force", problem=str(error))
 
-    def _look_in_thread(self) -> None:
+    def _check_in_thread(self) -> None:
         with self._busy:
             if self._closed:
                 return
@@ -149,7 +149,7 @@ class PolicyKeeper:
                 self._loop.call_soon_threadsafe(self._tell_all, late)
 
     def close(self) -> None:
-        """Stop looking; what is in force stays so."""
+        """Check no more; what is in force stays so."""
         with self._busy:
             self._closed = True
             self.policy.close()
@@ -174,7 +174,7 @@ class PolicyKeeper:
             drop_event(
                 drop.kind,
                 seen,
-                Lineage(self._process).ancestors(seen.process),
+                LiveAncestry(self._process).ancestors(seen.process),
                 rule=drop.rule,
                 count=drop.count,
                 enforced=drop.enforced,

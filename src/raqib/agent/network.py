@@ -36,11 +36,15 @@ from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
 from raqib.sensors.network import NetworkSensor
 from raqib.sensors.processes import ProcessTable
 
-_LOOK_S = 10.0
-"""How often it is looked which resolvers this host is set to."""
+_FIND_RESOLVERS_S = 10.0
+"""How often this host is asked which resolvers it is set to."""
 _COUNT_S = 60.0
 TOLD = FlowAction.CREATED | FlowAction.STARTED | FlowAction.ENDED
 """What makes an event of its own of a flow, if they are wanted."""
+
+
+def _ignore(seen: FlowObservation) -> None:
+    pass
 
 
 class Network:
@@ -52,19 +56,18 @@ class Network:
         processes: ProcessTable,
         *,
         agent: ProcessKey,
-        observe: Callable[[FlowObservation], None],
-        tell: Callable[[Event], None],
+        tell: Callable[[Event], object],
         loaded: Future[NetworkSensor] | None = None,
     ) -> None:
         """Prepare; nothing is loaded before `start`.
 
-        `agent` is the daemon itself, of whose flows nothing is told; `observe` gets flows, `tell` events of what a
-        policy denies; `loaded` is what `load` makes or has made in a thread, if it was known that it would be wanted.
+        `agent` is the daemon itself, of whose flows nothing is told; `tell` gets events of what a policy denies;
+        `loaded` is what `load` makes or has made in a thread, if it was known that it would be wanted.
         """
         self._config = config
         self._processes = processes
         self._agent = agent
-        self._observe = observe
+        self._observe: Callable[[FlowObservation], None] = _ignore
         self._tell = tell
         self._loaded = loaded
         self._heard: Heard | None = None
@@ -73,13 +76,20 @@ class Network:
         self._sensor: NetworkSensor | None = None
         self._flows: FlowSensor | None = None
         self._keeper: PolicyKeeper | None = None
+        self._tables: Tables | None = None
+        self._found_resolvers_at = 0.0
         self._forgotten = 0
         self._counted_at = 0.0
         self._unheard = (0, 0)
         self._unheard_at = -_COUNT_S
         self._log = structlog.get_logger()
 
-    def start(self, wanted: FlowAction) -> None:
+    def start(self, observe: Callable[[FlowObservation], None], wanted: FlowAction) -> None:
+        """Hand flows that gain a wanted action to `observe` from now on. Raises as `set_wanted`."""
+        self._observe = observe
+        self.set_wanted(wanted)
+
+    def set_wanted(self, wanted: FlowAction) -> None:
         """Load and attach what is needed, if anything is; from now on flows are observed that gain a wanted action.
 
         What recipes cannot have is logged: files are still watched. A policy that cannot be enforced is an error.
@@ -124,13 +134,13 @@ class Network:
             )
             self._stack.callback(self._keeper.close)
             self._keeper.load()
-        self._tables = Tables(sensor.bpf)
+        tables = self._tables = Tables(sensor.bpf)
         if pins is None:
-            self._tables.prepare()
-            self._look_for_resolvers()
-        self._tables.want_answers(True)
+            tables.prepare()
+            self._find_resolvers(tables)
+        tables.want_answers(True)
         # What is pinned goes on without us, and then nobody reads them.
-        self._stack.callback(self._tables.want_answers, False)
+        self._stack.callback(tables.want_answers, False)
         flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.of)
         self._stack.callback(flows.close)
         flows.set_agent(self._agent.pid)
@@ -161,14 +171,14 @@ class Network:
         """Take in what did not fit into the ring buffer, no more than `most`; return how much that was."""
         return 0 if self._flows is None else self._flows.sweep(most)
 
-    def look_around(self) -> None:
+    def see_to_changes(self) -> None:
         """See to what changes with time."""
         if self._sensor is None:
             return
         if self._keeper is not None:
-            self._keeper.look()
-        elif time.monotonic() - self._looked_at >= _LOOK_S:
-            self._look_for_resolvers()
+            self._keeper.check()
+        elif self._tables is not None and time.monotonic() - self._found_resolvers_at >= _FIND_RESOLVERS_S:
+            self._find_resolvers(self._tables)
         counters = self._sensor.counters()
         self._tell_forgotten(counters["flows_made"])
         self._tell_unheard(counters["dns_unheard"])
@@ -194,9 +204,9 @@ class Network:
             self._log.warning("resolv.conf of some namespaces was not read: others take too long", times=unread)
         self._unheard, self._unheard_at = (unheard, unread), time.monotonic()
 
-    def _look_for_resolvers(self) -> None:
-        self._looked_at = time.monotonic()
-        self._tables.set_resolvers(self._host.look().resolvers)
+    def _find_resolvers(self, tables: Tables) -> None:
+        self._found_resolvers_at = time.monotonic()
+        tables.set_resolvers(self._host.look().resolvers)
 
     @property
     def access(self) -> NetworkAccess | None:
@@ -242,7 +252,7 @@ class Network:
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
             unload(self._config, loaded)
-        self._sensor = self._flows = self._keeper = None
+        self._sensor = self._flows = self._keeper = self._tables = None
 
     def _learn(self, answer: DnsAnswer) -> None:
         heard = self._heard

@@ -5,29 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from raqib.agent.losses import publish_losses
-from raqib.agent.printer_losses import PrinterLosses
-from raqib.agent.repeated import Repeated
+from raqib.agent.publishing import IMPORTANT, Publisher
 from raqib.control.statistics import Statistics
-from raqib.events.agent_events import REACTIONS
 from raqib.events.build import without_surroundings
-from raqib.events.outcome import Outcomes
 from raqib.events.surroundings import Surroundings
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
-from raqib.model.event import Event, encode
-from raqib.model.execution import Finished
-from raqib.model.in_flight import Cost, Hold, InFlight, Who
+from raqib.model.in_flight import Hold, Who
 from raqib.model.process import Process, ProcessKey
 from raqib.printers import Printers
-from raqib.reactions import Reactions
+from raqib.reactions.service import Held
 
-_EVENT_BYTES: Final = 4 << 10
-"""What an event takes beside its JSON."""
 _MOST_KEPT_BYTES: Final = 8 << 20
-_IMPORTANT: Final = ("high", "critical")
 
 
 class Times(NamedTuple):
@@ -66,41 +57,48 @@ def _nothing() -> None:
     pass
 
 
+class Reacts(Protocol):
+    """What is asked of the reactions."""
+
+    def hold(self, detection: Detection, share: Hold | None = None) -> Held:
+        """Take in all reactions of a detection's recipe; none runs before they are released."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until nothing waits or runs."""
+        ...
+
+
 class Reporter:
     """Belongs to one event loop."""
 
     def __init__(
         self,
         printers: Printers,
-        reactions: Callable[[], Reactions],
+        publisher: Publisher,
+        reactions: Reacts,
         statistics: Statistics,
         on_detection: Callable[[Detection, Times], None],
-        max_bytes: int,
     ) -> None:
-        """At most `max_bytes` are in flight."""
+        """`publisher` has the budget, and tells of what is only counted."""
         self._printers = printers
+        self._publisher = publisher
         self._reactions = reactions
         self._statistics = statistics
         self._on_detection = on_detection
-        self._budget = InFlight(max_bytes)
-        self._outcomes = Outcomes(self.print)
-        self._repeated = Repeated()
-        self.losses = publish_losses(self.print)
-        """Counts what is lost anywhere, and tells of it."""
-        self._printer_losses = PrinterLosses(lambda: printers.counts, self.losses)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def report(self, detection: Detection) -> None:
         """Print it and react to it; where there is no room, without its background, or counted only."""
         matched_ns = boottime_ns()
         who = Who(detection.recipe.name, detection.process.uid)
-        important = detection.recipe.importance in _IMPORTANT
-        hold = self._budget.admit(who, detection.cost, important=important)
+        important = detection.recipe.importance in IMPORTANT
+        hold = self._publisher.budget.admit(who, detection.cost, important=important)
         if hold is None:
             detection = without_surroundings(detection)
-            hold = self._budget.admit(who, detection.cost, important=important)
+            hold = self._publisher.budget.admit(who, detection.cost, important=important)
             if hold is None and self._printers.give_way():
-                hold = self._budget.admit(who, detection.cost, important=important)
+                hold = self._publisher.budget.admit(who, detection.cost, important=important)
         if hold is None:
             self._count(detection, matched_ns, important=important)
             return
@@ -114,12 +112,12 @@ class Reporter:
         release: Callable[[], None] = _nothing
         if recipe.reacts:
             # Workers get ready while the printers write.
-            self._outcomes.expect(detection.event, len(recipe.reactions))
+            self._publisher.outcomes.expect(detection.event, len(recipe.reactions))
             release = self._take_in(detection, important=important)
         handed = self._printers.submit(
             detection.event, detection.head_json, detection.shared_json, add_base=True, hold=hold
         )
-        self._outcomes.submitted(detection.event.uuid)
+        self._publisher.outcomes.submitted(detection.event.uuid)
         hold.take()
         task = asyncio.get_running_loop().create_task(
             self._react(detection, hold, matched_ns, self._printers.printed(handed), release)
@@ -130,17 +128,17 @@ class Reporter:
     def _take_in(self, detection: Detection, *, important: bool) -> Callable[[], None]:
         """Hand it to the reactions: whole on an account of their own, else as little as their own line bounds."""
         who = Who(f"reactions of {detection.recipe.name}", detection.process.uid)
-        hold = self._budget.admit(who, detection.cost, important=important)
+        hold = self._publisher.budget.admit(who, detection.cost, important=important)
         if hold is None:
-            return self._reactions().hold(without_surroundings(detection)).release
+            return self._reactions.hold(without_surroundings(detection)).release
         try:
-            return self._reactions().hold(detection, hold).release
+            return self._reactions.hold(detection, hold).release
         finally:
             hold.release()
 
     def _count(self, detection: Detection, matched_ns: int, *, important: bool) -> None:
         """Count it for an event that tells of many; its reactions run, as far as their own line has room."""
-        self._repeated.count(detection)
+        self._publisher.count(detection)
         self._statistics.counted(detection.recipe.name)
         if detection.recipe.reacts:
             self._take_in(detection, important=important)()
@@ -163,47 +161,8 @@ class Reporter:
         finally:
             hold.release()
 
-    def finished(self, finished: Finished) -> None:
-        """Take in a reaction that is over."""
-        if finished.outcome == "dropped":
-            self.losses.counted(REACTIONS, 1)
-        self._outcomes.add(finished)
-
-    def print(self, event: Event) -> bool:
-        """Print an event that is no detection; return whether there was room: else it is counted as lost."""
-        hold = self._admit(event)
-        if hold is None:
-            self._printers.miss()
-            return False
-        return True
-
-    def _admit(self, event: Event) -> Hold | None:
-        line = encode(event)
-        uid = event.process.uid if event.process is not None and isinstance(event.process.uid, int) else None
-        who = Who(f"{event.event_type} {event.metadata.name}", uid)
-        important = event.metadata.importance in _IMPORTANT
-        hold = self._budget.admit(who, Cost(_EVENT_BYTES + 2 * len(line)), important=important)
-        if hold is None and self._printers.give_way():
-            hold = self._budget.admit(who, Cost(_EVENT_BYTES + 2 * len(line)), important=important)
-        if hold is not None:
-            self._printers.submit(event, line, hold=hold)
-            hold.release()
-        return hold
-
-    def look(self) -> None:
-        """Tell of what was counted and of what was lost: to be called now and then."""
-        self._printer_losses.check()
-        self.losses.end_quiet()
-        self._repeated.tell(lambda name: self._budget.is_calm(Who(name)), lambda event: self._admit(event) is not None)
-
     async def drain(self) -> None:
         """Wait until all that has been detected is printed and reacted to."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        await self._reactions().drain()
-
-    def close(self) -> None:
-        """Tell the rest."""
-        self._printer_losses.check()
-        self.losses.close()
-        self._repeated.tell(lambda name: True, self.print, all_of_it=True)
+        await self._reactions.drain()

@@ -1,4 +1,4 @@
-"""The cadence: in a steady rhythm, what did not fit into the ring buffer is picked up, by portions."""
+"""In a steady rhythm, what did not fit into the ring buffer is picked up, by portions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAID_S = 60.0
 
 
 class Swept(Protocol):
-    """What the cadence asks of the sensor."""
+    """What the sweeper asks of a sensor."""
 
     @property
     def sweeping(self) -> bool:
@@ -32,7 +32,7 @@ class Swept(Protocol):
         ...
 
 
-class Cadence:
+class Sweeper:
     """Belongs to one event loop."""
 
     def __init__(self, interval_s: float, sensors: Iterable[Swept], *also: Callable[[], None]) -> None:
@@ -48,12 +48,12 @@ class Cadence:
         """Go on until it is cancelled, whatever happens in a round."""
         while True:
             await asyncio.sleep(self._interval_s)
-            await self.look_around()
+            await self.run_round()
 
-    async def look_around(self) -> None:
+    async def run_round(self) -> None:
         """Do one round; what fails holds up nothing else."""
-        for one in self._also:
-            self._attempt(one)
+        for work in self._also:
+            self._attempt(work)
         for sensor in self._sensors:
             self._sweep(sensor)
             while sensor.sweeping:
@@ -66,9 +66,9 @@ class Cadence:
     def _sweep(self, sensor: Swept) -> None:
         self._late += self._attempt(lambda: sensor.sweep(PORTION)) or 0
 
-    def _attempt(self, one: Callable[[], _T]) -> _T | None:
+    def _attempt(self, work: Callable[[], _T]) -> _T | None:
         try:
-            return one()
+            return work()
         except Exception as error:
             # Without further rounds, what does not fit into the ring buffer would never be seen.
             self._log.error("a sweep failed, the next one follows", problem=repr(error), exc_info=error)

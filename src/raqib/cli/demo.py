@@ -18,6 +18,7 @@ from typing import Any
 import typer
 
 from raqib.agent.agent import Agent
+from raqib.agent.outlets import Hooks
 from raqib.agent.privileges import require_root
 from raqib.agent.reporting import Times
 from raqib.config.config import Config
@@ -94,10 +95,8 @@ async def _demo(directory: Path) -> int:
         Config(data_dir=data_dir),
         _recipes(directory, evidence),
         printers=[StdoutPrinter(pretty=Pretty.for_file(sys.stdout))],
-        on_log=story.lines.append,
-        on_detection=story.detected,
-        on_finished=story.reacted,
-        on_ready=ready.set,
+        hooks=Hooks(on_log=story.lines.append, on_detection=story.detected, on_finished=story.reacted),
+        on_ready=lambda stages: ready.set(),
     )
     running = asyncio.create_task(agent.run())
     status: int | None = None

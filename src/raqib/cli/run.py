@@ -12,6 +12,7 @@ import typer
 
 from raqib.agent.agent import Agent
 from raqib.agent.privileges import require_root
+from raqib.agent.stages import Stages
 from raqib.agent.start import look
 from raqib.cli.options import DURATION_METAVAR
 from raqib.cli.options import duration as seconds_of
@@ -112,8 +113,8 @@ async def _run(
 ) -> None:
     running = sum(1 for recipe in loaded.recipes if recipe.enabled and recipe.info.mode != "off")
 
-    def ready() -> None:
-        disarmed = "" if agent.armed else "; disarmed: actions are only written down (raqib arm)"
+    def ready(stages: Stages) -> None:
+        disarmed = "" if stages.armed else "; disarmed: actions are only written down (raqib arm)"
         tell(f"ready: {count(running, 'recipe')}{disarmed}")
 
     agent = Agent(settings, loaded.recipes, library=library, config_file=config_file, on_ready=ready)

@@ -10,7 +10,7 @@ from raqib.config.config import DEFAULT_PATH, Config, NetworkConfig, PrintersCon
 from raqib.printers import Printer, StdoutPrinter, VarlogPrinter, VoidPrinter
 from raqib.printers.varlog import older_file
 from raqib.recipes.compile import CompiledSet
-from raqib.sensors.files import Hint, Policy
+from raqib.sensors.files import Hint, Interests
 
 
 def make_printers(config: PrintersConfig) -> list[Printer]:
@@ -72,9 +72,9 @@ def network_map_sizes(config: NetworkConfig) -> dict[str, int]:
     return {"net_records": config.ring_bytes, "net_sockets": config.sockets, **sizes}
 
 
-def policy_of(compiled: CompiledSet) -> Policy:
+def interests_of(compiled: CompiledSet) -> Interests:
     """Return what the kernel is to know of the recipes."""
-    return Policy(
+    return Interests(
         wanted=compiled.wanted,
         residual=compiled.residual,
         hints=[Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals],

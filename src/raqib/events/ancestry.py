@@ -9,7 +9,7 @@ from raqib.model.process import Process, ProcessKey
 _MOST = 64
 
 
-class Lineage:
+class LiveAncestry:
     """The ancestors as they are now: made for one observation, since a process may execve or end meanwhile."""
 
     def __init__(self, find: Callable[[ProcessKey], Process | None]) -> None:

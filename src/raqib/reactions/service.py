@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from raqib.actions.context import ActionContext, Services
 from raqib.actions.network_access import NetworkAccess
@@ -40,6 +40,15 @@ _LAST_CALLS_S = 2.0
 
 _DECISIONS: dict[Outcome, Decision] = {"ok": "done", "refused": "refused", "dropped": "refused"}
 """How the ledger calls the outcome of an execution; all others are errors."""
+
+
+class HasNetworkAccess(Protocol):
+    """What is asked of the network."""
+
+    @property
+    def access(self) -> NetworkAccess | None:
+        """What helpers may do; None where no network policy is enabled."""
+        ...
 
 
 class Reactions:
@@ -120,6 +129,10 @@ class Reactions:
     def ledger_head(self) -> Head:
         """The ledger's last line."""
         return self._ledger.head
+
+    def use_network(self, network: HasNetworkAccess) -> None:
+        """Let helpers do what `network` allows at the time."""
+        self._network = lambda: network.access
 
     async def start(self) -> None:
         """Open store and ledger and start the workers; returns when the first of them is warm.
@@ -272,7 +285,7 @@ class Reactions:
             on_breaker=self._breaker_opened,
             on_notice=self._on_notify,
             on_emergency=_from_threads(self._log_emergency, then=self._log_written),
-            network=self._network,
+            network=lambda: self._network(),
         )
         self._ledger = self._services.ledger
         door = self._make_door()

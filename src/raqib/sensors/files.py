@@ -17,11 +17,11 @@ from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.accounts import Accounts, Lost
 from raqib.sensors.decode import Record
-from raqib.sensors.policy import Hint, Policy, Teacher
+from raqib.sensors.interests import Hint, Interests, Teacher
 from raqib.sensors.processes import ProcessTable
 from raqib.sensors.resolve import Resolver, by_letters
 
-__all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
+__all__ = ["Accessed", "FileSensor", "Hint", "Interests"]
 
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
@@ -54,15 +54,19 @@ class _Followed(NamedTuple):
         return (self.path, *self.aliases)
 
 
+def _ignore(seen: FileObservation) -> None:
+    pass
+
+
 class FileSensor:
-    """Hooks, maps and records. `observe` gets every observation in which some recipe may be interested.
+    """Hooks, maps and records.
 
     Belongs to one thread: what the daemon asks the kernel for is worked out in memory that is there once.
     """
 
-    def __init__(self, observe: Callable[[FileObservation], None], sizes: Mapping[str, int] | None = None) -> None:
+    def __init__(self, sizes: Mapping[str, int] | None = None) -> None:
         """Load the programs; nothing is seen before `start`."""
-        self._observe = observe
+        self._observe: Callable[[FileObservation], None] = _ignore
         self._bpf = BpfObject(sizes)
         self.processes = ProcessTable(self._bpf)
         """What is known of processes, for whoever asks."""
@@ -90,14 +94,18 @@ class FileSensor:
         self._bpf.run("identify", key, ffi.sizeof("struct process_key"))
         return ProcessKey(key.pid, key.start_ns)
 
-    def set_policy(self, policy: Policy) -> None:
-        """Teach the kernel what the recipes want; verdicts under the policy before end."""
-        self._interest = policy.interest
-        self._teacher.teach(policy)
-        self.processes.set_environments_kept(policy.environments)
+    def set_interests(self, interests: Interests) -> None:
+        """Teach the kernel what the recipes want; verdicts of before end."""
+        self._interest = interests.interest
+        self._teacher.teach(interests)
+        self.processes.set_environments_kept(interests.environments)
 
-    def start(self) -> None:
-        """Attach every hook, then take in the processes that were there before."""
+    def start(self, observe: Callable[[FileObservation], None]) -> None:
+        """Attach every hook, then take in the processes that were there before.
+
+        `observe` gets every observation in which some recipe may be interested.
+        """
+        self._observe = observe
         for hook in HOOKS:
             self._bpf.attach(hook)
         self._bpf.iterate("existing_processes")

@@ -71,7 +71,7 @@ class ProcessTable:
         return bytes(ffi.buffer(raw.text, min(raw.len, len(raw.text)))) if raw else None
 
     def set_environments_kept(self, kept: bool) -> None:
-        """Take note whether the policy asks the kernel side to keep what `loader_variables` returns."""
+        """Take note whether the interests ask the kernel side to keep what `loader_variables` returns."""
         if not kept:
             self._environments_since_ns = None
         elif self._environments_since_ns is None:
@@ -80,7 +80,7 @@ class ProcessTable:
     def loader_variables(self, seen: Process) -> LoaderVariables:
         """Return what the environment of a process's program had for the dynamic loader when it started.
 
-        Known for a while, of programs that started while the policy asked for environments.
+        Known for a while, of programs that started while the interests asked for environments.
         """
         began_ns = seen.image.exec_ns
         if self._environments_since_ns is None or began_ns <= self._environments_since_ns:

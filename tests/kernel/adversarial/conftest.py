@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from raqib.actions.settings import Places
-from raqib.control.oversight import resident_bytes
+from raqib.control.steering import resident_bytes
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished

@@ -21,9 +21,9 @@ def cgroup() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def processes() -> Iterator[ProcessTable]:
     """Knows the processes."""
-    sensor = FileSensor(lambda seen: None)
+    sensor = FileSensor()
     try:
-        sensor.start()
+        sensor.start(lambda seen: None)
         yield sensor.processes
     finally:
         sensor.close()

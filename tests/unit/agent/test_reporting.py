@@ -8,11 +8,12 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from raqib.agent.publishing import Publisher
 from raqib.agent.reporting import Kept, Reporter
 from raqib.control.statistics import Statistics
 from raqib.events.build import detect_within
@@ -20,11 +21,13 @@ from raqib.events.surroundings import MOST_BYTES, Surroundings
 from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
 from raqib.model.event import Event, encode
+from raqib.model.execution import BreakerOpened
+from raqib.model.in_flight import Hold
 from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process, ProcessKey
 from raqib.model.recipe import Importance, RecipeInfo
 from raqib.printers import Printers
-from raqib.reactions import Reactions
+from raqib.reactions.service import Held
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/event.schema.json").read_text())
 LIMIT = 8 << 20
@@ -86,27 +89,45 @@ class Gate:
         return [one for one in self.printed if one["event_type"] == event_type]
 
 
-def no_reactions() -> Reactions:
-    raise AssertionError("expected no reactions")
+class NoReactions:
+    def hold(self, detection: Detection, share: Hold | None = None) -> Held:
+        raise AssertionError("expected no reactions")
+
+    async def drain(self) -> None:
+        raise AssertionError("expected no reactions")
+
+
+class Reporting(NamedTuple):
+    reporter: Reporter
+    publisher: Publisher
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        return self.reporter._tasks
+
+    def report(self, detection: Detection) -> None:
+        self.reporter.report(detection)
 
 
 def reported(
-    *gates: Gate, work: Callable[[Reporter, Printers], Awaitable[None]], max_bytes: int = LIMIT
-) -> tuple[Reporter, Statistics]:
+    *gates: Gate, work: Callable[[Reporting, Printers], Awaitable[None]], max_bytes: int = LIMIT
+) -> tuple[Reporting, Statistics]:
     """Do the work with a reporter, then let the printers end."""
     printers, statistics = Printers(gates), Statistics()
 
-    async def run() -> Reporter:
-        reporter = Reporter(printers, no_reactions, statistics, lambda seen, times: None, max_bytes)
+    async def run() -> Reporting:
+        publisher = Publisher(printers, max_bytes)
+        to_nobody = Reporter(printers, publisher, NoReactions(), statistics, lambda seen, times: None)
+        reporter = Reporting(to_nobody, publisher)
         printers.start()
         await work(reporter, printers)
         for gate in gates:
             gate.gate.set()
-        while reporter._tasks:
-            await asyncio.wait(set(reporter._tasks))
+        while reporter.tasks:
+            await asyncio.wait(set(reporter.tasks))
         for gate in gates:
             await asyncio.to_thread(gate.idle, printers)
-        reporter.close()
+        publisher.close()
         printers.close(20)
         return reporter
 
@@ -116,14 +137,14 @@ def reported(
 def test_what_does_not_fit_is_counted_exactly_and_nothing_stays_charged() -> None:
     gate = Gate("stdout", is_open=False)
 
-    async def work(reporter: Reporter, printers: Printers) -> None:
+    async def work(reporter: Reporting, printers: Printers) -> None:
         around = surroundings(process())
         for number in range(1000):
             reporter.report(detection(around=around, number=number))
         reporter.report(detection("critical", surroundings(process(1, 0)), "critical"))
         reporter.report(detection("other", surroundings(process(2, 0))))
-        reporter.look()
-        assert reporter._budget.used <= LIMIT
+        reporter.publisher.tell_counted()
+        assert reporter.publisher.budget.used <= LIMIT
 
     reporter, statistics = reported(gate, work=work)
     flood = [one for one in gate.of("file_access") if one["metadata"]["name"] == "flood"]
@@ -134,7 +155,7 @@ def test_what_does_not_fit_is_counted_exactly_and_nothing_stays_charged() -> Non
     for name in ("critical", "other"):
         (one,) = [one for one in gate.of("file_access") if one["metadata"]["name"] == name]
         assert 100 == len(one["background"]["file_list"])
-    assert 0 == reporter._budget.used
+    assert 0 == reporter.publisher.budget.used
     Draft202012Validator(SCHEMA).validate(repeated)
     assert [65534] == [one["uid"] for one in repeated["fields"]["repeated"]["examples"]]
 
@@ -142,7 +163,7 @@ def test_what_does_not_fit_is_counted_exactly_and_nothing_stays_charged() -> Non
 def test_without_room_for_a_background_an_event_is_valid_and_says_so() -> None:
     gate = Gate("stdout")
 
-    async def work(reporter: Reporter, printers: Printers) -> None:
+    async def work(reporter: Reporting, printers: Printers) -> None:
         reporter.report(detection())
 
     reported(gate, work=work, max_bytes=60_000)
@@ -157,7 +178,7 @@ def test_without_room_for_a_background_an_event_is_valid_and_says_so() -> None:
 def test_another_user_of_the_same_recipe_is_printed_whole() -> None:
     gate = Gate("stdout", is_open=False)
 
-    async def work(reporter: Reporter, printers: Printers) -> None:
+    async def work(reporter: Reporting, printers: Printers) -> None:
         around = surroundings(process())
         for number in range(1000):
             reporter.report(detection(around=around, number=number))
@@ -172,17 +193,17 @@ def test_a_printer_that_is_stuck_keeps_nothing_from_the_others(monkeypatch: pyte
     monkeypatch.setattr("raqib.printers.worker.STUCK_S", 0.0)
     stuck, good = Gate("stuck", is_open=False), Gate("good")
 
-    async def work(reporter: Reporter, printers: Printers) -> None:
+    async def work(reporter: Reporting, printers: Printers) -> None:
         around = surroundings(process())
         reporter.report(detection(around=around))
         stuck.entered.wait()
         for number in range(600):
             reporter.report(detection(around=around, number=number))
-            if reporter._tasks:
-                await asyncio.wait(set(reporter._tasks), return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
+            if reporter.tasks:
+                await asyncio.wait(set(reporter.tasks), return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
             await asyncio.to_thread(good.idle, printers)
         assert printers.counts["stuck"].dropped > 0
-        reporter.look()
+        reporter.publisher.tell_counted()
 
     reported(stuck, good, work=work)
     printed = good.of("file_access")
@@ -242,3 +263,21 @@ def test_surroundings_are_freed_at_once() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_breaker_is_an_event_of_its_own() -> None:
+    gate = Gate("stdout")
+
+    async def work(reporter: Reporting, printers: Printers) -> None:
+        reporter.publisher.breaker_opened(BreakerOpened("kind", "recipe", "high", "kills", 30, "the-event"))
+
+    reported(gate, work=work)
+    (plain,) = gate.of("agent")
+    Draft202012Validator(SCHEMA).validate(plain)
+    assert ("agent", "recipe", "high") == (
+        plain["event_type"],
+        plain["metadata"]["name"],
+        plain["metadata"]["importance"],
+    )
+    assert "the budget of 30 kills a minute is used up" in plain["note"]
+    assert ("kills", 30, "the-event") == tuple(plain["fields"]["breaker"][one] for one in ("budget", "limit", "uuid"))

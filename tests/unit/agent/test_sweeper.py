@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from raqib.agent.sweeper import PORTION, Cadence
+from raqib.agent.sweeper import PORTION, Sweeper
 
 
 class Sensor:
@@ -46,7 +46,7 @@ def test_a_sweep_that_fails_is_told_and_the_next_one_follows() -> None:
                 sensor.turns.append(sensor.left // PORTION)
                 await asyncio.sleep(0)
 
-        tasks = [loop.create_task(Cadence(0.001, [sensor]).run()), loop.create_task(look_on())]
+        tasks = [loop.create_task(Sweeper(0.001, [sensor]).run()), loop.create_task(look_on())]
         stopped = loop.create_task(stop.wait())
         await asyncio.wait({*tasks, stopped}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
         assert not any(task.done() for task in tasks)
@@ -71,5 +71,5 @@ def test_what_else_has_the_same_rhythm_is_called() -> None:
     called: list[int] = []
     sensor = Sensor(asyncio.Event())
     sensor.rounds = 2
-    asyncio.run(Cadence(1.0, [sensor], lambda: called.append(sensor.rounds)).look_around())
+    asyncio.run(Sweeper(1.0, [sensor], lambda: called.append(sensor.rounds)).run_round())
     assert [2] == called

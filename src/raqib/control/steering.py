@@ -1,4 +1,4 @@
-"""Watches over the running agent: status, arming, the ledger's head told elsewhere, breakers told as events."""
+"""Answers the command line about the running agent: status, arming, undo. Tells the ledger's head elsewhere."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from raqib.control.operator import Operator
 from raqib.control.server import Command, ControlServer
 from raqib.control.socket import Answer
 from raqib.control.statistics import Statistics
-from raqib.events.agent_events import breaker_event
 from raqib.host.journal import send
-from raqib.model.event import Event
-from raqib.model.execution import BreakerOpened
+from raqib.ledger.chain import Head
 from raqib.reactions import Reactions
 
 HEAD_INTERVAL_S = 60.0
@@ -47,32 +45,30 @@ class Parts(msgspec.Struct, frozen=True):
     """What is in force of the network policy; None without one. It is asked in a thread."""
 
 
-class Oversight:
+class Steering:
     """Belongs to one agent and its event loop."""
 
-    def __init__(self, config: Config, publish: Callable[[Event], None]) -> None:
-        """`publish` hands an event to the printers."""
+    def __init__(self, config: Config, reactions: Reactions, statistics: Statistics, parts: Parts) -> None:
+        """`reactions` have been started."""
         self._config = config
-        self._publish = publish
-        self._reactions: Reactions | None = None
-        self._parts: Parts | None = None
+        self._reactions = reactions
+        self._statistics = statistics
+        self._parts = parts
         self._started = time.monotonic()
         self._log = structlog.get_logger()
-        self.statistics = Statistics()
 
     @property
     def armed(self) -> bool:
         """Whether actions are done."""
-        return self._reactions is None or self._reactions.services.switch.armed
+        return self._reactions.services.switch.armed
 
     @contextlib.asynccontextmanager
-    async def watching(self, reactions: Reactions, parts: Parts) -> AsyncIterator[None]:
+    async def serving(self) -> AsyncIterator[None]:
         """Answer the command line and tell the ledger's head, as long as the context is open.
 
         Raises OSError if the socket cannot be made.
         """
-        self._reactions, self._parts = reactions, parts
-        commands = self._commands(Operator(reactions.services))
+        commands = self._commands(Operator(self._reactions.services))
         server = ControlServer(self._config.data_dir, commands, _ONE_AT_A_TIME)
         await server.start()
         if not self.armed:
@@ -84,31 +80,8 @@ class Oversight:
             telling.cancel()
             await server.close()
 
-    def tell_head(self, *, last: bool = True) -> None:
-        """Write the ledger's head to the log and to the journal: a cut end is found by it.
-
-        People at a terminal are told the `last` one only. An empty ledger has none.
-        """
-        if self._reactions is None or not self._reactions.ledger_head.seq:
-            return
-        head = self._reactions.ledger_head
-        if not is_for_people():
-            self._log.info("ledger head", seq=head.seq, hash=head.hash, head=str(head))
-        elif last:
-            self._log.info(f"ledger head {head}")
-        send(f"ledger head {head}", RAQIB_LEDGER_SEQ=head.seq, RAQIB_LEDGER_HASH=head.hash)
-
-    def breaker_opened(self, opened: BreakerOpened) -> None:
-        """Count a budget that is used up, and tell of it."""
-        self.statistics.breakers += 1
-        event = breaker_event(opened)
-        self._log.warning(event.note, recipe=opened.recipe, kind=opened.kind, uuid=opened.uuid)
-        self._publish(event)
-
     def status(self) -> dict[str, Any]:
         """Return how the agent is, without the network policy."""
-        if self._reactions is None or self._parts is None:
-            return {"armed": self.armed}
         reactions, parts = self._reactions, self._parts
         workers = reactions.worker_pids
         return {
@@ -121,7 +94,7 @@ class Oversight:
             "sensors": dict(parts.sensors()),
             "network": parts.network(),
             "printers": dict(parts.printers()),
-            **self.statistics.summary(reactions.running, reactions.waiting),
+            **self._statistics.summary(reactions.running, reactions.waiting),
             "workers": {
                 "pids": list(workers),
                 "ready": reactions.ready_workers,
@@ -141,12 +114,11 @@ class Oversight:
 
     async def _full_status(self) -> dict[str, Any]:
         """Return all of the status: what takes long is asked for in a thread."""
-        policy = None if self._parts is None else await asyncio.to_thread(self._parts.policy)
-        return self.status() | {"policy": policy}
+        return self.status() | {"policy": await asyncio.to_thread(self._parts.policy)}
 
     async def _tell_heads(self) -> None:
         while True:
-            self.tell_head(last=False)
+            tell_head(self._reactions.ledger_head, last=False)
             await asyncio.sleep(HEAD_INTERVAL_S)
 
     def _commands(self, operator: Operator) -> Mapping[str, Command]:
@@ -163,6 +135,21 @@ class Oversight:
         log = self._log.warning if how == "off" else self._log.info
         log(f"all actions were switched {how}", problem=answer.reason or None)
         return answer
+
+
+def tell_head(head: Head, *, last: bool = True) -> None:
+    """Write the ledger's head to the log and to the journal: a cut end is found by it.
+
+    People at a terminal are told the `last` one only. An empty ledger has none.
+    """
+    if not head.seq:
+        return
+    log = structlog.get_logger()
+    if not is_for_people():
+        log.info("ledger head", seq=head.seq, hash=head.hash, head=str(head))
+    elif last:
+        log.info(f"ledger head {head}")
+    send(f"ledger head {head}", RAQIB_LEDGER_SEQ=head.seq, RAQIB_LEDGER_HASH=head.hash)
 
 
 async def _in_thread(work: Callable[..., _T], arguments: dict[str, Any]) -> _T:

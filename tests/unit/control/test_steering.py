@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
 from raqib.actions.settings import Places
 from raqib.config.config import Config
-from raqib.control import oversight
+from raqib.control import steering
 from raqib.control.operator import Operator
-from raqib.control.oversight import Oversight, Parts, resident_bytes
 from raqib.control.socket import Answer, ask
+from raqib.control.statistics import Statistics
+from raqib.control.steering import Parts, Steering, resident_bytes, tell_head
 from raqib.ledger.chain import Head
-from raqib.model.event import Event, encode
-from raqib.model.execution import BreakerOpened
 from raqib.reactions import Reactions, ReactionSettings
 from raqib.reactions.resources import open_services
 
@@ -29,7 +27,7 @@ SCHEMA = json.loads((Path(__file__).parents[3] / "docs/event.schema.json").read_
 
 
 class Running:
-    """What oversight asks of the reactions, with a ledger and a store, and without workers."""
+    """What steering asks of the reactions, with a ledger and a store, and without workers."""
 
     def __init__(self, data_dir: Path, stack: contextlib.ExitStack) -> None:
         self.services = open_services(ReactionSettings(), Places(data_dir), stack, lambda: ())
@@ -42,33 +40,26 @@ class Running:
         return self.services.ledger.head
 
 
-Watching = Callable[[Oversight, Running], Awaitable[Any]]
+Scenario = Callable[[Steering, Running], Awaitable[Any]]
 
 
-@pytest.fixture
-def published() -> list[Event]:
-    return []
-
-
-def watched(directory: Path, published: list[Event], scenario: Watching) -> Any:
+def steered(directory: Path, scenario: Scenario) -> Any:
     async def run() -> Any:
         with contextlib.ExitStack() as stack:
             running = Running(directory, stack)
-            watching = Oversight(Config(data_dir=directory), published.append)
-            assert watching.armed
-            assert {"armed": True} == watching.status()
             parts = Parts(lambda: 7, lambda: {"records": 5}, lambda: {"stdout": {"written": 4}})
-            async with watching.watching(cast(Reactions, running), parts):
-                return await scenario(watching, running)
+            steering = Steering(Config(data_dir=directory), cast(Reactions, running), Statistics(), parts)
+            async with steering.serving():
+                return await scenario(steering, running)
 
     return asyncio.run(run())
 
 
-def test_status_tells_of_every_stage(tmp_path: Path, published: list[Event]) -> None:
-    async def scenario(watching: Oversight, running: Running) -> Any:
+def test_status_tells_of_every_stage(tmp_path: Path) -> None:
+    async def scenario(steering: Steering, running: Running) -> Any:
         return await asyncio.to_thread(ask, tmp_path, "status")
 
-    status = watched(tmp_path, published, scenario)
+    status = steered(tmp_path, scenario)
     assert (os.getpid(), True, False, 7) == tuple(status[one] for one in ("pid", "armed", "dry_run", "recipes"))
     assert ({"records": 5}, {"stdout": {"written": 4}}) == (status["sensors"], status["printers"])
     assert (1, 2) == (status["reactions"]["running"], status["reactions"]["waiting"])
@@ -78,14 +69,14 @@ def test_status_tells_of_every_stage(tmp_path: Path, published: list[Event]) -> 
     assert {"seq": 0, "hash": "0" * 64, "failure": ""} == status["ledger"]
 
 
-def test_switching_off_and_on_is_in_ledger_and_log(tmp_path: Path, published: list[Event]) -> None:
-    async def scenario(watching: Oversight, running: Running) -> list[Any]:
+def test_switching_off_and_on_is_in_ledger_and_log(tmp_path: Path) -> None:
+    async def scenario(steering: Steering, running: Running) -> list[Any]:
         answers = [await asyncio.to_thread(ask, tmp_path, command) for command in ("disarm", "disarm", "arm")]
-        assert watching.armed
+        assert steering.armed
         return answers
 
     with capture_logs() as said:
-        answers = watched(tmp_path, published, scenario)
+        answers = steered(tmp_path, scenario)
     assert [True, False, True] == [answer["result"] for answer in answers]
     switched = [line["event"] for line in said if "switched" in line["event"]]
     assert ["all actions were switched off"] * 2 + ["all actions were switched on"] == switched
@@ -93,9 +84,7 @@ def test_switching_off_and_on_is_in_ledger_and_log(tmp_path: Path, published: li
     assert ["disarm", "disarm", "arm"] == [entry["action"] for entry in entries]
 
 
-def test_switching_off_does_not_wait_for_an_undo(
-    tmp_path: Path, published: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_switching_off_does_not_wait_for_an_undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, let_go = threading.Event(), threading.Event()
 
     def undo(operator: Operator, seq: int) -> Answer:
@@ -103,35 +92,35 @@ def test_switching_off_does_not_wait_for_an_undo(
         assert let_go.wait(10)
         return Answer(True)
 
-    async def scenario(watching: Oversight, running: Running) -> list[Any]:
+    async def scenario(steering: Steering, running: Running) -> list[Any]:
         undoing = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "undo", {"seq": 1}))
         try:
             assert await asyncio.to_thread(begun.wait, 10)
             async with asyncio.timeout(5):
                 await asyncio.to_thread(ask, tmp_path, "disarm")
-            assert not watching.armed
+            assert not steering.armed
             seen: list[Any] = [undoing.done()]
         finally:
             let_go.set()
         return [*seen, (await undoing)["done"]]
 
     monkeypatch.setattr(Operator, "undo", undo)
-    assert [False, True] == watched(tmp_path, published, scenario)
+    assert [False, True] == steered(tmp_path, scenario)
 
 
-def test_what_is_disarmed_when_it_starts_is_told(tmp_path: Path, published: list[Event]) -> None:
+def test_what_is_disarmed_when_it_starts_is_told(tmp_path: Path) -> None:
     (tmp_path / "disarmed").touch()
 
-    async def scenario(watching: Oversight, running: Running) -> bool:
-        return watching.armed
+    async def scenario(steering: Steering, running: Running) -> bool:
+        return steering.armed
 
     with capture_logs() as said:
-        assert not watched(tmp_path, published, scenario)
+        assert not steered(tmp_path, scenario)
     assert any("raqib arm" in line["event"] for line in said)
 
 
-def test_the_store_is_changed_through_the_agent(tmp_path: Path, published: list[Event]) -> None:
-    async def scenario(watching: Oversight, running: Running) -> str | None:
+def test_the_store_is_changed_through_the_agent(tmp_path: Path) -> None:
+    async def scenario(steering: Steering, running: Running) -> str | None:
         arguments = {"recipe": "r", "key": "k", "value": "v", "ttl_s": None}
         assert (await asyncio.to_thread(ask, tmp_path, "store_set", arguments))["done"]
         value = running.services.store.get("r", "k")
@@ -139,12 +128,10 @@ def test_the_store_is_changed_through_the_agent(tmp_path: Path, published: list[
         assert not (await asyncio.to_thread(ask, tmp_path, "undo", {"seq": 99}))["done"]
         return value
 
-    assert watched(tmp_path, published, scenario) == "v"
+    assert steered(tmp_path, scenario) == "v"
 
 
-def test_the_head_is_told_again_and_again(
-    tmp_path: Path, published: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_head_is_told_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal: list[str] = []
     told = asyncio.Event()
 
@@ -154,16 +141,16 @@ def test_the_head_is_told_again_and_again(
             told.set()
         return True
 
-    monkeypatch.setattr(oversight, "send", send)
-    monkeypatch.setattr(oversight, "HEAD_INTERVAL_S", 0.001)
+    monkeypatch.setattr(steering, "send", send)
+    monkeypatch.setattr(steering, "HEAD_INTERVAL_S", 0.001)
 
-    async def scenario(watching: Oversight, running: Running) -> None:
+    async def scenario(steering: Steering, running: Running) -> None:
         async with asyncio.timeout(60):
             await asyncio.to_thread(ask, tmp_path, "disarm")
             await told.wait()
 
     with capture_logs() as said:
-        watched(tmp_path, published, scenario)
+        steered(tmp_path, scenario)
     seqs = [int(line.removeprefix("ledger head ").partition(":")[0]) for line in journal]
     assert 0 < seqs[0] <= seqs[-1]
     assert len(journal) == sum(line["event"] == "ledger head" for line in said)
@@ -171,7 +158,7 @@ def test_the_head_is_told_again_and_again(
 
 @pytest.mark.parametrize("log_for_people", [True, False])
 def test_people_are_told_the_last_head_only(
-    tmp_path: Path, published: list[Event], monkeypatch: pytest.MonkeyPatch, log_for_people: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_for_people: bool
 ) -> None:
     """The journal is told each; an empty ledger has no head."""
     journal: list[str] = []
@@ -180,39 +167,21 @@ def test_people_are_told_the_last_head_only(
         journal.append(message)
         return True
 
-    monkeypatch.setattr(oversight, "send", send)
-    monkeypatch.setattr(oversight, "is_for_people", lambda: log_for_people)
+    monkeypatch.setattr(steering, "send", send)
+    monkeypatch.setattr(steering, "is_for_people", lambda: log_for_people)
 
-    async def scenario(watching: Oversight, running: Running) -> None:
-        watching.tell_head()
-        watching.tell_head(last=False)
+    async def scenario(steering: Steering, running: Running) -> None:
+        tell_head(running.ledger_head)
+        tell_head(running.ledger_head, last=False)
         await asyncio.to_thread(ask, tmp_path, "disarm")
-        watching.tell_head(last=False)
-        watching.tell_head()
+        tell_head(running.ledger_head, last=False)
+        tell_head(running.ledger_head)
 
     with capture_logs() as said:
-        watched(tmp_path, published, scenario)
+        steered(tmp_path, scenario)
     heads = [line for line in said if line["event"].startswith("ledger head")]
     assert 2 == len(journal) == len(set(journal)) + 1
     assert [journal[0]] == [line["event"] for line in heads] if log_for_people else 2 == len(heads)
-
-
-def test_a_breaker_is_an_event_of_its_own(tmp_path: Path, published: list[Event]) -> None:
-    async def scenario(watching: Oversight, running: Running) -> Any:
-        watching.breaker_opened(BreakerOpened("kind", "recipe", "high", "kills", 30, "the-event"))
-        return watching.status()["breakers_opened"]
-
-    assert 1 == watched(tmp_path, published, scenario)
-    (event,) = published
-    plain = json.loads(encode(event))
-    Draft202012Validator(SCHEMA).validate(plain)
-    assert ("agent", "recipe", "high") == (
-        plain["event_type"],
-        plain["metadata"]["name"],
-        plain["metadata"]["importance"],
-    )
-    assert "the budget of 30 kills a minute is used up" in plain["note"]
-    assert ("kills", 30, "the-event") == tuple(plain["fields"]["breaker"][one] for one in ("budget", "limit", "uuid"))
 
 
 def test_a_process_that_is_gone_takes_no_memory() -> None:

@@ -22,7 +22,7 @@ class Hint(NamedTuple):
     actions: FileAction
 
 
-class Policy(NamedTuple):
+class Interests(NamedTuple):
     """What the recipes want, as far as the kernel can decide it."""
 
     wanted: FileAction
@@ -35,7 +35,7 @@ class Policy(NamedTuple):
 
 
 class Teacher:
-    """Writes policies. Each is a generation of its own, with which the literals and verdicts before it end."""
+    """Writes interests. Each set is a generation of its own, with which the literals and verdicts before it end."""
 
     def __init__(self, bpf: BpfObject, agent: ProcessKey) -> None:
         self._bpf = bpf
@@ -52,12 +52,12 @@ class Teacher:
         self._policy = policy
         self._policies.set(self._zero, self._policy)
 
-    def teach(self, policy: Policy) -> None:
-        """Replace the policy."""
+    def teach(self, interests: Interests) -> None:
+        """Replace what the kernel was told of the recipes."""
         generation = self._policy.generation + 1
         depths = 0
         fresh: dict[tuple[int, int], int] = {}
-        for hint in policy.hints:
+        for hint in interests.hints:
             kind = constant(f"LITERAL_{hint.kind.upper()}")
             if hint.kind == "prefix":
                 components = len([part for part in hint.value.split(b"/") if part])
@@ -72,19 +72,19 @@ class Teacher:
             keys.append(key)
         self._policy.generation = generation
         self._policy.prefix_depths = depths
-        self._policy.wanted = int(policy.wanted)
-        self._policy.residual = int(policy.residual)
-        self._policy.environments = policy.environments
+        self._policy.wanted = int(interests.wanted)
+        self._policy.residual = int(interests.residual)
+        self._policy.environments = interests.environments
         self._policies.set(self._zero, self._policy)
         table = self._syscalls.value()
-        fill(table, policy.wanted)
+        fill(table, interests.wanted)
         self._syscalls.set(self._zero, table)
         for key in self._known:
             self._literals.delete(key)
         self._known = keys
 
     def teach_verdict(self, hash_: int, interest: FileAction, generation: int) -> None:
-        """Let the kernel answer for a name alone, unless the policy has changed since it was asked."""
+        """Let the kernel answer for a name alone, unless the interests have changed since it was asked."""
         if generation == self._policy.generation:
             verdict = self._verdicts.value({"generation": generation, "interest": int(interest)})
             self._verdicts.set(self._verdicts.key(hash_), verdict)
