@@ -126,16 +126,24 @@ def test_others_are_told_with_their_environment_meanwhile(run_agent: RunAgent, p
         holder.hold(asked)
         waiting = start_reading(holder.pid)
         holder.open_file()
-        with open_and_stay(needle) as other:
-            agent.read(lambda events: other.pid in pids(agent, "with_variable"))
-            agent.read(lambda events: holder.pid in pids(agent, "whatever"))
-            assert waiting.is_alive()
-            other.communicate()
+        others = []
+        # On a busy machine an environment may come too late; then another one's comes.
+        while not agent.of("with_variable"):
+            with open_and_stay(needle) as other:
+                others.append(other.pid)
+                agent.read(lambda events: others[-1] in pids(agent, "whatever"))
+                other.communicate()
+        agent.read(lambda events: holder.pid in pids(agent, "whatever"))
+        assert waiting.is_alive()
     waiting.join(PATIENCE_S)
     assert not waiting.is_alive()
     assert 0 == agent.stop()
-    [told] = agent.of("with_variable")
-    assert (other.pid, ["RAQIB_TEST=other"]) == (told["process"]["pid"], told["process"]["envs"])
+    assert pids(agent, "with_variable") <= set(others)
+    assert [["RAQIB_TEST=other"]] == [event["process"]["envs"] for event in agent.of("with_variable")][:1]
     # What is not known of the other is told, with who it is.
-    begins, _ = agent.of("loss_environments")
+    [begins] = [
+        event
+        for event in agent.of("loss_environments")
+        if event["fields"]["loss"]["state"] == "begins" and event["process"]["pid"] not in others
+    ]
     assert (holder.pid, NOBODY) == (begins["process"]["pid"], begins["fields"]["loss"]["uid"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from raqib.agent.hangup import Hangup
 from raqib.agent.outlets import Hooks, Outlets
-from raqib.agent.scheduling import take_short_slices, take_short_turns
+from raqib.agent.scheduling import use_short_interpreter_slices, use_short_slices
 from raqib.agent.stages import Stages, load_stages
 from raqib.config.config import Config
 from raqib.config.stages import make_printers
@@ -64,8 +64,8 @@ class Agent:
         """
         async with contextlib.AsyncExitStack() as stack:
             lock_data_dir(self._config.data_dir, stack)
-            take_short_slices()
-            take_short_turns(stack)
+            use_short_slices()
+            use_short_interpreter_slices(stack)
             self._heed_signals(stack)
             outlets = Outlets(self._config, self._config_file, self._printers, self._hooks)
             outlets.open(stack)

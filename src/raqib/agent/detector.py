@@ -71,13 +71,13 @@ class Detector:
 
     def observe_file(self, seen: FileObservation) -> None:
         """Match what a process did to a file."""
-        seen = self._environments.of_observation(seen)
+        seen = self._environments.complete_observation(seen)
         ancestry = self._ancestry()
         self._report_matches(seen, ancestry, self._matcher.match(seen, ancestry))
 
     def observe_flow(self, seen: FlowObservation) -> None:
         """Match what a flow did, and tell of it if that is wanted of all."""
-        seen = self._environments.of_observation(seen)
+        seen = self._environments.complete_observation(seen)
         ancestry = self._ancestry()
         if self._flow_events and begins_or_ends(seen):
             self._publish(flow_event(seen, ancestry.ancestors(seen.process)))

@@ -41,11 +41,13 @@ class Environments:
         self,
         loader_variables: Callable[[Process], LoaderVariables] = lambda process: _NOT_KNOWN,
         on_unread: Callable[[Process], None] = lambda process: None,
+        *,
+        reader: EnvironmentReader | None = None,
     ) -> None:
         """`loader_variables` returns what the kernel side has kept; `on_unread` gets processes that do not answer."""
         self._loader_variables = loader_variables
         self._on_unread = on_unread
-        self._reader = EnvironmentReader()
+        self._reader = reader or EnvironmentReader()
         self._wanted = Wanted(())
         self._active = False
         self._known: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
@@ -66,9 +68,9 @@ class Environments:
             self._known.clear()
         self._active = compiled.wants_envs
 
-    def of_observation(self, seen: Observation) -> Observation:
+    def complete_observation(self, seen: Observation) -> Observation:
         """Return the observation with what its process's environment holds, if recipes ask for that."""
-        return replace(seen, process=self.of(seen.process)) if self._active else seen
+        return replace(seen, process=self.complete(seen.process)) if self._active else seen
 
     def finder(self, find: Callable[[ProcessKey], Process | None]) -> Callable[[ProcessKey], Process | None]:
         """Return a function that finds processes with their environment."""
@@ -77,25 +79,25 @@ class Environments:
 
         def find_with_environment(key: ProcessKey) -> Process | None:
             found = find(key)
-            return None if found is None else self.of(found)
+            return None if found is None else self.complete(found)
 
         return find_with_environment
 
-    def of(self, process: Process) -> Process:
+    def complete(self, process: Process) -> Process:
         """Return the process with its environment: as read at the start of its program, or now. Not known is empty."""
         if process.envs:
             return process
         key = (process.key, process.image.exec_ns)
         known = self._known.get(key)
         if known is None:
-            known = self._find_out(process)
+            known = self._read(process)
         return replace(process, envs=known) if known else process
 
     def close(self) -> None:
         """Read nothing more."""
         self._reader.close()
 
-    def _find_out(self, process: Process) -> tuple[bytes, ...]:
+    def _read(self, process: Process) -> tuple[bytes, ...]:
         kept = self._loader_variables(process)
         known = self._wanted.select(kept.variables)
         if process.exit_ns is None and not (kept.complete and self._wanted.only_loader):

@@ -53,7 +53,7 @@ class LossWatch:
     def check(self) -> None:
         """Ask the file sensor: to be called now and then."""
         for lost in self._sensor.lost():
-            self._losses.counted(lost.kind, lost.count, self._culprit(lost.uid, lost.process))
+            self._losses.count(lost.kind, lost.count, self._culprit(lost.uid, lost.process))
         if self._clock() - self._flood_checked >= FLOOD_WINDOW_S:
             self._flood_checked = self._clock()
             self._check_for_flood()
@@ -61,7 +61,7 @@ class LossWatch:
     def check_network(self, counters: dict[str, int]) -> None:
         """Take in what the network's programs count; who caused it is not known there."""
         lost = lost_of(counters)
-        self._losses.counted("network", lost - self._network)
+        self._losses.count("network", lost - self._network)
         self._network = lost
 
     def _check_for_flood(self) -> None:
@@ -71,7 +71,7 @@ class LossWatch:
         key, count, others = heaviest
         if count >= FLOOD_RECORDS and count >= _FLOOD_RATIO * others:
             process = self._find(key)
-            self._losses.counted("flood", count, Culprit(key, process.uid if process else None, process))
+            self._losses.count("flood", count, Culprit(key, process.uid if process else None, process))
 
     def _culprit(self, uid: int, key: ProcessKey) -> Culprit:
         """Short processes of one user count as one: so the user stands for them, with the latest."""

@@ -48,11 +48,11 @@ class Losses:
         self._clock = clock
         self._episodes: dict[_Place, _Episode] = {}
 
-    def begins(self, kind: str, culprit: Culprit | None = None) -> None:
+    def begin(self, kind: str, culprit: Culprit | None = None) -> None:
         """Say that something begins to be lost; nothing happens if it is known to go on."""
         self._episode(kind, culprit)
 
-    def counted(self, kind: str, number: int, culprit: Culprit | None = None) -> None:
+    def count(self, kind: str, number: int, culprit: Culprit | None = None) -> None:
         """Count what was lost; what was not known to go on begins with it."""
         if number <= 0:
             return
@@ -60,9 +60,9 @@ class Losses:
 
     def environment_unread(self, process: Process) -> None:
         """Count a process whose environment could not be read."""
-        self.counted("environments", 1, Culprit(process.uid, process.uid, process))
+        self.count("environments", 1, Culprit(process.uid, process.uid, process))
 
-    def ends(self, kind: str, culprit: Culprit | None = None) -> None:
+    def end(self, kind: str, culprit: Culprit | None = None) -> None:
         """Say that it has ended; nothing happens if it was not going on."""
         self._end((kind, culprit.key if culprit else None))
 

@@ -206,7 +206,7 @@ class PolicyKeeper:
 def _read(path: Path) -> PolicySpec:
     policy, diagnostics = load_policy(path, alone=False)
     if policy is None:
-        raise UsageError("; ".join(str(one) for one in diagnostics if one.severity == "error"))
+        raise UsageError("; ".join(str(fault) for fault in diagnostics if fault.severity == "error"))
     return policy
 
 

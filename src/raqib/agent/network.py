@@ -219,7 +219,7 @@ class Network:
         flow = detection.event.flow
         remote = None if flow is None else flow.remote
         # The event's own peer, should the kernel have forgotten it.
-        if remote is not None and remote.address and remote.address not in {one.address for one in found}:
+        if remote is not None and remote.address and remote.address not in {endpoint.address for endpoint in found}:
             names = tuple(remote.names or ())
             found.append(Endpoint(remote.address, 0, names, names if remote.names_from else (), remote.names_from))
         return found

@@ -22,4 +22,4 @@ class PrinterLosses:
         """Count what was dropped since the last time: to be called now and then."""
         for name, counts in self._counts().items():
             lost, self._known[name] = counts.dropped - self._known.get(name, 0), counts.dropped
-            self._losses.counted(PRINTER + name, lost)
+            self._losses.count(PRINTER + name, lost)

@@ -61,7 +61,7 @@ class Publisher:
     def finished(self, finished: Finished) -> None:
         """Tell of a reaction that is over."""
         if finished.outcome == "dropped":
-            self.losses.counted(REACTIONS, 1)
+            self.losses.count(REACTIONS, 1)
         self.outcomes.add(finished)
 
     def breaker_opened(self, opened: BreakerOpened) -> None:

@@ -114,7 +114,7 @@ class _Recording:
         self.failure: RaqibError | None = None
 
     def observe(self, seen: FileObservation | FlowObservation) -> None:
-        seen = self._environments.of_observation(seen)
+        seen = self._environments.complete_observation(seen)
         ancestors = LiveAncestry(self._environments.finder(self._sensor.processes.find)).ancestors(seen.process)
         if self.failure is not None:
             return

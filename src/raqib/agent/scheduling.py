@@ -14,7 +14,7 @@ _FAIR_POLICIES = (os.SCHED_OTHER, os.SCHED_BATCH)
 SLICE_NS = 100_000
 """The shortest slice that Linux grants."""
 
-TURN_S = 0.0002
+INTERPRETER_SLICE_S = 0.0002
 """How long a thread may keep the interpreter from another that waits for it."""
 
 
@@ -41,7 +41,7 @@ def attributes(thread: int = 0) -> SchedulingAttributes | None:
     return found if told else None
 
 
-def take_short_slices() -> bool:
+def use_short_slices() -> bool:
     """Let the calling thread, and whatever it starts from now on, run sooner, in shorter pieces.
 
     It gets no more of the processor than before: a thread of short slices that wakes up goes before one of longer
@@ -55,14 +55,14 @@ def take_short_slices() -> bool:
     return _call(0, ctypes.c_int(0), ctypes.byref(wanted), ctypes.c_uint(0))
 
 
-def take_short_turns(stack: AsyncExitStack) -> None:
-    """Let threads wait for the interpreter no longer than `TURN_S`, until the stack is closed.
+def use_short_interpreter_slices(stack: AsyncExitStack) -> None:
+    """Let threads wait for the interpreter no longer than `INTERPRETER_SLICE_S`, until the stack is closed.
 
     A printer needs it anew after each system call: at the usual 5 ms, the loop's thread is ahead of it by hundreds of
     events when many come at once.
     """
     stack.callback(sys.setswitchinterval, sys.getswitchinterval())
-    sys.setswitchinterval(TURN_S)
+    sys.setswitchinterval(INTERPRETER_SLICE_S)
 
 
 def _call(number: int, *arguments: object) -> bool:

@@ -32,7 +32,7 @@ from raqib.sensors.network import NetworkSensor
 _RECORDS_BEFORE_RELOAD = 32 * RECORDS_AT_ONCE
 
 
-class Loaded(NamedTuple):
+class LoadedStages(NamedTuple):
     """What takes long to make."""
 
     prepared: Prepared
@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 
 async def load_stages(
     config: Config, recipes: tuple[RecipeSpec, ...], outlets: Outlets, stack: contextlib.AsyncExitStack
-) -> Loaded:
+) -> LoadedStages:
     """Start the workers and load what goes into the kernel, side by side: neither needs the other.
 
     Raises:
@@ -69,13 +69,13 @@ async def load_stages(
             if network is not None:
                 unload(config.network, network)
             raise
-    return Loaded(prepared, matcher, sensor, network)
+    return LoadedStages(prepared, matcher, sensor, network)
 
 
 class Stages:
     """Belongs to one event loop."""
 
-    def __init__(self, config: Config, loaded: Loaded, outlets: Outlets) -> None:
+    def __init__(self, config: Config, loaded: LoadedStages, outlets: Outlets) -> None:
         """Put together what was loaded; nothing is seen before `start`."""
         self._config = config
         self._outlets = outlets

@@ -42,18 +42,18 @@ class Start(NamedTuple):
             raise UsageError("\n".join(map(str, self.refused)))
 
 
-def look(config: Config, file: ConfigFile, options: Mapping[str, str] | None = None) -> Start:
-    """Look at all that a start needs and that can be looked at without changing anything.
+def examine(config: Config, file: ConfigFile, options: Mapping[str, str] | None = None) -> Start:
+    """Examine all that a start needs and that can be examined without changing anything.
 
     `options` names the options of the command line that took the place of settings, by the setting.
 
     Raises NotPermittedError if no process comes up in which reactions can be checked.
     """
-    wrong = [_placed(one, file, options or {}) for one in _faults(config)]
+    wrong = [_placed(fault, file, options or {}) for fault in _faults(config)]
     library = Library(config.recipes, shell=config.reactions.shell)
     loaded = library.load()
-    said = [_placed(one, file, options or {}) for one in loaded.diagnostics]
-    refused = tuple(one for one in wrong if one.severity == "error")
+    said = [_placed(found, file, options or {}) for found in loaded.diagnostics]
+    refused = tuple(fault for fault in wrong if fault.severity == "error")
     return Start(library, loaded, (*file.diagnostics, *wrong, *said), refused)
 
 
@@ -91,7 +91,9 @@ def _network_faults(config: NetworkConfig) -> Iterator[Diagnostic]:
         return
     policy, said = load_policy(config.policy, alone=False)
     # Only the whole file's absence is the setting's fault: the rest has lines of its own.
-    yield from (_error("network.policy", f"{one.source}: {one.message}") if not one.path else one for one in said)
+    yield from (
+        _error("network.policy", f"{found.source}: {found.message}") if not found.path else found for found in said
+    )
     if policy is not None and (lost := cut_off(policy, read_host(config.resolvers))):
         yield _error("network.policy", cut_off_message(lost))
 
@@ -125,7 +127,7 @@ def _no_log(path: Path, *, regular: bool = False) -> str | None:
 def _nearest(path: Path) -> Path:
     """Return the path, or what there is nearest above it."""
     path = path.absolute()
-    return next((one for one in (path, *path.parents) if os.path.lexists(one)), Path("/"))
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), Path("/"))
 
 
 def _quoted(path: Path) -> str:
@@ -136,13 +138,13 @@ def _error(path: str, message: str) -> Diagnostic:
     return Diagnostic("error", CONFIGURATION, "", path, message)
 
 
-def _placed(one: Diagnostic, file: ConfigFile, options: Mapping[str, str]) -> Diagnostic:
+def _placed(found: Diagnostic, file: ConfigFile, options: Mapping[str, str]) -> Diagnostic:
     """Return a diagnostic about the configuration with its file and line, or the option that is meant."""
-    if one.source != CONFIGURATION:
-        return one
-    if one.path in options:
-        return replace(one, source=options[one.path], path="")
-    at = None if file.root is None else at_of(file.root, one.path)
+    if found.source != CONFIGURATION:
+        return found
+    if found.path in options:
+        return replace(found, source=options[found.path], path="")
+    at = None if file.root is None else at_of(file.root, found.path)
     if at is None:
-        return one
-    return replace(one, source=file.source, path=at.path, line=at.node.line)
+        return found
+    return replace(found, source=file.source, path=at.path, line=at.node.line)

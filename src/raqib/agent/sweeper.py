@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 PORTION = 64
-"""So many files that were late are delivered in one turn; then the loop sees to everything else."""
+"""So many files that were late are delivered at once; then the loop sees to everything else."""
 
 SAID_S = 60.0
 """How often it is said, at most, that records were late."""

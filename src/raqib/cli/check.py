@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
-from raqib.agent.start import look
+from raqib.agent.start import examine
 from raqib.cli.words import count
 from raqib.config.config import read_config
 from raqib.library.reading import load_path, with_checked_reactions, without_recipes
@@ -71,7 +71,7 @@ def check(paths: list[Path], *, as_json: bool) -> int:
 def _check_configuration(path: Path) -> list[Diagnostic]:
     """Return all that `raqib run` would say at start: what is wrong with it, and with all that it names."""
     file = read_config(path)
-    return file.diagnostics if file.config is None else list(look(file.config, file).diagnostics)
+    return file.diagnostics if file.config is None else list(examine(file.config, file).diagnostics)
 
 
 def _kind(path: Path) -> Literal["recipes", "configuration", "policy"]:

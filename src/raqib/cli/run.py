@@ -13,7 +13,7 @@ import typer
 from raqib.agent.agent import Agent
 from raqib.agent.privileges import require_root
 from raqib.agent.stages import Stages
-from raqib.agent.start import look
+from raqib.agent.start import examine
 from raqib.cli.options import DURATION_METAVAR
 from raqib.cli.options import duration as seconds_of
 from raqib.cli.words import count
@@ -99,7 +99,7 @@ def run(
             settings.network, cgroup=cgroup or settings.network.cgroup, policy=policy or settings.network.policy
         ),
     )
-    start = look(settings, file, options)
+    start = examine(settings, file, options)
     for diagnostic in start.diagnostics:
         if diagnostic not in start.refused:
             print(f"raqib: {diagnostic.severity}: {diagnostic}", file=sys.stderr)

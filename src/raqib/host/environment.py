@@ -22,9 +22,9 @@ from raqib.model.process import ProcessKey
 
 PATIENCE_S: Final = 0.2
 """A read that takes longer is left behind."""
-SHORT_PATIENCE_S: Final = 0.005
+LEAST_PATIENCE_S: Final = 0.005
 CAUTION_S: Final = 2.0
-"""For so long after a read was left behind, others have `SHORT_PATIENCE_S` only."""
+"""For so long after a read was left behind, the next has half the patience of the last."""
 PAUSE_S: Final = 10.0
 """For so long nothing more is read of a user, other than root, of whom a read was left behind."""
 MOST_LEFT: Final = 8
@@ -103,8 +103,9 @@ class _Read:
 class EnvironmentReader:
     """Reads in a thread of its own. Belongs to one thread, which waits for it no longer than the patience above."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, patience_s: float = PATIENCE_S) -> None:
         self._clock = clock
+        self._most_patience_s = self._patience_s = patience_s
         self._reads: queue.SimpleQueue[_Read | None] | None = None
         self._left: dict[ProcessKey, _Read] = {}
         self._paused: dict[int, float] = {}
@@ -120,8 +121,9 @@ class EnvironmentReader:
             return None
         read = _Read(key, uid, select)
         self._thread().put(read)
-        now = self._clock()
-        if read.wait(SHORT_PATIENCE_S if now < self._careful_until else PATIENCE_S):
+        if self._clock() >= self._careful_until:
+            self._patience_s = self._most_patience_s
+        if read.wait(self._patience_s):
             return read.found
         self._leave(read)
         return None
@@ -149,6 +151,7 @@ class EnvironmentReader:
         self.close()
         self._left[read.key] = read
         now = self._clock()
+        self._patience_s = max(LEAST_PATIENCE_S, self._patience_s / 2)
         self._careful_until = now + CAUTION_S
         self._paused = {uid: until for uid, until in self._paused.items() if until > now}
         if read.uid:

@@ -60,4 +60,4 @@ class Accounts:
 
     def all(self) -> list[Account]:
         """Return every user that did anything that was to be told."""
-        return [Account(key[0], one.records, one.share.watched) for key, one in self._accounts.entries()]
+        return [Account(key[0], account.records, account.share.watched) for key, account in self._accounts.entries()]

@@ -26,8 +26,8 @@ def take_in(source: Consumed, most: int = RECORDS_AT_ONCE) -> int:
     try:
         return source.consume(most)
     except ExceptionGroup as failed:
-        for one in failed.exceptions:
-            structlog.get_logger().error("a record could not be handled", problem=repr(one), exc_info=one)
+        for error in failed.exceptions:
+            structlog.get_logger().error("a record could not be handled", problem=repr(error), exc_info=error)
         return most
 
 

@@ -45,7 +45,7 @@ def _location(fd: int) -> bytes:
         os.close(fd)
 
 
-class _Look:
+class _Lookup:
     """A look-up of its own that nobody needs to wait for."""
 
     def __init__(self, root: int, name: bytes, resolve: int) -> None:
@@ -69,7 +69,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._own = Path("/proc/self/ns/mnt").stat().st_ino
-        self._stuck: list[_Look] = []
+        self._stuck: list[_Lookup] = []
 
     def resolve(self, name: bytes, *, pid: int, mnt_ns: int, follow: bool) -> bytes | None:
         """Return the path that an absolute name leads to, or None if it cannot be told any more.
@@ -110,17 +110,17 @@ class Resolver:
             os.close(root)
 
     def _open_slowly(self, root: int, name: bytes, resolve: int) -> bytes | None:
-        self._stuck = [look for look in self._stuck if look.thread.is_alive()]
+        self._stuck = [lookup for lookup in self._stuck if lookup.thread.is_alive()]
         if len(self._stuck) >= _MOST_STUCK:
             return None
-        look = _Look(root, name, resolve)
-        look.thread.join(_PATIENCE_S)
-        if look.thread.is_alive():
-            self._stuck.append(look)
+        lookup = _Lookup(root, name, resolve)
+        lookup.thread.join(_PATIENCE_S)
+        if lookup.thread.is_alive():
+            self._stuck.append(lookup)
             return None
-        if look.error is not None:
-            raise look.error
-        return look.found
+        if lookup.error is not None:
+            raise lookup.error
+        return lookup.found
 
 
 def by_letters(name: bytes) -> bytes:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -14,6 +14,14 @@ from raqib.recipes.compile import CompiledSet
 from raqib.recipes.load import load_text
 from raqib.sensors.processes import LoaderVariables
 from raqib.testing import live_process
+
+
+def patient(
+    loader_variables: Callable[[Process], LoaderVariables] = lambda process: LoaderVariables((), complete=False),
+    on_unread: Callable[[Process], None] = lambda process: None,
+) -> Environments:
+    """Return what waits for however busy a machine."""
+    return Environments(loader_variables, on_unread, reader=EnvironmentReader(patience_s=60))
 
 
 @contextmanager
@@ -41,14 +49,14 @@ def compiled(*patterns: str) -> CompiledSet:
 
 
 def test_only_what_is_asked_for_is_kept() -> None:
-    environments = Environments()
+    environments = patient()
     with sleeping(LD_PRELOAD="/none.so", SECRET="s", PROXY="p", PATH="/bin") as process:
         environments.replace(compiled("^PROXY="))
-        assert {b"LD_PRELOAD=/none.so", b"PROXY=p"} == set(environments.of(process).envs)
+        assert {b"LD_PRELOAD=/none.so", b"PROXY=p"} == set(environments.complete(process).envs)
 
 
 def test_nothing_is_read_while_nobody_asks() -> None:
-    environments = Environments()
+    environments = patient()
     find = environments.finder(lambda key: Process(key=key))
     found = find(live_process(os.getpid()).key)
     assert found is not None
@@ -64,11 +72,11 @@ def test_no_flood_of_variables_hides_another() -> None:
 
 
 def test_what_was_read_at_the_start_stays() -> None:
-    environments = Environments()
+    environments = patient()
     environments.replace(compiled("^PROXY="))
     with sleeping(PROXY="p") as process:
-        assert (b"PROXY=p",) == environments.of(process).envs
-    assert (b"PROXY=p",) == environments.of(process).envs
+        assert (b"PROXY=p",) == environments.complete(process).envs
+    assert (b"PROXY=p",) == environments.complete(process).envs
 
 
 def test_what_the_kernel_kept_counts_although_the_process_is_gone() -> None:
@@ -78,32 +86,32 @@ def test_what_the_kernel_kept_counts_although_the_process_is_gone() -> None:
         asked.append(process.key)
         return LoaderVariables((b"LD_PRELOAD=/none.so",), complete=True)
 
-    environments = Environments(kept)
+    environments = patient(kept)
     environments.replace(compiled("^LD_PRELOAD="))
     gone = Process(key=ProcessKey(2**22 - 1, 1), exit_ns=2)
-    assert (b"LD_PRELOAD=/none.so",) == environments.of(gone).envs
-    assert (b"LD_PRELOAD=/none.so",) == environments.of(gone).envs
+    assert (b"LD_PRELOAD=/none.so",) == environments.complete(gone).envs
+    assert (b"LD_PRELOAD=/none.so",) == environments.complete(gone).envs
     assert [gone.key] == asked
 
 
 def test_what_the_kernel_does_not_keep_is_read() -> None:
-    environments = Environments(lambda process: LoaderVariables((b"LD_PRELOAD=/none.so",), complete=True))
+    environments = patient(lambda process: LoaderVariables((b"LD_PRELOAD=/none.so",), complete=True))
     with sleeping(PROXY="p") as process:
         environments.replace(compiled("^LD_|^PROXY="))
-        assert (b"LD_PRELOAD=/none.so", b"PROXY=p") == environments.of(process).envs
+        assert (b"LD_PRELOAD=/none.so", b"PROXY=p") == environments.complete(process).envs
         environments.replace(compiled("^LD_(PRELOAD|AUDIT)="))
-        assert (b"LD_PRELOAD=/none.so",) == environments.of(process).envs
+        assert (b"LD_PRELOAD=/none.so",) == environments.complete(process).envs
 
 
 def test_who_does_not_answer_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     unread: list[Process] = []
-    environments = Environments(on_unread=unread.append)
+    environments = patient(on_unread=unread.append)
     environments.replace(compiled("^PROXY="))
     with sleeping(PROXY="p") as process:
         monkeypatch.setattr(EnvironmentReader, "read", lambda *arguments: None)
-        assert () == environments.of(process).envs
+        assert () == environments.complete(process).envs
         assert [process] == unread
         monkeypatch.undo()
-        assert (b"PROXY=p",) == environments.of(process).envs
+        assert (b"PROXY=p",) == environments.complete(process).envs
     assert [process] == unread
     environments.close()

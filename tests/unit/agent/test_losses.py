@@ -26,11 +26,11 @@ def short(told: list[LossReport]) -> list[tuple[str, str, object, int]]:
 
 def test_is_told_when_it_begins_and_when_it_has_been_quiet() -> None:
     counter, told, clock = losses()
-    counter.counted("records", 3, ONE)
+    counter.count("records", 3, ONE)
     assert [("records", "begins", "one", 3)] == short(told)
     for _ in range(10):
         clock.now += 59
-        counter.counted("records", 2, ONE)
+        counter.count("records", 2, ONE)
         counter.end_quiet()
     assert 1 == len(told)
     clock.now += 60
@@ -44,7 +44,7 @@ def test_is_told_when_it_begins_and_when_it_has_been_quiet() -> None:
 def test_begins_again() -> None:
     counter, told, clock = losses()
     for _ in range(2):
-        counter.counted("records", 1, ONE)
+        counter.count("records", 1, ONE)
         clock.now += 60
         counter.end_quiet()
     assert ["begins", "ended"] * 2 == [one.state for one in told]
@@ -53,8 +53,8 @@ def test_begins_again() -> None:
 
 def test_nothing_lost_is_no_loss() -> None:
     counter, told, _ = losses()
-    counter.counted("records", 0, ONE)
-    counter.ends("records", ONE)
+    counter.count("records", 0, ONE)
+    counter.end("records", ONE)
     counter.end_quiet()
     counter.close()
     assert [] == told
@@ -62,9 +62,9 @@ def test_nothing_lost_is_no_loss() -> None:
 
 def test_each_kind_and_each_culprit_is_told_apart() -> None:
     counter, told, _ = losses()
-    counter.counted("records", 1, ONE)
-    counter.counted("records", 2, OTHER)
-    counter.counted("names", 4, ONE)
+    counter.count("records", 1, ONE)
+    counter.count("records", 2, OTHER)
+    counter.count("names", 4, ONE)
     counter.close()
     assert {("records", "ended", "one", 1), ("records", "ended", "other", 2), ("names", "ended", "one", 4)} == set(
         short(told)[3:]
@@ -73,18 +73,18 @@ def test_each_kind_and_each_culprit_is_told_apart() -> None:
 
 def test_who_knows_the_moments_says_them() -> None:
     counter, told, _ = losses()
-    counter.begins("printer")
-    counter.begins("printer")
-    counter.counted("printer", 7)
-    counter.ends("printer")
-    counter.ends("printer")
+    counter.begin("printer")
+    counter.begin("printer")
+    counter.count("printer", 7)
+    counter.end("printer")
+    counter.end("printer")
     assert [("printer", "begins", None, 0), ("printer", "ended", None, 7)] == short(told)
 
 
 def test_many_culprits_become_one() -> None:
     counter, told, _ = losses(most=2)
     for number in range(100):
-        counter.counted("records", 1, Culprit(number))
+        counter.count("records", 1, Culprit(number))
     counter.close()
     assert [0, 1, None] == [one.culprit and one.culprit.key for one in told if one.state == "begins"]
     assert 100 == sum(one.count for one in told if one.state == "ended")

@@ -40,7 +40,7 @@ def test_reactions_that_are_dropped_are_told_alike() -> None:
     told: list[Event] = []
     losses = publish_losses(told.append)
     for _ in range(5):
-        losses.counted(REACTIONS, 1)
+        losses.count(REACTIONS, 1)
     losses.close()
     carried = [json.loads(encode(one))["fields"]["loss"] for one in told]
     assert [("reactions", 1), ("reactions", 5)] == [(one["kind"], one["count"]) for one in carried]

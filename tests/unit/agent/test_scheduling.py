@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from raqib.agent import scheduling
-from raqib.agent.scheduling import SLICE_NS, attributes, take_short_slices
+from raqib.agent.scheduling import SLICE_NS, attributes, use_short_slices
 
 
 def grants_slices() -> bool:
@@ -39,7 +39,7 @@ def test_threads_and_programs_that_are_started_later_run_sooner_too() -> None:
     def slices() -> tuple[int, object, int]:
         take_long_slices()
         before = attributes()
-        assert take_short_slices()
+        assert use_short_slices()
         child = os.fork()
         if child == 0:
             os._exit(0 if getattr(attributes(), "runtime_ns", 0) == SLICE_NS else 1)
@@ -55,7 +55,7 @@ def test_threads_and_programs_that_are_started_later_run_sooner_too() -> None:
 def test_whoever_chose_a_policy_keeps_it() -> None:
     def idle() -> tuple[bool, int]:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        return take_short_slices(), os.sched_getscheduler(0)
+        return use_short_slices(), os.sched_getscheduler(0)
 
     assert [(False, os.SCHED_IDLE)] == in_thread(idle)
 
@@ -63,6 +63,6 @@ def test_whoever_chose_a_policy_keeps_it() -> None:
 def test_niceness_is_kept() -> None:
     def nice() -> tuple[bool, int]:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 7)
-        return take_short_slices(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        return use_short_slices(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     assert [(True, 7)] == in_thread(nice)
