@@ -18,16 +18,17 @@ class Hangup:
     """Listens for the signal as long as its context is open."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
+        """Prepare, in the running event loop."""
         self._stop = stop
-        self._log = structlog.get_logger()
-
-    def __enter__(self) -> None:
-        """Begin. Must be called in the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._before = signal.getsignal(signal.SIGHUP)
         # With nohup(1) it is ignored from the start: who asked for that wants it to outlive the terminal.
         self._follows = self._before is not signal.SIG_IGN and terminal_is_there()
         self._again: asyncio.TimerHandle | None = None
+        self._log = structlog.get_logger()
+
+    def __enter__(self) -> None:
+        """Begin."""
         self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     def __exit__(self, *exception: object) -> None:
