@@ -19,7 +19,7 @@ from raqib.config.config import Config
 from raqib.control import oversight
 from raqib.control.operator import Operator
 from raqib.control.oversight import Oversight, Parts, resident_bytes
-from raqib.control.socket import Answer, ask
+from raqib.control.socket import CommandResult, ask
 from raqib.ledger.chain import Head
 from raqib.model.event import Event, encode
 from raqib.reactions import Reactions, ReactionSettings
@@ -98,10 +98,10 @@ def test_switching_off_does_not_wait_for_an_undo(
 ) -> None:
     begun, let_go = threading.Event(), threading.Event()
 
-    def undo(operator: Operator, seq: int) -> Answer:
+    def undo(operator: Operator, seq: int) -> CommandResult:
         begun.set()
         assert let_go.wait(10)
-        return Answer(True)
+        return CommandResult(True)
 
     async def scenario(watching: Oversight, running: Running) -> list[Any]:
         undoing = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "undo", {"seq": 1}))

@@ -14,7 +14,7 @@ import pytest
 
 from raqib.control import server as control_server
 from raqib.control.server import MAX_CLIENTS, Command, ControlServer, peer_uid
-from raqib.control.socket import MAX_REQUEST, SOCKET_NAME, NoAgentError, Reply, ask
+from raqib.control.socket import MAX_REQUEST, SOCKET_NAME, ControlReply, NoAgentError, ask
 from raqib.errors import RaqibError
 
 
@@ -60,7 +60,7 @@ def raw(directory: Path, sent: bytes) -> bytes:
 
 
 def error_of(received: bytes) -> str:
-    reply = msgspec.json.decode(received, type=Reply)
+    reply = msgspec.json.decode(received, type=ControlReply)
     assert not reply.ok
     return reply.error
 
@@ -149,7 +149,7 @@ def test_an_answer_that_came_before_the_question_is_heard(tmp_path: Path) -> Non
         def answer() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.sendall(msgspec.json.encode(Reply(False, error="go away")) + b"\n")
+                connection.sendall(msgspec.json.encode(ControlReply(False, error="go away")) + b"\n")
                 connection.shutdown(socket.SHUT_RD)
 
         with ThreadPoolExecutor(1) as pool:

@@ -8,7 +8,7 @@ from raqib.model.observation import FileObservation
 from raqib.offline.samples import SampleResult, fill_sample, run_tests
 from raqib.recipes.compile import EXECVE_IMPLIES
 from raqib.recipes.load import load_text
-from raqib.recipes.spec import Call, RecipeSpec
+from raqib.recipes.spec import ExpectedCall, RecipeSpec
 
 
 def spec(fields: str, mechanism: str = "file_access") -> RecipeSpec:
@@ -151,9 +151,9 @@ def test_expected_calls_are_kept() -> None:
         " {DataSet: [k, '7', 1.5, true]}]}}]"
     )
     expected = (
-        Call("KillCurrent"),
-        Call("NetBlockIp", ("10.0.0.1",)),
-        Call("KillProcess", (7,)),
-        Call("DataSet", ("k", "7", 1.5, True)),
+        ExpectedCall("KillCurrent"),
+        ExpectedCall("NetBlockIp", ("10.0.0.1",)),
+        ExpectedCall("KillProcess", (7,)),
+        ExpectedCall("DataSet", ("k", "7", 1.5, True)),
     )
     assert expected == rule.tests[0].calls

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from raqib.config.config import RecipesConfig
 from raqib.library.library import Library
-from raqib.recipes.attack import Attack, resolve
+from raqib.recipes.attack import AttackIdentifiers, resolve
 from raqib.recipes.check import _FIELDS
 from raqib.recipes.load import load_text
 
@@ -148,7 +148,7 @@ def test_a_fault_in_raqib_costs_one_recipe_and_its_last_good_version_stays(
     library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
     assert ["a", "b"] == [one.name for one in library.load().recipes]
 
-    def faulty(tactic: str, *others: str) -> Attack:
+    def faulty(tactic: str, *others: str) -> AttackIdentifiers:
         if tactic == "stumble":
             raise KeyError("subtechnique")
         return resolve(tactic, *others)
