@@ -31,12 +31,12 @@ def compact(event: Event) -> bytes:
     """Return the event's compact form, at most `MOST_BYTES` long, without a newline."""
     account = Account()
     background = event.background
-    made = None if background is None else _background(background, account)
-    form = CompactEvent(**{name: getattr(event, name) for name in _SAME}, background=made, cut=[])
+    shortened = None if background is None else _background(background, account)
+    form = CompactEvent(**{name: getattr(event, name) for name in _SAME}, background=shortened, cut=[])
     head = printed(form)
     room = USUAL_BYTES - len(head) - _ROOM_FOR_NAMES
-    if background is not None and made is not None:
-        made.file_list, made.flow_list = _newest(background, room, account)
+    if background is not None and shortened is not None:
+        shortened.file_list, shortened.flow_list = _newest(background, room, account)
     if room < 0:
         form.fields = _shallow(form.fields, account)
         return _shrunk(printed(form), account)
