@@ -2,8 +2,9 @@
 
 Usage: attack_table.py STIX [TABLE]
 
-STIX is MITRE's enterprise-attack.json (attack-stix-data, STIX 2.1). TABLE is written anew; what the release does not have
-any more but TABLE had, and what the release itself calls revoked or deprecated, stays below as names of earlier releases.
+STIX is MITRE's enterprise-attack.json (attack-stix-data, STIX 2.1). TABLE is written anew. Names that the release does
+not have any more but TABLE had, or that the release calls revoked or deprecated, stay below as those of earlier
+releases.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from raqib.offline.recipe_tests import run_recipe_tests
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
 WIDEST = 120
+GENERATED = {"reactions.md": "its lists stand in the declarations of the helpers, one line each"}
 
 
 def test_each_answer_to_where_is_a_file() -> None:
@@ -36,6 +37,19 @@ def test_each_file_that_is_named_exists(document: Path) -> None:
     missing = [path for path in named if not (ROOT / path).exists()]
     missing += [path for path in linked if not (document.parent / path).exists()]
     assert [] == missing
+
+
+def prose_lines(text: str) -> list[str]:
+    """Return the lines without code, fenced or indented, and without tables."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [line for line in text.splitlines() if not line.startswith(("|", "    "))]
+
+
+@pytest.mark.parametrize(
+    "document", [one for one in DOCUMENTS if one.name not in GENERATED], ids=lambda path: path.name
+)
+def test_prose_is_not_too_wide_to_be_read(document: Path) -> None:
+    assert [] == [line for line in prose_lines(document.read_text()) if len(line) > WIDEST]
 
 
 def test_the_house_has_the_rooms_that_are_there() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from raqib.control import server as control_server
 from raqib.control.server import MAX_CLIENTS, Command, ControlServer, peer_uid
@@ -138,7 +139,10 @@ def test_nobody_else_may_connect_or_is_answered(tmp_path: Path, monkeypatch: pyt
             ask(tmp_path, "echo")
 
     monkeypatch.setattr(control_server, "peer_uid", lambda connection: 4242)
-    served(tmp_path, client)
+    with capture_logs() as log:
+        served(tmp_path, client)
+    refused = {"event": "control request refused: peer is not root", "log_level": "warning", "uid": 4242}
+    assert [refused] == log
 
 
 def test_an_answer_that_came_before_the_question_is_heard(tmp_path: Path) -> None:
