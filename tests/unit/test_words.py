@@ -15,6 +15,7 @@ TWICE = {
     "Counts": "what a printer has done; what a recording has",
     "Endpoint": "one side of a flow; the same as an event has it",
     "Item": "what a printer waits for; one condition of `arbitrary`",
+    "Notice": "what a reaction wants to tell; the loss that an agent event is about",
     "Owner": "whose a file is, in an event; who asked for workers",
     "Traffic": "how much went each way; the same as an event has it",
     "Worker": "the thread of a printer; the process of an isolate",

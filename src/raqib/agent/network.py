@@ -18,7 +18,7 @@ from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.agent.net_policy import PolicyKeeper, load_sensor
 from raqib.config.config import NetworkConfig
 from raqib.config.stages import network_map_sizes
-from raqib.dns.heard import Heard, Told
+from raqib.dns.heard import Heard, HeardAnswer
 from raqib.dns.resolver_files import ResolverFiles
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.host.resolv_conf import read_resolvers
@@ -126,12 +126,12 @@ class Network:
             self._keeper.load()
         self._tables = Tables(sensor.bpf)
         if pins is None:
-            self._tables.prepare()
+            self._tables.activate()
             self._look_for_resolvers()
         self._tables.want_answers(True)
         # What is pinned goes on without us, and then nobody reads them.
         self._stack.callback(self._tables.want_answers, False)
-        flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.of)
+        flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.names)
         self._stack.callback(flows.close)
         flows.set_agent(self._agent.pid)
         flows.set_cgroup(cgroup)
@@ -196,7 +196,7 @@ class Network:
 
     def _look_for_resolvers(self) -> None:
         self._looked_at = time.monotonic()
-        self._tables.set_resolvers(self._host.look().resolvers)
+        self._tables.set_resolvers(self._host.read().resolvers)
 
     @property
     def access(self) -> NetworkAccess | None:
@@ -250,10 +250,10 @@ class Network:
             return
         asker = self._processes.find(answer.asker)
         if answer.from_resolver:
-            heard.take_sure(answer.message, asker, answer.asker, answer.net_ns, answer.timestamp_ns)
+            heard.learn_sure(answer.message, asker, answer.asker, answer.net_ns, answer.timestamp_ns)
         elif asker is not None:
-            told = Told(answer.message, asker, answer.server, answer.net_ns, answer.timestamp_ns)
-            heard.take(told, listed=answer.from_listed)
+            told = HeardAnswer(answer.message, asker, answer.server, answer.net_ns, answer.timestamp_ns)
+            heard.learn(told, listed=answer.from_listed)
 
 
 def call_if_open(loop: asyncio.AbstractEventLoop, done: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from raqib.actions.arguments import size_and_hash
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import Services
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.declare import Done, Failed, Refused, Result
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.settings import ActionSettings, Places
@@ -23,7 +23,7 @@ from raqib.errors import RaqibError
 from raqib.ledger.chain import Entry, Ledger
 from raqib.ledger.reading import LedgerReader, find
 
-LEDGER_NAME, STORE_NAME, MADE_NAME = "ledger.jsonl", "store.db", "directories.json"
+LEDGER_NAME, STORE_NAME, CREATED_NAME = "ledger.jsonl", "store.db", "directories.json"
 
 
 class Operator:
@@ -185,6 +185,7 @@ def operating_on(data_dir: Path) -> Iterator[Operator]:
         stack.callback(ledger.close)
         store = Store(data_dir / STORE_NAME)
         stack.callback(store.close)
-        made = MadeDirectories(data_dir / MADE_NAME)
+        created = CreatedDirectories(data_dir / CREATED_NAME)
         settings, places = ActionSettings(), Places(data_dir)
-        yield Operator(Services(settings, places, ledger, store, store, Budgets(), switch=Switch(data_dir), made=made))
+        switch = Switch(data_dir)
+        yield Operator(Services(settings, places, ledger, store, store, Budgets(), switch=switch, created=created))

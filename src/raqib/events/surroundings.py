@@ -53,7 +53,7 @@ class Surroundings:
     ) -> None:
         """`ancestors` are nearest first, without the process; `described_ns` is when it began to be asked for."""
         self.ancestry = (*reversed(ancestors), process)
-        self.described = [process_info(one) for one in self.ancestry]
+        self.described = [process_info(ancestor) for ancestor in self.ancestry]
         self._process = process
         self._described_ns = described_ns
         self._flows = flows
@@ -87,7 +87,7 @@ class Surroundings:
     def _make(self, flows: Sequence[FlowObservation]) -> Around:
         most = MOST_BYTES // _FLOW_BYTES
         kept = flows[:most]
-        flow_part = Background(flows=flows_info(kept), flow_list=[flow_info(one) for one in kept])
+        flow_part = Background(flows=flows_info(kept), flow_list=[flow_info(flow) for flow in kept])
         flows_json = _encode(flow_part)
         background = Background(
             ancestry=self.described,

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.helpers import evidence
 from raqib.actions.manifest import MANIFEST, read_manifest, verify_evidence
 from raqib.errors import RaqibError
@@ -176,7 +176,7 @@ def test_what_a_recipe_writes_in_a_minute(about: Acting, configure: Change) -> N
 def test_evidence_in_all_is_bounded_and_the_oldest_is_kept(about: Acting, configure: Change) -> None:
     configure(max_evidence_bytes=1)
     first = collect(about)
-    about.made = MadeDirectories(about.places.data_dir / "directories.json")
+    about.created = CreatedDirectories(about.places.data_dir / "directories.json")
     record = about("CollectEvidence")
     assert ("refused", True) == (record.decision, "the evidence of 'test_recipe' takes" in record.reason), record
     about.detection = msgspec.structs.replace(about.detection, recipe=make_recipe("", name="another_recipe"))

@@ -144,7 +144,7 @@ def test_links_within_what_is_removed_are_not_followed(act: Acting, tmp_path: Pa
 def test_parent_swapped_for_a_link_after_the_check(
     act: Acting, write: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the last moment before the file is made, the directory is renamed and a link stands in its place."""
+    """At the last moment before the file is created, the directory is renamed and a link stands in its place."""
     parent, outside = act.writable / "parent", tmp_path / "outside"
     parent.mkdir()
     outside.mkdir()

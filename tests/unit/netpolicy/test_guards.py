@@ -109,7 +109,7 @@ def test_resolvers_stay_while_their_file_is_empty(tmp_path: Path, monkeypatch: p
         resolv.unlink(missing_ok=True)
         if text is not None:
             resolv.write_text(text)
-        looked.append({address_text(one) for one in watch.look(tmp_path).resolvers})
+        looked.append({address_text(one) for one in watch.read(tmp_path).resolvers})
     first, last = {"10.0.0.53", "192.0.2.53"}, {"10.0.0.54", "192.0.2.53"}
     assert [first, first, first, last] == looked
 
