@@ -46,7 +46,7 @@ def prose_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "document", [one for one in DOCUMENTS if one.name not in GENERATED], ids=lambda path: path.name
+    "document", [path for path in DOCUMENTS if path.name not in GENERATED], ids=lambda path: path.name
 )
 def test_prose_is_not_too_wide_to_be_read(document: Path) -> None:
     assert [] == [line for line in prose_lines(document.read_text()) if len(line) > WIDEST]
@@ -103,12 +103,12 @@ def test_the_quiet_recipe_takes_the_place_of_the_built_in(tmp_path: Path) -> Non
     )
     (tmp_path / "mine.yaml").write_text(written)
     library = Library(RecipesConfig(directories=(tmp_path,), allow_unsafe_owner=True))
-    [found] = [one for one in library.load().recipes if one.name == "ssl_certificate_access"]
+    [found] = [recipe for recipe in library.load().recipes if recipe.name == "ssl_certificate_access"]
     assert not found.info.builtin
-    assert [] == [str(one) for one in library.diagnostics]
+    assert [] == [str(diagnostic) for diagnostic in library.diagnostics]
     reports = run_recipe_tests([found], Config(data_dir=tmp_path))
     assert 3 == len(reports)
-    assert [] == [one for one in reports if one.outcome != "passed"]
+    assert [] == [report for report in reports if report.outcome != "passed"]
 
 
 def test_the_table_of_commands_has_them_all() -> None:

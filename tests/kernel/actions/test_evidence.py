@@ -63,8 +63,8 @@ def test_what_is_collected(about: Acting) -> None:
     assert Path(f"/proc/{pid}/maps").read_bytes() == (directory / "maps").read_bytes()
     assert b"sleep\0" + b"60\0" == (directory / "cmdline").read_bytes()
     ancestry = json.loads((directory / "ancestry.json").read_bytes())
-    assert [os.getpid(), pid] == [one["pid"] for one in ancestry]
-    assert [0, 1, 2] == [one["fd"] for one in json.loads((directory / "descriptors.json").read_bytes())][:3]
+    assert [os.getpid(), pid] == [ancestor["pid"] for ancestor in ancestry]
+    assert [0, 1, 2] == [record["fd"] for record in json.loads((directory / "descriptors.json").read_bytes())][:3]
     digest = hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
     assert digest == about.entries[-1]["arguments"]["manifest_sha256"]
 
@@ -84,7 +84,10 @@ sys.stdin.read()
         act.detection = make_detection("", ancestry=[live_process(process.pid)])
         directory = collect(act)
         process.kill()
-    found = [(one["fd"], one["table"], one["line"][1]) for one in json.loads((directory / "sockets.json").read_bytes())]
+    found = [
+        (record["fd"], record["table"], record["line"][1])
+        for record in json.loads((directory / "sockets.json").read_bytes())
+    ]
     assert [(fd, "tcp", f"{socket.htonl(0x7F000001):08X}:{port:04X}")] == found
     environment = json.loads((directory / "environment.json").read_bytes())
     assert {"API_TOKEN": "[redacted: 6 characters]", "PATH": "/bin", "ODD": "[redacted: 3 characters]"} == {

@@ -88,7 +88,9 @@ def test_writing_below_what_is_not_there_makes_it(act: Acting, write: Call) -> N
     path = act.writable / "no" / "directory" / "file"
     assert 0 == write(act, str(path)).value
     assert "text" == path.read_text()
-    assert (0o700, 0o700, 0o600) == tuple(one.stat().st_mode & 0o777 for one in (path.parent.parent, path.parent, path))
+    assert (0o700, 0o700, 0o600) == tuple(
+        made_path.stat().st_mode & 0o777 for made_path in (path.parent.parent, path.parent, path)
+    )
     assert "Not a directory" in write(act, str(path / "x")).reason
 
 

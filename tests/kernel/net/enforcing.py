@@ -103,8 +103,8 @@ class Enforcer:
 
     def one(self, kind: str) -> Drop:
         """The first drop of a kind that is told."""
-        assert self.wait(lambda: any(one.kind == kind for one in self.drops)), f"nothing was told of {kind}"
-        return next(one for one in self.drops if one.kind == kind)
+        assert self.wait(lambda: any(drop.kind == kind for drop in self.drops)), f"nothing was told of {kind}"
+        return next(drop for drop in self.drops if drop.kind == kind)
 
     def close(self) -> None:
         self.policy.close()

@@ -281,8 +281,8 @@ def main() -> int:
         f"seed {seed}: {outcome.cases} cases, {outcome.passed} answers passed, {outcome.learned} addresses denied, "
         f"slowest run {outcome.slowest_ns / 1000:.0f} us, {len(outcome.violations)} violations"
     )
-    for one in outcome.violations:
-        print(one)
+    for violation in outcome.violations:
+        print(violation)
     return 1 if outcome.violations else 0
 
 

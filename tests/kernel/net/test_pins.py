@@ -68,7 +68,7 @@ def test_a_policy_outlives_its_daemon(lab: Lab, pins: Pins) -> None:
     assert [0] == came
     second = Daemon(pins, lab.cgroup)
     try:
-        assert [WEB6] == [one.target for one in second.policy.blocks.list()]
+        assert [WEB6] == [block.target for block in second.policy.blocks.list()]
         assert list(NETWORK_HOOKS) == sorted(attached_to(lab.cgroup) & set(NETWORK_HOOKS))
         assert "unreachable" == lab.client.ask("tcp", address=WEB6)
         second.policy.blocks.unblock(WEB6, by="recipe")

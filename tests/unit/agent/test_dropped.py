@@ -24,12 +24,12 @@ def test_a_printers_losses_are_told_when_they_begin_and_when_they_have_ended_wit
         dropped.look()
     assert 1 == len(told)
     dropped.close()
-    events: list[dict[str, Any]] = [json.loads(encode(one)) for one in told]
+    events: list[dict[str, Any]] = [json.loads(encode(report)) for report in told]
     for event in events:
         Draft202012Validator(SCHEMA).validate(event)
     losses = [event["fields"]["loss"] for event in events]
-    assert [("begins", 3), ("ended", 8)] == [(one["state"], one["count"]) for one in losses]
-    assert {"printer_stdout"} == {one["kind"] for one in losses}
+    assert [("begins", 3), ("ended", 8)] == [(loss["state"], loss["count"]) for loss in losses]
+    assert {"printer_stdout"} == {loss["kind"] for loss in losses}
     assert all("'stdout'" in event["note"] for event in events)
 
 
@@ -39,5 +39,5 @@ def test_reactions_that_are_dropped_are_told_alike() -> None:
     for _ in range(5):
         dropped.reaction()
     dropped.close()
-    losses = [json.loads(encode(one))["fields"]["loss"] for one in told]
-    assert [("reactions", 1), ("reactions", 5)] == [(one["kind"], one["count"]) for one in losses]
+    losses = [json.loads(encode(report))["fields"]["loss"] for report in told]
+    assert [("reactions", 1), ("reactions", 5)] == [(loss["kind"], loss["count"]) for loss in losses]

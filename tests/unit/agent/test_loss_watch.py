@@ -81,7 +81,7 @@ def test_losses_of_the_network_are_counted_from_where_they_were() -> None:
     for lost in (0, 5, 5, 9):
         looks.network({"lost_records": lost, "records": 100})
     looks.losses.close()
-    assert [("begins", 5), ("ended", 9)] == [(fields(one)["state"], fields(one)["count"]) for one in told]
+    assert [("begins", 5), ("ended", 9)] == [(fields(report)["state"], fields(report)["count"]) for report in told]
 
 
 def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
@@ -96,5 +96,5 @@ def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
     assert [] == told
     clock.now += FLOOD_WINDOW_S
     looks.look()
-    assert ["loss_flood"] == [one.metadata.name for one in told]
+    assert ["loss_flood"] == [report.metadata.name for report in told]
     assert 2 * FLOOD_RECORDS == fields(told[0])["count"]

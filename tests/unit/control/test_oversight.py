@@ -69,7 +69,7 @@ def test_status_tells_of_every_stage(tmp_path: Path, published: list[Event]) -> 
         return await asyncio.to_thread(ask, tmp_path, "status")
 
     status = watched(tmp_path, published, scenario)
-    assert (os.getpid(), True, False, 7) == tuple(status[one] for one in ("pid", "armed", "dry_run", "recipes"))
+    assert (os.getpid(), True, False, 7) == tuple(status[name] for name in ("pid", "armed", "dry_run", "recipes"))
     assert ({"records": 5}, {"stdout": {"written": 4}}) == (status["sensors"], status["printers"])
     assert (1, 2) == (status["reactions"]["running"], status["reactions"]["waiting"])
     workers = {"pids": [os.getpid()], "ready": 3, "busy": 1, "sandbox_missing": ["landlock"]}
@@ -212,7 +212,7 @@ def test_a_breaker_is_an_event_of_its_own(tmp_path: Path, published: list[Event]
         plain["metadata"]["importance"],
     )
     assert "the budget of 30 kills a minute is used up" in plain["note"]
-    assert ("kills", 30, "the-event") == tuple(plain["fields"]["breaker"][one] for one in ("budget", "limit", "uuid"))
+    assert ("kills", 30, "the-event") == tuple(plain["fields"]["breaker"][name] for name in ("budget", "limit", "uuid"))
 
 
 def test_a_process_that_is_gone_takes_no_memory() -> None:

@@ -121,13 +121,13 @@ def test_there_are_never_more_than_so_many_clients(tmp_path: Path) -> None:
     def client() -> None:
         waiting = [socket.socket(socket.AF_UNIX) for _ in range(MAX_CLIENTS)]
         try:
-            for one in waiting:
-                one.connect(str(tmp_path / SOCKET_NAME))
+            for waiter in waiting:
+                waiter.connect(str(tmp_path / SOCKET_NAME))
             with pytest.raises(RaqibError, match=r"without an answer|did not answer"):
                 ask(tmp_path, "echo")
         finally:
-            for one in waiting:
-                one.close()
+            for connection in waiting:
+                connection.close()
 
     served(tmp_path, client)
 

@@ -247,10 +247,10 @@ class Anything(RuleBasedStateMachine):
         assert sum(entry.size for entry in known) == self.cache._bytes <= 8_000
         assert len(self.cache) == sum(map(len, self.cache._questions.values()))
         held = self.cache._held
-        assert all(key in self.cache._known for one in held.values() for key in one.keys)
+        assert all(key in self.cache._known for holder in held.values() for key in holder.keys)
         assert all(key in held[holder].keys for key, one in self.cache._known.items() for holder in one.holders)
-        for one in held.values():
-            assert sum(self.cache._known[key].size for key in one.keys) == one.bytes
+        for hold in held.values():
+            assert sum(self.cache._known[key].size for key in hold.keys) == hold.bytes
 
 
 TestAnything = Anything.TestCase

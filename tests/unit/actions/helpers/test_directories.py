@@ -56,14 +56,14 @@ def test_only_what_was_made_is_removed(act: Acting, tmp_path: Path) -> None:
 def test_only_the_recipe_that_made_it_removes_it(act: Acting) -> None:
     path, evidence = make(act), Path(act("CollectEvidence").value)
     act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
-    for one in (path, evidence):
-        record = act("RemoveDir", str(one))
+    for directory in (path, evidence):
+        record = act("RemoveDir", str(directory))
         assert ("refused", True) == (record.decision, "'test_recipe' created it" in record.reason), record.reason
-        assert one.exists()
+        assert directory.exists()
     act.created = CreatedDirectories(act.places.data_dir / "directories.json")
     assert "refused" == act("RemoveDir", str(path)).decision
     act.detection = make_detection("")
-    assert [0, 0] == [act("RemoveDir", str(one)).value for one in (path, evidence)]
+    assert [0, 0] == [act("RemoveDir", str(directory)).value for directory in (path, evidence)]
 
 
 def test_what_an_older_list_holds_belongs_to_no_recipe(act: Acting) -> None:
@@ -84,8 +84,8 @@ def test_raqibs_own_data_is_not_read(act: Acting) -> None:
     os.link(data / "directories.json", act.writable / "hard")
     by_descriptor = f"/proc/self/fd/{os.open(data / 'ledger.jsonl', os.O_RDONLY)}"
     own = [data / name for name in ("directories.json", "store.db", "store.db-wal", "ledger.jsonl")]
-    for one in map(str, (*own, act.writable / "link", act.writable / "hard", by_descriptor)):
-        for call in (("ReadFile", one), ("HashFile", one), ("CopyFile", one, str(path))):
+    for name in map(str, (*own, act.writable / "link", act.writable / "hard", by_descriptor)):
+        for call in (("ReadFile", name), ("HashFile", name), ("CopyFile", name, str(path))):
             record = act(*call)
             assert ("refused", True) == (record.decision, "raqib's own" in record.reason), (call, record)
     os.close(int(by_descriptor.rpartition("/")[2]))
