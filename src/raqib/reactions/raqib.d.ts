@@ -91,6 +91,8 @@ declare function DataHasValue(value: string): boolean;
 declare function SharedSet(key: string, value: string, ttlSeconds?: number): number;
 /** As DataGet, in the data that all recipes share. Returns the text, `""` if there is no such key. */
 declare function SharedGet(key: string): string;
+/** As DataHasKey, in the data that all recipes share: tells an empty text from none. Returns true or false. */
+declare function SharedHasKey(key: string): boolean;
 /** As DataIncr, in the data that all recipes share. Returns the new number, NaN on error. */
 declare function SharedIncr(key: string, by?: number, ttlSeconds?: number): number;
 /** As DataDelete, in the data that all recipes share. Returns 0: it is not there (any more). -1: not done. */

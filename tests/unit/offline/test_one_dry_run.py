@@ -71,6 +71,7 @@ CALLS = [
     "DataClear()",
     "SharedSet('k', 'v')",
     "SharedGet('k')",
+    "SharedHasKey('k')",
     "SharedIncr('n')",
     "SharedDelete('k')",
     "Notify('title', {a: 1})",
