@@ -55,7 +55,7 @@ class Reloader:
             except Exception as error:
                 # A place vanished before it could be watched, the kernel gives no more watches, or somebody made a
                 # name that is no text: whatever it is, it must cost no more than the watch.
-                self._log.debug("recipes cannot be watched, they are looked at", problem=_innermost(error))
+                self._log.debug("recipes watch failed: the files are polled", problem=_innermost(error))
                 await self._reload_or_log()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _POLL_MS / 1000)
@@ -100,7 +100,7 @@ class Reloader:
         except Exception as error:
             # A mistake of ours too: whoever corrects the recipe must not have to restart the agent.
             trace = None if isinstance(error, OSError | RaqibError) else error
-            self._log.error("recipes could not be loaded, those in force stay", problem=str(error), exc_info=trace)
+            self._log.error("recipes reload failed: those before stay in force", problem=str(error), exc_info=trace)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _PAUSE_S)
 
@@ -132,7 +132,7 @@ class Reloader:
         for diagnostic in now:
             if diagnostic not in self._told:
                 say = self._log.error if diagnostic.severity == "error" else self._log.warning
-                say("recipes", problem=str(diagnostic))
+                say("recipes problem", problem=str(diagnostic))
         self._told = set(now)
 
 

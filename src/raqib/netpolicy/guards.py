@@ -20,7 +20,7 @@ class Guards:
     """Judges runtime blocks. The host is looked at anew each time: addresses come and go."""
 
     def __init__(self, host: Callable[[], Host], protected: Iterable[str] = ()) -> None:
-        """`protected` are networks that are never blocked. Raises `ValueError` if one is none."""
+        """`protected` are networks that are never blocked. Raises ValueError if one is none."""
         self._host = host
         self._protected = tuple(prefix_of(cidr) for cidr in protected)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 PATIENCE_S = 2.0
-"""It takes as long as reading a map. Whoever hangs with it must not keep others from `raqib blocks off`."""
+"""The lock is held as long as a map is read. Whoever hangs with it must not keep others from `raqib blocks off`."""
 _PAUSE_S = 0.002
 
 
@@ -25,7 +25,7 @@ def locked(directory: Path | None) -> Iterator[None]:
         descriptor = None
     try:
         if descriptor is not None and not _acquired(descriptor):
-            structlog.get_logger().warning("the network policy is changed by another for too long", pins=str(directory))
+            structlog.get_logger().warning("network policy lock refused: another process holds it", pins=str(directory))
         yield
     finally:
         if descriptor is not None:

@@ -92,7 +92,7 @@ def _newest(background: Background, room: int, left_out: LeftOut) -> tuple[list[
     """Return as many files and flows, in JSON, as there is room for: in turn, so that neither pushes the other out."""
     files: list[Any] = []
     flows: list[Any] = []
-    for kept, entry in _in_turn(background, files, flows):
+    for kept, entry in _alternating(background, files, flows):
         if room < _SHORTEST_ENTRY:
             break
         text = printed(entry)
@@ -108,7 +108,7 @@ def _newest(background: Background, room: int, left_out: LeftOut) -> tuple[list[
     return files, flows
 
 
-def _in_turn(background: Background, files: list[Any], flows: list[Any]) -> Iterator[tuple[list[Any], Any]]:
+def _alternating(background: Background, files: list[Any], flows: list[Any]) -> Iterator[tuple[list[Any], Any]]:
     for file, flow in zip_longest(background.file_list, background.flow_list):
         if file is not None:
             yield files, _file(file)
