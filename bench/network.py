@@ -160,7 +160,7 @@ def main() -> None:
     result: dict[str, object] = {"rules": RULES, "rounds": ROUNDS, "policy_parsed_cpu_s": round(parsed_s, 2)}
     for (path, kind, name), values in found.items():
         wall, processor = (median(column) for column in zip(*values, strict=True))
-        plain_wall, plain_processor = (median(one) for one in zip(*found[path, kind, "without"], strict=True))
+        plain_wall, plain_processor = (median(times) for times in zip(*found[path, kind, "without"], strict=True))
         result[f"{path}_{kind}_{name}"] = {
             "ns" if kind == "latency" else "bytes_per_s": round(wall),
             "ratio": round(wall / plain_wall, 3),

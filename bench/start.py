@@ -86,8 +86,8 @@ def main() -> int:
                     found[name][index].append(agent(source, place) if name == "run" else command(source, name, place))
     result: dict[str, dict[str, float]] = {}
     for name, versions in found.items():
-        clock = [median(one[0] for one in costs) for costs in versions]
-        cpu = [median(one[1] for one in costs) for costs in versions]
+        clock = [median(cost[0] for cost in costs) for costs in versions]
+        cpu = [median(cost[1] for cost in costs) for costs in versions]
         result[name] = {"ms": round(clock[0]), "cpu_ms": round(cpu[0])}
         if wanted.against:
             result[name] |= {"other_ms": round(clock[1]), "other_cpu_ms": round(cpu[1])}

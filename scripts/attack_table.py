@@ -2,8 +2,9 @@
 
 Usage: attack_table.py STIX [TABLE]
 
-STIX is MITRE's enterprise-attack.json (attack-stix-data, STIX 2.1). TABLE is written anew; what the release does not have
-any more but TABLE had, and what the release itself calls revoked or deprecated, stays below as names of earlier releases.
+STIX is MITRE's enterprise-attack.json (attack-stix-data, STIX 2.1). TABLE is written anew. Names that the release does
+not have any more but TABLE had, or that the release calls revoked or deprecated, stay below as those of earlier
+releases.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ def read_stix(objects: Iterable[dict[str, Any]]) -> tuple[Names, Names, str, str
     current: Names = {}
     retired: Names = {}
     release = day = ""
-    for one in objects:
-        if one.get("type") == "x-mitre-collection":
-            release, day = str(one["x_mitre_version"]), str(one["modified"])[:10]
-        if one.get("type") not in ("attack-pattern", "x-mitre-tactic"):
+    for item in objects:
+        if item.get("type") == "x-mitre-collection":
+            release, day = str(item["x_mitre_version"]), str(item["modified"])[:10]
+        if item.get("type") not in ("attack-pattern", "x-mitre-tactic"):
             continue
-        references = one.get("external_references", ())
+        references = item.get("external_references", ())
         identifier = next((ref["external_id"] for ref in references if ref.get("source_name") == "mitre-attack"), "")
         if not _IDENTIFIER.fullmatch(identifier):
             continue
-        gone = one.get("revoked") or one.get("x_mitre_deprecated")
-        (retired if gone else current).setdefault(identifier, []).append(snake(one["name"]))
+        gone = item.get("revoked") or item.get("x_mitre_deprecated")
+        (retired if gone else current).setdefault(identifier, []).append(snake(item["name"]))
     return current, retired, release, day
 
 
@@ -81,7 +82,7 @@ def make_table(bundle: dict[str, Any], before: str) -> str:
     for names in (retired, read_table(before)):
         for identifier, found in names.items():
             known = [*current.get(identifier, ()), *old.get(identifier, ())]
-            fresh = [one for one in dict.fromkeys(found) if one not in known]
+            fresh = [fromkey for fromkey in dict.fromkeys(found) if fromkey not in known]
             if fresh:
                 old.setdefault(identifier, []).extend(fresh)
     head = _HEAD.format(release=release, day=day, year=day[:4])

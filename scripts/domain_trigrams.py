@@ -28,7 +28,7 @@ def words_of(path: Path, dice: random.Random) -> list[str]:
     found = set()
     for line in path.read_text(encoding="utf-8", errors="replace").split():
         plain = unicodedata.normalize("NFKD", line.lower()).encode("ascii", "ignore").decode()
-        word = "".join(one for one in plain if one.isalnum() or one == "-").strip("-")
+        word = "".join(character for character in plain if character.isalnum() or character == "-").strip("-")
         if 2 <= len(word) <= 30:
             found.add(word)
     words = sorted(found)

@@ -140,8 +140,8 @@ def flood(script: str, number: int = 1) -> Iterator[list[subprocess.Popen[bytes]
         started = [start(script, directory, FOREVER) for _ in range(number)]
         try:
             yield started
-            assert {None} == {one.poll() for one in started}, "a flood ended before its time"
+            assert {None} == {started_process.poll() for started_process in started}, "a flood ended before its time"
         finally:
-            for one in started:
-                os.killpg(one.pid, signal.SIGKILL)
-                one.communicate()
+            for process in started:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()

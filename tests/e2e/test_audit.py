@@ -190,7 +190,7 @@ def test_ledger_is_shown_filtered_verified_and_its_head_is_told(run_agent: RunAg
     path.write_bytes(b"".join([lines[0], lines[1].replace(b'"done"', b'"would"'), *lines[2:]]))
     assert "line 3: number 2 or 3 was changed" in raqib("ledger", "verify", *here, status=1)
     found = subprocess.run([RAQIB, "ledger", "verify", "--json", *here], capture_output=True, check=False)
-    assert ["changed"] == [one["what"] for one in json.loads(found.stdout)["breaks"]]
+    assert ["changed"] == [problem["what"] for problem in json.loads(found.stdout)["breaks"]]
 
 
 def test_ledger_follow_shows_lines_as_they_come(run_agent: RunAgent, victim: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_used_up_budget_is_an_event_of_its_own(run_agent: RunAgent, victim: Pa
     (event,) = agent.of("kills", "agent")
     breaker = event["fields"]["breaker"]
     assert ("kills", "kills", 1) == (breaker["recipe"], breaker["budget"], breaker["limit"])
-    assert breaker["uuid"] in [one["uuid"] for one in agent.of("kills", "execution")]
+    assert breaker["uuid"] in [shown["uuid"] for shown in agent.of("kills", "execution")]
     assert 1 == raqib_json("status", "--json", "--data-dir", agent.data_dir)["breakers_opened"]
     assert 0 == agent.stop()
 

@@ -38,7 +38,7 @@ def test_doctor_answers_with_three_kinds_of_answer() -> None:
     assert 0 == shown.returncode
     answer = json.loads(shown.stdout)
     assert answer["works"]
-    features = {one["feature"]: one["verdict"] for one in answer["features"]}
+    features = {feature["feature"]: feature["verdict"] for feature in answer["features"]}
     assert "yes" == features["tracepoint sys_exit"]
     assert set(features.values()) <= {"yes", "no", "unknown"}
     assert "the agent runs here" in raqib("doctor").stdout
@@ -47,7 +47,7 @@ def test_doctor_answers_with_three_kinds_of_answer() -> None:
 def verdicts(*arguments: str | Path) -> tuple[int, dict[str, tuple[str, str]]]:
     shown = raqib("doctor", "--json", *arguments)
     found = json.loads(shown.stdout)["features"]
-    return shown.returncode, {one["feature"]: (one["verdict"], one["detail"]) for one in found}
+    return shown.returncode, {item["feature"]: (item["verdict"], item["detail"]) for item in found}
 
 
 def test_doctor_looks_at_a_running_agent(run_agent: Callable[..., AgentProcess]) -> None:
@@ -59,7 +59,7 @@ def test_doctor_looks_at_a_running_agent(run_agent: Callable[..., AgentProcess])
         found["a running agent"][0],
         found["a running agent"][1].split(", ")[1],
     )
-    assert ["yes", "yes"] == [found[one][0] for one in ("its actions", "nothing is lost")]
+    assert ["yes", "yes"] == [found[name][0] for name in ("its actions", "nothing is lost")]
     assert found["the workers' sandbox"][0] in ("yes", "no")
     assert 0 == raqib("disarm", *here).returncode
     assert ("no", "switched off: raqib arm switches them on") == verdicts(*here)[1]["its actions"]

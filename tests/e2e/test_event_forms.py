@@ -53,11 +53,11 @@ def test_the_log_has_the_whole_and_commands_find_it(run_agent: RunAgent, setting
     assert 0 == agent.stop()
     (event,) = agent.of("reads", "file_access")
     listed = event["background"]["file_list"]
-    assert f"{tmp_path}/file-{FILES - 1}" in [one["path"] for one in listed[:10]]
-    left_out = {one["field"]: one["left_out"] for one in event["cut"]}["background.file_list"]
+    assert f"{tmp_path}/file-{FILES - 1}" in [entry["path"] for entry in listed[:10]]
+    left_out = {cut_field["field"]: cut_field["left_out"] for cut_field in event["cut"]}["background.file_list"]
 
     log = tmp_path / "events.jsonl"
-    (kept,) = [one for one in map(json.loads, log.read_text().splitlines()) if one["uuid"] == event["uuid"]]
+    (kept,) = [entry for entry in map(json.loads, log.read_text().splitlines()) if entry["uuid"] == event["uuid"]]
     whole = kept["background"]["file_list"]
     assert len(listed) + left_out == len(whole) > FILES
     assert "base" not in kept
@@ -169,7 +169,7 @@ def test_whatever_programs_do_an_event_has_its_bounds(
     )
     agent.read(lambda events: bool(agent.of("reads", "file_access")))
     event = agent.of("reads", "file_access")[0]
-    assert [one["pid"] for one in event["background"]["ancestry"]][-1] == event["process"]["pid"]
+    assert [ancestor["pid"] for ancestor in event["background"]["ancestry"]][-1] == event["process"]["pid"]
     assert len(event["background"]["ancestry"]) > 40
-    assert {"file.path_b64", "process.args"} & {one["field"] for one in event["cut"]}
+    assert {"file.path_b64", "process.args"} & {cut_field["field"] for cut_field in event["cut"]}
     assert 0 == agent.stop()

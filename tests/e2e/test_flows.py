@@ -71,10 +71,10 @@ def start(cgroup: Path) -> Iterator[Start]:
         return started[-1]
 
     yield start_one
-    for one in started:
-        if one.poll() is None:
-            one.kill()
-        one.communicate()
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
 
 
 def line(child: subprocess.Popen[bytes]) -> str:
@@ -130,8 +130,8 @@ def test_who_connects_is_killed(run_agent: RunAgent, start: Start) -> None:
     [told] = event["background"]["flow_list"]
     assert f"-> 127.0.0.1:{port}" in told
     assert 1 == event["background"]["ancestry"][0]["pid"]
-    said = [json.loads(one) for one in agent.logged().splitlines()]
-    texts = [one["event"] for one in said if one.get("recipe") == "calls_home"]
+    said = [json.loads(line) for line in agent.logged().splitlines()]
+    texts = [entry["event"] for entry in said if entry.get("recipe") == "calls_home"]
     assert {
         "peer": "127.0.0.1",
         "port": port,
@@ -156,7 +156,7 @@ def test_the_name_that_was_resolved(run_agent: RunAgent, start: Start, tmp_path:
     [event] = agent.of("names")
     remote = event["flow"]["remote"]
     assert ("127.0.0.5", 4444, "c2x.evil.example") == (remote["address"], remote["port"], remote["name"])
-    [told] = [one for one in event["background"]["flow_list"] if "(" in one]
+    [told] = [flow for flow in event["background"]["flow_list"] if "(" in flow]
     said_by = f"; {remote['names_from']}" if "names_from" in remote else ""
     assert f"-> 127.0.0.5:4444 (c2x.evil.example{said_by})" in told
 
@@ -200,7 +200,7 @@ def test_flows_as_events(run_agent: RunAgent, start: Start, tmp_path: Path) -> N
     assert 0 == client.wait(60)
 
     def of_client() -> list[Event]:
-        return [one for one in agent.of("flow", "flow") if one["process"]["pid"] == client.pid]
+        return [event for event in agent.of("flow", "flow") if event["process"]["pid"] == client.pid]
 
     agent.read(lambda events: len(of_client()) == 2)
     begin, end = of_client()
@@ -220,13 +220,13 @@ def test_a_cgroup_bounds_what_is_told(run_agent: RunAgent, start: Start, tmp_pat
     config = tmp_path / "config.yaml"
     config.write_text("network: {flow_events: true}\n")
     agent = run_agent("", "--config", str(config))
-    agent.read(lambda events: client.pid in {one["process"]["pid"] for one in agent.of("flow", "flow")})
+    agent.read(lambda events: client.pid in {event["process"]["pid"] for event in agent.of("flow", "flow")})
     tell(client)
     assert 0 == client.wait(20)
     agent.read(
-        lambda events: "ended" in {one["flow"]["phase"]["status"] for one in agent.of("flow", "flow")},
+        lambda events: "ended" in {event["flow"]["phase"]["status"] for event in agent.of("flow", "flow")},
     )
-    assert {one["process"]["pid"] for one in agent.of("flow", "flow")} <= pids[True]
+    assert {event["process"]["pid"] for event in agent.of("flow", "flow")} <= pids[True]
 
 
 def test_loaded_only_when_it_is_needed(run_agent: RunAgent, start: Start, cgroup: Path, tmp_path: Path) -> None:

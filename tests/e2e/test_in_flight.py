@@ -41,7 +41,7 @@ CROWD = """
 import os, sys
 program, count = sys.argv[1], int(sys.argv[2])
 for number in range(count):
-    arguments = ["%x" % ((7919 * one + number) % 4096) for one in range(1000)]
+    arguments = ["%x" % ((7919 * index + number) % 4096) for index in range(1000)]
     os.waitpid(os.posix_spawn(program, [program, *arguments], {}), 0)
 """
 NEEDLE = """
@@ -123,9 +123,9 @@ def test_a_flood_of_nobody_takes_bounded_memory_and_pushes_out_nobody_else(run_a
         needle.stdin.flush()
         # One for each part of what is printed of the flood, however fast that is.
         agent.read(partial(_has_as_many, 20 * number))
-    for one in (needle, flood):
-        one.communicate(timeout=100)
-        assert 0 == one.returncode
+    for program in (needle, flood):
+        program.communicate(timeout=100)
+        assert 0 == program.returncode
 
     def all_told(events: list[dict[str, Any]]) -> bool:
         printed, repeated = agent.of("flood", "file_access"), agent.of("flood", "repeated")
@@ -143,24 +143,24 @@ def test_a_flood_of_nobody_takes_bounded_memory_and_pushes_out_nobody_else(run_a
     }
     for name in ("needle", "critical"):
         told = agent.of(name, "file_access")
-        assert {f"{needle_place}/{number}" for number in range(NEEDLES)} == {one["file"]["path"] for one in told}
+        assert {f"{needle_place}/{number}" for number in range(NEEDLES)} == {report["file"]["path"] for report in told}
         assert NEEDLES == len(told)
-        assert all(one["process"]["uid"] == OTHER and one["background"]["ancestry"] for one in told)
+        assert all(report["process"]["uid"] == OTHER and report["background"]["ancestry"] for report in told)
         assert [] == agent.of(name, "repeated")
     for event in [*repeated, *printed[::500]]:
         Draft202012Validator(SCHEMA).validate(event)
     for event in repeated:
         about = event["fields"]["repeated"]
         assert about["first"] <= about["last"]
-        assert {NOBODY} == {one["uid"] for one in about["examples"]}
+        assert {NOBODY} == {example["uid"] for example in about["examples"]}
     assert 0 == now["printers"]["stdout"]["dropped"]
     assert 0 == agent.stop()
     # Each reaction ran or was dropped by the rule of its line, which is told.
-    ended = Counter(one["result"] for one in agent.ledger() if one["action"] == "execution")
+    ended = Counter(entry["result"] for entry in agent.ledger() if entry["action"] == "execution")
     assert MATCHING == ended.total()
     assert ended["ok"] > 0
     assert {"ok", "dropped", "timeout"} >= ended.keys(), ended
-    told = [one for one in agent.of("loss_reactions") if one["fields"]["loss"]["state"] == "ended"]
+    told = [shown for shown in agent.of("loss_reactions") if shown["fields"]["loss"]["state"] == "ended"]
     assert now["reactions"]["dropped"] <= counted(told_losses(told)) <= ended["dropped"]
     for event in told:
         Draft202012Validator(SCHEMA).validate(event)

@@ -99,7 +99,7 @@ def test_events_of_what_is_denied(lab: Lab, run_agent: Run, configured: Configur
     assert [WEB4] == lab.client.ask("resolve", name="good.example")
     assert [WEB4] == lab.client.ask("resolve", name="web.test")
     assert "unreachable" == lab.client.ask("tcp", address=WEB4)
-    agent.read(lambda events: {"dropip", "dropdomain"} <= {one["event_type"] for one in events})
+    agent.read(lambda events: {"dropip", "dropdomain"} <= {event["event_type"] for event in events})
     asked, dropped = agent.of("dropdomain")[0], agent.of("dropip")[0]
     pid = lab.client.ask("pid")
     assert [pid, pid] == [asked["process"]["pid"], dropped["process"]["pid"]]
@@ -157,7 +157,7 @@ def test_status_tells_what_is_in_force(run_agent: Run, configured: Configured) -
     assert status["network"]["lost_sockets"] >= 0
     text = configured.raqib("status", *here).stdout
     assert "blocks     2 networks, 1 domain, 2 of them end by themselves\n" in text
-    assert [1, 0, 0] == [one["renewals"] for one in configured.blocks()]
+    assert [1, 0, 0] == [block["renewals"] for block in configured.blocks()]
     assert configured.blocks() == configured.blocks()
     assert 0 == configured.raqib("blocks", "off").returncode
 
@@ -191,13 +191,13 @@ def test_blocks_of_the_administrator(lab: Lab, run_agent: Run, configured: Confi
     assert 0 == configured.raqib("blocks", "add", WEB6, "--reason", "a test").returncode
     assert "ConnectionAbortedError" == client.ask("hello", key="open")
     assert 0 == configured.raqib("blocks", "add", "web.test", "--for", "600").returncode
-    assert [] == [one for one in configured.blocks() if one["owner"] != "administrator"]
+    assert [] == [block for block in configured.blocks() if block["owner"] != "administrator"]
     assert [(WEB6, "a test", True), ("web.test", "", False)] == [
-        (one["target"], one["reason"], one["end"] is None) for one in configured.blocks()
+        (block["target"], block["reason"], block["end"] is None) for block in configured.blocks()
     ]
     assert "unreachable" == lab.client.ask("tcp", address=WEB6)
     assert "unreachable" == lab.client.ask("resolve", name="web.test")
-    agent.read(lambda events: any(one["event_type"] == "dropip" for one in events))
+    agent.read(lambda events: any(event["event_type"] == "dropip" for event in events))
     assert f"block of {WEB6} by administrator: a test" == agent.of("dropip")[0]["rule"]
     for refused in ("127.0.0.1", "203.0.113.9", IPV4["dns"], "0.0.0.0/0", "com"):
         done = configured.raqib("blocks", "add", refused)
@@ -230,10 +230,10 @@ def test_blocks_survive_the_agent(lab: Lab, run_agent: Run, configured: Configur
     assert -signal.SIGKILL == agent.stop(signal.SIGKILL)
     for address in (WEB4, WEB6):
         assert "unreachable" == lab.client.ask("tcp", address=address)
-    assert [WEB6] == [one["target"] for one in configured.blocks()]
+    assert [WEB6] == [block["target"] for block in configured.blocks()]
     again = started(run_agent, configured)
     assert "unreachable" == lab.client.ask("tcp", address=WEB6)
-    assert [WEB6] == [one["target"] for one in configured.blocks()]
+    assert [WEB6] == [block["target"] for block in configured.blocks()]
     assert 0 == configured.raqib("blocks", "off").returncode
     for address in (WEB4, WEB6):
         assert "hello" == lab.client.ask("tcp", address=address)

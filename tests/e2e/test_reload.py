@@ -35,7 +35,7 @@ class Reloads:
 
     def next_problem(self) -> str:
         """Await the next complaint about recipes."""
-        problem: str = self._await("recipes")["problem"]
+        problem: str = self._await("recipes problem")["problem"]
         return problem
 
     def _await(self, event: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def talk_until(agent: AgentProcess, pod: Pod, expected: tuple[list[str], str | N
         pod.talk(port)
 
         def of_port(port: int = port) -> list[Event]:
-            return [one for one in agent.of("names") if one["flow"]["remote"]["port"] == port]
+            return [event for event in agent.of("names") if event["flow"]["remote"]["port"] == port]
 
         agent.read(lambda events: len(of_port()) == 1)  # called at once
         [event] = of_port()
@@ -92,7 +92,7 @@ def test_a_server_that_nobody_names_is_marked_and_named_for_nobody_else(
     for port in (4000, 4001):
         liar.talk(port)
     agent.read(lambda events: len(agent.of("names")) == 2)
-    assert [(["bank.evil.example"], "unlisted")] * 2 == [names_of(one) for one in agent.of("names")]
+    assert [(["bank.evil.example"], "unlisted")] * 2 == [names_of(event) for event in agent.of("names")]
     # The same address, in the host's namespaces.
     send = f"from socket import *; socket(AF_INET, SOCK_DGRAM).sendto(b'x', ('{ADDRESS}', 4002))"
     subprocess.run(["python3", "-c", send], check=True, preexec_fn=lambda: enter(cgroup))

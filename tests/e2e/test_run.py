@@ -41,7 +41,7 @@ def test_a_reaction_gets_the_event_and_kills(run_agent: RunAgent, victim: Path) 
     assert started.pid == event["process"]["pid"]
     assert {"open", "read", "mmap", "close", "execve"} == set(event["file"]["actions"])
     assert not {"files", "flows"} & set(event["background"])
-    assert os.getpid() in [one["pid"] for one in event["background"]["ancestry"]]
+    assert os.getpid() in [ancestor["pid"] for ancestor in event["background"]["ancestry"]]
     assert 0 == agent.stop()
     said = [json.loads(line) for line in agent.logged().splitlines()]
     texts = [line["event"] for line in said if line.get("recipe") == "kills"]

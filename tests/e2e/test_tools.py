@@ -79,7 +79,7 @@ def test_results_for_programs(tested: Path, tmp_path: Path) -> None:
     answer = json.loads(raqib("test", tested, broken, "--json", "--junit", report).stdout)
     assert (2, 1) == (answer["passed"], answer["failed"])
     assert str(broken) == answer["errors"][0]["source"]
-    assert ["passed", "passed", "failed"] == [one["outcome"] for one in answer["tests"]]
+    assert ["passed", "passed", "failed"] == [test["outcome"] for test in answer["tests"]]
     root = ElementTree.parse(report).getroot()
     suites = {suite.get("name"): suite for suite in root}
     assert ("3", "1") == (suites["kills"].get("tests"), suites["kills"].get("failures"))
@@ -116,7 +116,7 @@ def test_what_was_recorded_is_replayed_elsewhere(victim: Path, tmp_path: Path, p
     header, *lines = (json.loads(line) for line in recording.read_text().splitlines())
     assert ("raqib-recording", 2) == (header["format"], header["version"])
     assert [str(victim)] * 2 == [line["seen"]["path"] for line in lines]
-    assert os.getpid() in [one["key"][0] for one in lines[0]["ancestors"]]
+    assert os.getpid() in [ancestor["key"][0] for ancestor in lines[0]["ancestors"]]
 
     recording.chmod(0o644)
     options = ("replay", recording, "--no-builtin", "--recipes", recipes)
@@ -126,7 +126,7 @@ def test_what_was_recorded_is_replayed_elsewhere(victim: Path, tmp_path: Path, p
         assert part in shown.stdout
     assert "2 observations, 2 detections, 4 helper calls, none of them done" in shown.stdout
     *found, last = (json.loads(line) for line in raqib(*options, "--json").stdout.splitlines())
-    assert pids == [one["event"]["process"]["pid"] for one in found]
+    assert pids == [item["event"]["process"]["pid"] for item in found]
     assert ["KillCurrent", "DataIncr"] == [call["name"] for call in found[0]["reactions"][0]["calls"]]
     assert {"observations": 2, "detections": 2, "calls": 4, "shadowed": {}} == last["summary"]
     assert 1 == raqib("replay", recipes).returncode
@@ -147,7 +147,7 @@ def test_everything_can_be_recorded(tmp_path: Path, cgroup: Path) -> None:
         recorder.communicate(timeout=PATIENCE_S)
     lines = [json.loads(line) for line in recording.read_text().splitlines()[1:]]
     seen = [line["seen"] for line in lines if "seen" in line]
-    done = {action for one in seen if one["path"] == str(touched) for action in one["actions"]}
+    done = {action for observation in seen if observation["path"] == str(touched) for action in observation["actions"]}
     assert {"create", "open", "write", "rename"} <= done
 
 
@@ -203,7 +203,7 @@ def test_flows_are_recorded_with_their_names_and_replayed(tmp_path: Path, cgroup
     assert ["c2.evil.example"] in [flow["remote"].get("names") for flow in flows]
     options = ("replay", recording, "--no-builtin", "--recipes", recipes)
     *found, last = (json.loads(line) for line in raqib(*options, "--json").stdout.splitlines())
-    assert ["c2.evil.example"] == [one["event"]["flow"]["remote"]["name"] for one in found]
+    assert ["c2.evil.example"] == [item["event"]["flow"]["remote"]["name"] for item in found]
     assert len(flows) == last["summary"]["observations"]
 
 
@@ -221,7 +221,7 @@ def test_an_event_is_explained_with_what_was_done(run_agent: RunAgent, victim: P
     assert 0 == agent.stop()
     (event,) = agent.of("kills", "execution")
     log = tmp_path / "events.jsonl"
-    log.write_text("".join(json.dumps(one) + "\n" for one in agent.events))
+    log.write_text("".join(json.dumps(event) + "\n" for event in agent.events))
     options = ("--log", log, "--data-dir", agent.data_dir, "--recipes", tmp_path / "recipes", "--no-builtin")
     shown = raqib("explain", event["uuid"], *options)
     assert 0 == shown.returncode, shown.stderr
@@ -251,12 +251,12 @@ def test_recipes_are_listed_filtered_and_shown(tested: Path, tmp_path: Path) -> 
     config = tmp_path / "config.yaml"
     config.write_text(f"recipes: {{directories: ['{tested}'], disable: ['importance:low', 'kind:net_*']}}\n")
     listed = json.loads(raqib("recipes", "--config", config, "--json").stdout)
-    by_name = {one["name"]: one for one in listed}
+    by_name = {entry["name"]: entry for entry in listed}
     assert str(tested) == by_name["kills"]["source"]
     assert by_name["kills"]["enabled"]
-    low = [one for one in listed if one["importance"] == "low" or one["kind"].startswith("net_")]
+    low = [entry for entry in listed if entry["importance"] == "low" or entry["kind"].startswith("net_")]
     assert low
-    assert not any(one["enabled"] for one in low)
+    assert not any(execution["enabled"] for execution in low)
     filtered = raqib("recipes", "--no-builtin", "--config", config, "--name", "k*", "--tactic", "TA0040")
     assert "1 recipe, 1 of them run" in filtered.stdout
     assert "0 recipes" in raqib("recipes", "--no-builtin", "--config", config, "--importance", "low").stdout
@@ -276,5 +276,5 @@ def test_a_recipe_that_did_not_load_is_told(public: Path) -> None:
     assert 2 == explained.returncode
     listed = raqib("recipes", "--json", *own)
     assert "[]\n" == listed.stdout
-    for one in (explained, listed):
-        assert re.search(r"/a\.yaml:[0-9]+:34: broken: reactions\[0\]\.code: SyntaxError", one.stderr)
+    for shown in (explained, listed):
+        assert re.search(r"/a\.yaml:[0-9]+:34: broken: reactions\[0\]\.code: SyntaxError", shown.stderr)

@@ -70,7 +70,7 @@ def as_nobody(line: str) -> subprocess.CompletedProcess[str]:
     python = interpreter()
     if python is None:
         pytest.skip("needs a Python of this version that everybody may run")
-    packages = [str(Path(raqib.__file__).parents[1]), *(one for one in sys.path if "site-packages" in one)]
+    packages = [str(Path(raqib.__file__).parents[1]), *(path for path in sys.path if "site-packages" in path)]
     environment = {"PYTHONPATH": ":".join(packages), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     return subprocess.run(
         [python, "-c", CODE, *shlex.split(line)],
@@ -89,10 +89,10 @@ def as_nobody(line: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def open_place(tmp_path: Path) -> Path:
     """A directory that everybody may write to, below one that everybody may pass."""
-    for one in (tmp_path, *tmp_path.parents):
-        if one == Path("/tmp"):
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory == Path("/tmp"):
             break
-        one.chmod(one.stat().st_mode | 0o011)
+        directory.chmod(directory.stat().st_mode | 0o011)
     made = tmp_path / "open"
     made.mkdir()
     made.chmod(0o777)
@@ -137,8 +137,8 @@ def test_doctor_says_what_it_could_not_look_at() -> None:
 
 def test_a_running_agent_answers_nobody_else(run_agent: Callable[..., AgentProcess], open_place: Path) -> None:
     agent = run_agent("")
-    for one in (agent.directory, agent.data_dir):
-        one.chmod(one.stat().st_mode | 0o011)
+    for directory in (agent.directory, agent.data_dir):
+        directory.chmod(directory.stat().st_mode | 0o011)
     shown = as_nobody(f"status --data-dir {agent.data_dir}")
     assert (3, True) == (shown.returncode, "expected root" in shown.stderr)
     assert 0 == subprocess.run([RAQIB, "status", "--data-dir", agent.data_dir], check=False).returncode

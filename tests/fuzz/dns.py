@@ -25,7 +25,7 @@ def learn(data: bytes) -> None:
     """Take a message as it is, and as what follows the header of an answer; raise if a bound does not hold."""
     asker = ProcessKey(len(data) % 50, 1)
     for message in (data, HEAD + data):
-        answer = CACHE.take(message, asker, 1, 0)
+        answer = CACHE.learn(message, asker, 1, 0)
         for found in answer.found if answer is not None else ():
             if len(CACHE.names(found.address, 1, asker)) > MAX_NAMES:
                 raise AssertionError(f"more than {MAX_NAMES} names of {found.address}")

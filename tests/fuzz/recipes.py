@@ -24,9 +24,9 @@ NAMES = (b"/etc/shadow", b"/", b"/tmp/\xff\n", b"/" + b"a/" * 500)
 def load(data: bytes) -> None:
     """Take a file's content all the way; raise if anything but a clear answer comes of it."""
     loaded = load_text(data, "fuzzed.yaml")
-    for one in loaded.diagnostics:
-        if "\x1b" in str(one) or "\n" in str(one):
-            raise AssertionError(f"a message that is not one plain line: {str(one)!r}")
+    for diagnostic in loaded.diagnostics:
+        if "\x1b" in str(diagnostic) or "\n" in str(diagnostic):
+            raise AssertionError(f"a message that is not one plain line: {str(diagnostic)!r}")
     if not loaded.recipes:
         return
     compiled = compile_set(loaded.recipes)

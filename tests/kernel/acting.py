@@ -28,7 +28,7 @@ def text(value: str | bytes | Path) -> bytes:
 
 def argv(*arguments: str | bytes | Path) -> list[bytes]:
     """Return an argument of `act` that is a list of texts; the address of an empty environment follows."""
-    return [b"argv:%d" % len(arguments), *(os.fsencode(one) for one in arguments), b"env"]
+    return [b"argv:%d" % len(arguments), *(os.fsencode(argument) for argument in arguments), b"env"]
 
 
 def arguments_of(calls: Sequence[Call]) -> list[bytes]:
@@ -88,16 +88,16 @@ class Watch:
     def of(self, pid: int | None = None) -> dict[str, FileAction]:
         """Return what a process (by default the last that acted) did to which name below the directory."""
         found: dict[str, FileAction] = {}
-        for one in self.seen:
-            if one.process.pid == (self.pid if pid is None else pid):
-                name = os.fsdecode(one.path).removeprefix(str(self.directory) + "/")
-                assert one.new in one.actions
-                found[name] = found.get(name, NO_ACTIONS) | one.new
+        for observation in self.seen:
+            if observation.process.pid == (self.pid if pid is None else pid):
+                name = os.fsdecode(observation.path).removeprefix(str(self.directory) + "/")
+                assert observation.new in observation.actions
+                found[name] = found.get(name, NO_ACTIONS) | observation.new
         return found
 
     def last(self, action: FileAction) -> FileObservation:
         """Return the newest observation with an action among its news."""
-        return next(one for one in reversed(self.seen) if action in one.new)
+        return next(observation for observation in reversed(self.seen) if action in observation.new)
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Take in records until the condition holds."""
@@ -109,7 +109,7 @@ class Watch:
 
     def keys(self) -> set[ProcessKey]:
         """Return the processes that were seen."""
-        return {one.process.key for one in self.seen}
+        return {observation.process.key for observation in self.seen}
 
     def close(self) -> None:
         self.sensor.close()

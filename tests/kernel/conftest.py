@@ -45,5 +45,5 @@ def make_watch(act_program: Path) -> Iterator[Callable[[dict[str, int]], Watch]]
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for opened in made:
+        opened.close()

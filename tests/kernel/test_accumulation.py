@@ -40,16 +40,20 @@ def program(act_program: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def matcher(watch: Watch, tmp_path: Path) -> Matcher:
     loaded = load_text(RECIPE.format(directory=tmp_path), "test")
-    assert [] == [one for one in loaded.diagnostics if one.severity == "error"]
+    assert [] == [diagnostic for diagnostic in loaded.diagnostics if diagnostic.severity == "error"]
     compiled = compile_set(loaded.recipes)
-    hints = [Hint(one.kind, one.value, one.actions) for one in compiled.literals]
+    hints = [Hint(literal.kind, literal.value, literal.actions) for literal in compiled.literals]
     watch.look(tmp_path, Interests(compiled.wanted, compiled.residual, hints, compiled.interest))
     return Matcher(compiled)
 
 
 def matches(watch: Watch, matcher: Matcher) -> list[tuple[int, FileAction]]:
     ancestry = LiveAncestry(watch.sensor.processes.find)
-    return [(one.process.pid, one.actions) for one in watch.seen for _ in matcher.match(one, ancestry)]
+    return [
+        (observation.process.pid, observation.actions)
+        for observation in watch.seen
+        for _ in matcher.match(observation, ancestry)
+    ]
 
 
 UNLINKS = [
@@ -73,8 +77,13 @@ def test_all_of_four_match_once(watch: Watch, matcher: Matcher, program: Path, u
 
 
 def arguments(call: list[Argument]) -> list[bytes]:
-    return [text(one) if isinstance(one, Path) else os.fsencode(str(one)) if not isinstance(one, bytes) else one
-            for one in call]  # fmt: skip
+    return [_encoded(argument) for argument in call]
+
+
+def _encoded(argument: Argument) -> bytes:
+    if isinstance(argument, bytes):
+        return argument
+    return text(argument) if isinstance(argument, Path) else os.fsencode(str(argument))
 
 
 def test_three_of_four_do_not_match(watch: Watch, matcher: Matcher, program: Path) -> None:
@@ -99,7 +108,7 @@ def test_what_was_done_by_name_first_counts(watch: Watch, matcher: Matcher, prog
     ]
     child = subprocess.Popen([watch.program, *arguments_of(calls)], pass_fds=[go[0]])
     try:
-        watch.wait(lambda: any(UNLINK in one.new for one in watch.seen))
+        watch.wait(lambda: any(UNLINK in observation.new for observation in watch.seen))
     finally:
         os.close(go[1])
         assert 0 == child.wait(60)
@@ -115,8 +124,10 @@ def test_forked_child_starts_empty(watch: Watch, program: Path) -> None:
         ["mmap", 0, 4096, PROT_READ, MAP_PRIVATE, "$f", 0],
     )
     assert {"program": OPEN | MMAP} == watch.of()
-    (child,) = watch.keys() - {one.process.key for one in watch.seen if one.process.pid == watch.pid}
-    (seen,) = (one for one in watch.seen if one.process.key == child)
+    (child,) = watch.keys() - {
+        observation.process.key for observation in watch.seen if observation.process.pid == watch.pid
+    }
+    (seen,) = (observation for observation in watch.seen if observation.process.key == child)
     assert (READ, READ) == (seen.new, seen.actions)
 
 

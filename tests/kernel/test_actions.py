@@ -141,9 +141,9 @@ def test_call_with_a_name(
 ) -> None:
     (tmp_path / "dir").mkdir()
     names = {name: text(name if relative else tmp_path / name) for name in ("file", "new", "dir")}
-    watch.act([call[0], *(names.get(str(one), one) for one in call[1:])], cwd=tmp_path)
+    watch.act([call[0], *(names.get(str(argument), argument) for argument in call[1:])], cwd=tmp_path)
     assert expected == watch.of()
-    assert [False] * len(watch.seen) == [one.as_given for one in watch.seen]
+    assert [False] * len(watch.seen) == [observation.as_given for observation in watch.seen]
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_call_with_a_directory_and_a_name(
     directory: list[Argument] = ["openat", AT_FDCWD, tmp_path, os.O_PATH, 0, "as", "D"]
     watch.act(
         directory,
-        [call[0], *(words.get(str(one), one) for one in call[1:])],
+        [call[0], *(words.get(str(argument), argument) for argument in call[1:])],
         cwd=tmp_path if base == "cwd" or call[0] == "truncate" else None,
     )
     assert expected == watch.of()
-    assert [False] * len(watch.seen) == [one.as_given for one in watch.seen]
+    assert [False] * len(watch.seen) == [observation.as_given for observation in watch.seen]
 
 
 def test_linkat_of_a_descriptor(watch: Watch, file: Path, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_location_only_is_no_open_and_no_close(watch: Watch, file: Path) -> None
 )
 def test_failed_call_is_nothing(watch: Watch, file: Path, tmp_path: Path, call: list[Argument]) -> None:
     words: dict[str, Argument] = {"none": tmp_path / "none", "file": file}
-    watch.act(["!", call[0], *(words.get(str(one), one) for one in call[1:])])
+    watch.act(["!", call[0], *(words.get(str(argument), argument) for argument in call[1:])])
     assert {} == watch.of()
 
 

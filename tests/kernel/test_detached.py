@@ -32,7 +32,7 @@ threading.Event().wait()
 def programs() -> dict[int, str]:
     """Return the loaded programs by id."""
     shown = subprocess.run(["bpftool", "prog", "show", "-j"], capture_output=True, check=True).stdout
-    return {one["id"]: one.get("name", "") for one in json.loads(shown)}
+    return {record["id"]: record.get("name", "") for record in json.loads(shown)}
 
 
 def held_by(pid: int) -> set[int]:

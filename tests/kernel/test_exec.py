@@ -72,7 +72,7 @@ def test_by_a_link(watch: Watch, program: Path, tmp_path: Path) -> None:
 def test_loader(watch: Watch, program: Path, tmp_path: Path) -> None:
     content = program.read_bytes()
     original = next(
-        one for one in (b"/lib64/ld-linux-x86-64.so.2\0", b"/lib/ld-linux-aarch64.so.1\0") if one in content
+        loader for loader in (b"/lib64/ld-linux-x86-64.so.2\0", b"/lib/ld-linux-aarch64.so.1\0") if loader in content
     )
     loader = tmp_path / "ld"
     shutil.copy(os.fsdecode(original.rstrip(b"\0")), loader)
@@ -110,7 +110,7 @@ def test_script_and_interpreter(watch: Watch, script: Path, tmp_path: Path, way:
             calls = [opened(script, os.O_PATH), ["execveat", "$f", text(""), *argv("x"), AT_EMPTY_PATH]]
     watch.act(*calls, cwd=tmp_path)
     assert {"script": EXECUTED, "program": EXECUTED} == watch.of()
-    seen = next(one for one in watch.seen if one.path == os.fsencode(script))
+    seen = next(observation for observation in watch.seen if observation.path == os.fsencode(script))
     assert (False, os.fsencode(tmp_path / "program")) == (seen.as_given, seen.process.image.exe)
     assert ((os.fsencode(tmp_path / "alias"),) if way == "link" else ()) == seen.aliases
     if way != "descriptor":

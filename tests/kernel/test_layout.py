@@ -97,7 +97,7 @@ def types_of(program: str, machine: str) -> dict[str, dict[str, Any]]:
         check=True,
     )
     types = json.loads(shown.stdout)["types"]
-    return {one["name"]: one for one in types if one["kind"] == "STRUCT" and one["name"] != "(anon)"}
+    return {kind["name"]: kind for kind in types if kind["kind"] == "STRUCT" and kind["name"] != "(anon)"}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -152,7 +152,7 @@ def test_syscall_numbers(column: str, headers: tuple[str, ...]) -> None:
     names = {"mmap": "mmap2"} if column == "i386" else {}
     if column == "aarch64":
         names = {"sendfile64": "sendfile"}
-    ours = {names.get(one.name, one.name): getattr(one, column) for one in SYSCALLS}
+    ours = {names.get(syscall.name, syscall.name): getattr(syscall, column) for syscall in SYSCALLS}
     assert {name: number for name, number in ours.items() if number is not None} == {
         name: known.get(name) for name, number in ours.items() if number is not None
     }
@@ -164,7 +164,7 @@ def test_no_two_calls_share_a_number(machine: str) -> None:
     fill(table, ALL_ACTIONS, machine)
     column, compat = ("x86_64", "i386") if machine == "x86_64" else ("aarch64", "arm")
     for rows, name in ((table.rows[0], column), (table.rows[1], compat)):  # type: ignore[attr-defined]
-        expected = sum(getattr(one, name) is not None for one in SYSCALLS)
+        expected = sum(getattr(syscall, name) is not None for syscall in SYSCALLS)
         assert expected == sum(rows[index].kind != 0 for index in range(len(rows)))
 
 

@@ -22,14 +22,14 @@ FILES = 2000
 def watched(watch: Watch) -> int:
     """Return how many files the kernel keeps for processes that were told of: for others it keeps some as well."""
     table = watch.sensor._bpf.map("watched", "struct access_key", "struct watched")
-    own = {(one.process.key.pid, one.process.key.start_ns) for one in watch.seen}
+    own = {(observation.process.key.pid, observation.process.key.start_ns) for observation in watch.seen}
     return sum((key.process.pid, key.process.start_ns) in own for key, _ in table.entries())
 
 
 def processes(watch: Watch) -> int:
     """Return how many of the processes that were told of it keeps."""
     table = watch.sensor._bpf.map("processes", "struct process_key", "struct process")
-    own = {(one.process.key.pid, one.process.key.start_ns) for one in watch.seen}
+    own = {(observation.process.key.pid, observation.process.key.start_ns) for observation in watch.seen}
     return sum((key.pid, key.start_ns) in own for key, _ in table.entries())
 
 
@@ -53,10 +53,10 @@ def start(make_watch: MakeWatch, sizes: dict[str, int], directory: Path, actions
 def delivered(watch: Watch) -> dict[str, FileAction]:
     """What was told, each action of each file exactly once."""
     found: dict[str, FileAction] = {}
-    for one in watch.seen:
-        name = os.fsdecode(one.path).removeprefix(f"{watch.directory}/")
-        assert NO_ACTIONS == found.get(name, NO_ACTIONS) & one.new
-        found[name] = found.get(name, NO_ACTIONS) | one.new
+    for observation in watch.seen:
+        name = os.fsdecode(observation.path).removeprefix(f"{watch.directory}/")
+        assert NO_ACTIONS == found.get(name, NO_ACTIONS) & observation.new
+        found[name] = found.get(name, NO_ACTIONS) | observation.new
     return found
 
 
@@ -86,7 +86,7 @@ def test_burst_without_reading(make_watch: MakeWatch, crowd: Path, lives: bool) 
             pass
         expected = {str(index): OPEN | CLOSE for index in range(FILES)}
         assert expected == {name: actions for name, actions in delivered(watch).items() if name in expected}
-        assert {child.pid} == {one.process.pid for one in watch.seen}
+        assert {child.pid} == {observation.process.pid for observation in watch.seen}
         told = len(watch.seen)
         watch.sensor.sweep()
         assert told == len(watch.seen)
@@ -118,7 +118,7 @@ def test_burst_of_names(make_watch: MakeWatch, tmp_path: Path) -> None:
     watch.sensor.consume()
     watch.sensor.sweep()
     assert {str(index): CREATE | UNLINK for index in range(100)} == delivered(watch)
-    assert {False} == {one.as_given for one in watch.seen}
+    assert {False} == {observation.as_given for observation in watch.seen}
     assert 0 == watched(watch)
 
 
@@ -136,8 +136,8 @@ def test_pending_alias(make_watch: MakeWatch, crowd: Path) -> None:
     watch.sensor.consume()
     watch.sensor.sweep()
     assert {str(crowd / str(index)): OPEN for index in range(200)} == delivered(watch)
-    assert {(os.fsencode(alias / Path(os.fsdecode(one.path)).name),) for one in watch.seen} == {
-        one.aliases for one in watch.seen
+    assert {(os.fsencode(alias / Path(os.fsdecode(observation.path)).name),) for observation in watch.seen} == {
+        observation.aliases for observation in watch.seen
     }
 
 
@@ -206,7 +206,7 @@ def test_threads_that_meet_at_one_file(make_watch: MakeWatch, crowd: Path) -> No
 
 
 def delivered_at_all(watch: Watch) -> set[str]:
-    return {os.fsdecode(one.path).removeprefix(f"{watch.directory}/") for one in watch.seen}
+    return {os.fsdecode(observation.path).removeprefix(f"{watch.directory}/") for observation in watch.seen}
 
 
 @pytest.mark.slow
@@ -237,7 +237,7 @@ def test_a_chain_of_files_that_leads_back_is_left(make_watch: MakeWatch, crowd: 
         accesses.set(accesses.key({"process": own.key, "file": file}), accesses.value({"next": following}))
         if named:
             paths.set(paths.key(file), paths.value({"len": 2, "path": b"/%d" % file}))
-    assert ([b"/1", b"/2", b"/3"] if named else []) == [one.path for one in sensor.accessed(sensor.agent)]
+    assert ([b"/1", b"/2", b"/3"] if named else []) == [access.path for access in sensor.accessed(sensor.agent)]
 
 
 def test_a_burst_is_taken_in_by_parts(make_watch: MakeWatch, crowd: Path) -> None:
@@ -249,4 +249,4 @@ def test_a_burst_is_taken_in_by_parts(make_watch: MakeWatch, crowd: Path) -> Non
     expected = {b"%s/%d" % (os.fsencode(crowd), number) for number in range(FILES)}
     for _ in range(20):
         accessed = watch.sensor.accessed(watch.seen[0].process.key)
-        assert 1000 <= len(expected & {one.path for one in accessed}) <= len(accessed) <= 1024
+        assert 1000 <= len(expected & {access.path for access in accessed}) <= len(accessed) <= 1024

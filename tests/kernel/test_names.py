@@ -35,8 +35,10 @@ PATH_MAX = 4096
 def test_component(watch: Watch, tmp_path: Path, name: bytes) -> None:
     path = os.fsencode(tmp_path) + b"/" + name
     watch.act(["openat", AT_FDCWD, text(path), os.O_CREAT | os.O_RDWR, 0o600], ["unlinkat", AT_FDCWD, text(path), 0])
-    assert [(path, OPEN | CREATE), (path, UNLINK)] == [(one.path, one.new) for one in watch.seen]
-    assert [False, False] == [one.as_given for one in watch.seen]
+    assert [(path, OPEN | CREATE), (path, UNLINK)] == [
+        (observation.path, observation.new) for observation in watch.seen
+    ]
+    assert [False, False] == [observation.as_given for observation in watch.seen]
 
 
 def test_depth(watch: Watch, tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_longest_name(watch: Watch, tmp_path: Path) -> None:
     assert PATH_MAX - 1 == len(os.fsencode(path))
     watch.act(opened(path, os.O_CREAT | os.O_RDWR), ["unlinkat", AT_FDCWD, path, 0])
     assert {str(path).removeprefix(f"{tmp_path}/"): OPEN | CREATE | UNLINK} == watch.of()
-    assert {False} == {one.as_given for one in watch.seen}
+    assert {False} == {observation.as_given for observation in watch.seen}
 
 
 @pytest.mark.parametrize("count", [25, 150], ids=["little", "much"])
@@ -67,11 +69,11 @@ def test_path_that_is_too_long_is_told_from_its_root_and_its_end(watch: Watch, t
         ["chdir", tmp_path], ["descend", text(component), count], opened_here("needle"), ["unlinkat", AT_FDCWD,
         text("needle"), 0],
     )  # fmt: skip
-    seen = [one for one in watch.seen if OPEN in one.new]
+    seen = [observation for observation in watch.seen if OPEN in observation.new]
     assert 1 == len(seen)
     assert seen[0].path.startswith(os.fsencode(tmp_path / component))
     assert [True] == [name.endswith(b"/needle") for name in seen[0].aliases]
-    assert UNLINK in {action for one in watch.seen for action in one.new}
+    assert UNLINK in {action for observation in watch.seen for action in observation.new}
 
 
 def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
@@ -83,8 +85,8 @@ def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
         ["chdir", tmp_path], ["descend", text("c" * 200), 25], opened_here("needle"),
         ["unlinkat", AT_FDCWD, text("./needle"), 0],
     )  # fmt: skip
-    seen = [one for one in watch.seen if one.process.pid == watch.pid]
-    assert [UNLINK] == [one.new for one in seen]
+    seen = [observation for observation in watch.seen if observation.process.pid == watch.pid]
+    assert [UNLINK] == [observation.new for observation in seen]
     assert seen[0].as_given
 
 
@@ -93,7 +95,7 @@ def test_path_with_too_many_components(watch: Watch, tmp_path: Path) -> None:
                   lambda name: OPEN if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip
     watch.look(tmp_path, base)
     watch.act(["chdir", tmp_path], ["descend", text("d"), 1100], opened_here("needle"))
-    assert [OPEN] == [one.new for one in watch.seen if one.process.pid == watch.pid]
+    assert [OPEN] == [observation.new for observation in watch.seen if observation.process.pid == watch.pid]
 
 
 def opened_here(name: str) -> Call:
@@ -104,6 +106,6 @@ def opened_here(name: str) -> Call:
 def remove_deep(tmp_path: Path):  # type: ignore[no-untyped-def]
     """Take away what a path cannot name any more."""
     yield
-    for one in tmp_path.iterdir():
-        if one.is_dir():
-            subprocess.run(["rm", "-r", one], check=True)
+    for path in tmp_path.iterdir():
+        if path.is_dir():
+            subprocess.run(["rm", "-r", path], check=True)

@@ -101,7 +101,7 @@ def test_verdict_is_narrower_than_the_hint(watch: Watch, tree: Path) -> None:
     before = watch.sensor.counters()["records"]
     watch.act(opened(tree / "one", os.O_RDONLY), ["read", "$f", "buf", 0])
     assert 1 == watch.sensor.counters()["records"] - before
-    assert [(READ, OPEN | READ)] == [(one.new, one.actions) for one in watch.seen]
+    assert [(READ, OPEN | READ)] == [(observation.new, observation.actions) for observation in watch.seen]
 
 
 def test_next_interests_forget_verdicts_and_reports(watch: Watch, tree: Path) -> None:
@@ -124,7 +124,7 @@ def test_living_process_reports_again_under_the_next_interests(watch: Watch, tre
     finally:
         child.communicate(b"x", timeout=20)
     watch.sensor.consume()
-    assert {child.pid} == {one.process.pid for one in watch.seen}
+    assert {child.pid} == {observation.process.pid for observation in watch.seen}
     assert {"one": OPEN} == watch.of(child.pid)
 
 
@@ -132,4 +132,4 @@ def test_syscalls_that_nobody_wants_are_not_looked_at(watch: Watch, tree: Path) 
     watch.look(tree, below(tree, READ))
     watch.act(opened(tree / "one"), ["lseek", "$f", 0, 0], ["read", "$f", "buf", 0])
     # What an open would have told is not known either.
-    assert [(READ, READ)] == [(one.new, one.actions) for one in watch.seen]
+    assert [(READ, READ)] == [(observation.new, observation.actions) for observation in watch.seen]

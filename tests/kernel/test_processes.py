@@ -148,13 +148,13 @@ def test_process_that_was_there_before(make_watch, tmp_path: Path, act_program: 
         os.close(writes)
         assert 0 == child.wait(60)
     watch.sensor.consume()
-    assert [found.key] == [one.process.key for one in watch.seen]
+    assert [found.key] == [observation.process.key for observation in watch.seen]
     assert found.image == watch.seen[0].process.image
 
 
 def test_every_process_is_taken_in(make_watch) -> None:  # type: ignore[no-untyped-def]
     def listed() -> set[int]:
-        return {int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()}
+        return {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
 
     before = listed()
     watch = make_watch({})
@@ -185,7 +185,7 @@ def test_user(watch: Watch, file: Path) -> None:
     for directory in (file.parent, file.parent.parent, file.parent.parent.parent):
         directory.chmod(0o755)
     watch.act(opened(file, os.O_RDONLY), ["setuid", 12345], ["read", "$f", "buf", 1])
-    assert [0, 12345] == [one.process.uid for one in watch.seen]
+    assert [0, 12345] == [observation.process.uid for observation in watch.seen]
 
 
 def test_comm(watch: Watch, file: Path) -> None:
@@ -195,6 +195,6 @@ def test_comm(watch: Watch, file: Path) -> None:
 
 def test_file_that_a_process_accessed(watch: Watch, file: Path) -> None:
     watch.act(opened(file), ["read", "$f", "buf", 1])
-    accessed = {one.path: one.actions for one in watch.sensor.accessed(actor(watch).key)}
+    accessed = {access.path: access.actions for access in watch.sensor.accessed(actor(watch).key)}
     assert OPEN | READ == accessed[os.fsencode(file)]
     assert FileAction.EXECVE in accessed[os.fsencode(watch.program)]

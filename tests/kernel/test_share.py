@@ -103,7 +103,7 @@ def test_what_one_user_loses_is_told_with_what_it_did(make_watch: MakeWatch, own
     flooding.run(flooding.ONE_PROCESS, own, NEEDLES, user=USER)
     watch.sensor.consume()
     watch.sensor.sweep()
-    lost = {one.process.uid: one.lost for one in watch.seen}
+    lost = {observation.process.uid: observation.lost for observation in watch.seen}
     assert (True, 0) == (lost[flooding.NOBODY] > 0, lost[USER])
 
 
@@ -118,12 +118,14 @@ def test_ever_new_spellings_are_not_all_looked_up(make_watch: MakeWatch, own: Pa
             watch.sensor.consume()
             watch.sensor.sweep()
     assert 0 == started.returncode
-    budget = [one for one in watch.sensor.lost() if one.kind == "unresolved_names"]
-    assert [(flooding.NOBODY, started.pid)] == [(one.uid, one.process.pid) for one in budget]
+    budget = [loss for loss in watch.sensor.lost() if loss.kind == "unresolved_names"]
+    assert [(flooding.NOBODY, started.pid)] == [(loss.uid, loss.process.pid) for loss in budget]
     flooding.run(flooding.NEW_SPELLINGS, own, 100, user=USER)
     watch.sensor.consume()
     watch.sensor.sweep()
-    assert {own / "y"} == {Path(os.fsdecode(one.path)) for one in watch.seen if one.process.uid == USER}
+    assert {own / "y"} == {
+        Path(os.fsdecode(observation.path)) for observation in watch.seen if observation.process.uid == USER
+    }
     assert 0 == accounts(watch)[USER][1]
 
 
@@ -144,7 +146,7 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
         assert 0 < account.processes <= 512
         # Those that have no entry are told all the same, with what they are.
         assert watch.sensor.counters()["untracked"] > 0
-        told = {one.process.pid: one.process.image for one in watch.seen}
+        told = {observation.process.pid: observation.process.image for observation in watch.seen}
         assert {int(path.name) for path in theirs.iterdir()} <= told.keys()
         assert {(b"/usr/bin/python3", b"-I")} == {told[int(path.name)].args[:2] for path in theirs.iterdir()}
         assert {os.fsencode(Path("/usr/bin/python3").resolve())} == {
@@ -152,7 +154,7 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
         }
         pid = flooding.run(flooding.ONE_PROCESS, own, 3, user=USER)
         watch.sensor.consume()
-        key = next(one.process.key for one in watch.seen if one.process.pid == pid)
+        key = next(observation.process.key for observation in watch.seen if observation.process.pid == pid)
         assert watch.sensor.processes.find(key) is not None
         many.communicate(b"\n", timeout=60)
     account = entries.get(entries.key(flooding.NOBODY))

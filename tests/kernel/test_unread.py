@@ -68,7 +68,7 @@ def test_the_file_that_was_opened_is_known_all_the_same(watch: Watch, tmp_path: 
     after = watch.sensor.counters()
     assert OPEN in watch.of(pid)["fifo"]
     assert after["used_unread"] > before["used_unread"]
-    assert 0 == next(one.lost for one in watch.seen if one.process.pid == pid)
+    assert 0 == next(observation.lost for observation in watch.seen if observation.process.pid == pid)
 
 
 def test_a_name_that_only_the_memory_had_is_lost_and_told(watch: Watch, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_name_that_only_the_memory_had_is_lost_and_told(watch: Watch, tmp_path
     for _ in range(20):
         pids.add(run(UNLINKS, tmp_path, "2000"))
         watch.sensor.consume()
-        losers |= {one.process.pid for one in watch.sensor.lost() if one.kind == "names"} & pids
+        losers |= {loss.process.pid for loss in watch.sensor.lost() if loss.kind == "names"} & pids
         # It is told with what is told of that process afterwards, if there is anything.
-        if any(one.lost for one in watch.seen if one.process.pid in losers):
+        if any(observation.lost for observation in watch.seen if observation.process.pid in losers):
             break
-    assert any(one.lost for one in watch.seen if one.process.pid in losers), losers
+    assert any(observation.lost for observation in watch.seen if observation.process.pid in losers), losers

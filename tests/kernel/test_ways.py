@@ -71,7 +71,7 @@ def test_magic_link(watch: Watch, tree: Path) -> None:
 
 def test_chroot(watch: Watch, tree: Path) -> None:
     watch.act(["chroot", tree], ["chdir", text("/")], ["openat", AT_FDCWD, text("/dir/link"), 0])
-    assert [["dir/file", "dir/link"]] == [names(one, tree) for one in watch.seen]
+    assert [["dir/file", "dir/link"]] == [names(observation, tree) for observation in watch.seen]
 
 
 @pytest.fixture
@@ -83,13 +83,13 @@ def bound(tree: Path) -> Iterator[Path]:
 
 def test_bind_mount(watch: Watch, tree: Path, bound: Path) -> None:
     watch.act(["openat", AT_FDCWD, bound / "file", 0])
-    assert [["other/file", "dir/file"]] == [names(one, tree) for one in watch.seen]
+    assert [["other/file", "dir/file"]] == [names(observation, tree) for observation in watch.seen]
 
 
 def test_bind_mount_that_only_the_inner_name_gives_away(watch: Watch, tree: Path, bound: Path) -> None:
     watch.look(tree / "dir")
     watch.act(["openat", AT_FDCWD, bound / "file", 0])
-    assert [os.fsencode(tree / "other/file")] == [one.path for one in watch.seen]
+    assert [os.fsencode(tree / "other/file")] == [observation.path for observation in watch.seen]
     assert (os.fsencode(tree / "dir/file"),) == watch.seen[0].aliases
 
 
@@ -124,7 +124,7 @@ def test_name_through_a_link(watch: Watch, tree: Path, name: str, index: int) ->
     call, expected = by_name(name, tree)[index]
     watch.act(call, cwd=tree)
     assert expected == watch.of()
-    assert {False} == {one.as_given for one in watch.seen}
+    assert {False} == {observation.as_given for observation in watch.seen}
 
 
 def test_dots_behind_a_link_lead_elsewhere(watch: Watch, tree: Path) -> None:
@@ -134,12 +134,12 @@ def test_dots_behind_a_link_lead_elsewhere(watch: Watch, tree: Path) -> None:
     watch.act(["unlinkat", AT_FDCWD, tree / "jump/../victim", 0])
     assert {"deep/victim": UNLINK} == watch.of()
     # By its letters the name is another one.
-    assert [["deep/victim", "victim"]] == [names(one, tree) for one in watch.seen]
+    assert [["deep/victim", "victim"]] == [names(observation, tree) for observation in watch.seen]
 
 
 def test_truncate_through_a_link_to_the_file(watch: Watch, tree: Path) -> None:
     watch.act(["truncate", text("link"), 3], cwd=tree / "dir")
-    assert [["dir/file", "dir/link"]] == [names(one, tree) for one in watch.seen]
+    assert [["dir/file", "dir/link"]] == [names(observation, tree) for observation in watch.seen]
 
 
 def test_what_cannot_be_told_any_more_is_as_given(watch: Watch, tree: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_cannot_be_told_any_more_is_as_given(watch: Watch, tree: Path) -> N
         cwd=tree,
     )
     assert {"alias/file": UNLINK, "dir/link": UNLINK, "alias": UNLINK} == watch.of()
-    assert [True, False, False] == [one.as_given for one in watch.seen]
+    assert [True, False, False] == [observation.as_given for observation in watch.seen]
 
 
 def test_name_in_another_mount_namespace(watch: Watch, tree: Path) -> None:
@@ -167,7 +167,7 @@ def test_name_in_another_mount_namespace(watch: Watch, tree: Path) -> None:
     ]
     child = subprocess.Popen([watch.program, *arguments_of(calls)], pass_fds=[reads])
     try:
-        watch.wait(lambda: any(UNLINK in one.new for one in watch.seen))
+        watch.wait(lambda: any(UNLINK in observation.new for observation in watch.seen))
         seen = watch.last(UNLINK)
         assert ["other/real/file", "other/fake/file"] == names(seen, tree)
         assert (False, OPEN | FileAction.CREATE | UNLINK) == (seen.as_given, seen.actions)
@@ -182,7 +182,7 @@ def test_alias_stays_with_the_descriptor(watch: Watch, tree: Path) -> None:
     watch.look(tree / "alias", _writes_below(tree / "alias"))
     watch.act(opened(tree / "alias/file"), ["write", "$f", "buf", 1])
     assert [(os.fsencode(tree / "dir/file"), FileAction.WRITE, OPEN | FileAction.WRITE)] == [
-        (one.path, one.new, one.actions) for one in watch.seen
+        (observation.path, observation.new, observation.actions) for observation in watch.seen
     ]
     assert (os.fsencode(tree / "alias/file"),) == watch.seen[0].aliases
 

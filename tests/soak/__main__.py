@@ -64,10 +64,10 @@ def map_entries(pid: int) -> int:
             lines = [line.split() for line in file.read_text().splitlines()]
             ids.update(words[1] for words in lines if words[0] == "map_id:")
     count = 0
-    for one in ids:
-        shown = json.loads(subprocess.run(["bpftool", "-j", "map", "show", "id", one], capture_output=True).stdout)
+    for map_id in ids:
+        shown = json.loads(subprocess.run(["bpftool", "-j", "map", "show", "id", map_id], capture_output=True).stdout)
         if shown.get("name") in SENSOR_MAPS:
-            dumped = subprocess.run(["bpftool", "-j", "map", "dump", "id", one], capture_output=True, check=True)
+            dumped = subprocess.run(["bpftool", "-j", "map", "dump", "id", map_id], capture_output=True, check=True)
             count += len(json.loads(dumped.stdout))
     return count
 
@@ -95,7 +95,7 @@ def growth(samples: list[Sample]) -> list[str]:
         ("descriptors", SLACK_DESCRIPTORS),
         ("threads", SLACK_DESCRIPTORS),
     ):
-        before, after = (median(getattr(one, field) for one in some) for some in (early, late))
+        before, after = (median(getattr(item, field) for item in some) for some in (early, late))
         if after > before * (1 + MOST_GROWTH) + slack:
             grown.append(f"{field} grew from {before} to {after}")
     return grown

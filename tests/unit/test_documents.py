@@ -38,6 +38,17 @@ def test_each_file_that_is_named_exists(document: Path) -> None:
     assert [] == missing
 
 
+def prose_lines(text: str) -> list[str]:
+    """Return the lines without code, fenced or indented, and without tables."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [line for line in text.splitlines() if not line.startswith(("|", "    "))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_prose_is_not_too_wide_to_be_read(document: Path) -> None:
+    assert [] == [line for line in prose_lines(document.read_text()) if len(line) > WIDEST]
+
+
 def test_the_house_has_the_rooms_that_are_there() -> None:
     picture = (ROOT / "ARCHITECTURE.md").read_text().split("## The house")[1].split("```")[1]
     source = ROOT / "src/raqib"
@@ -89,12 +100,12 @@ def test_the_quiet_recipe_takes_the_place_of_the_built_in(tmp_path: Path) -> Non
     )
     (tmp_path / "mine.yaml").write_text(written)
     library = Library(RecipesConfig(directories=(tmp_path,), allow_unsafe_owner=True))
-    [found] = [one for one in library.load().recipes if one.name == "ssl_certificate_access"]
+    [found] = [recipe for recipe in library.load().recipes if recipe.name == "ssl_certificate_access"]
     assert not found.info.builtin
-    assert [] == [str(one) for one in library.diagnostics]
+    assert [] == [str(diagnostic) for diagnostic in library.diagnostics]
     reports = run_recipe_tests([found], Config(data_dir=tmp_path))
     assert 3 == len(reports)
-    assert [] == [one for one in reports if one.outcome != "passed"]
+    assert [] == [report for report in reports if report.outcome != "passed"]
 
 
 def test_the_table_of_commands_has_them_all() -> None:

@@ -16,6 +16,7 @@ OF_NO_MODULE = {
     "test_required_kernel.py": "conftest.py of all tests",
     "test_whole_objects.py": "classes of several rooms: none is half there",
     "config/test_defaults.py": "the settings of several rooms: each default stands once",
+    "test_words.py": "names of all rooms, and the glossary",
     "offline/test_one_dry_run.py": "three commands that have to answer alike",
     "printers/test_golden.py": "the bytes that a terminal is sent, whichever modules made them",
     "reactions/test_last_words.py": "the log that is written before a host goes down",

@@ -39,7 +39,7 @@ def main() -> int:
         subprocess.run(["rm", program], check=True)
         os.close(descriptor)
         deadline = time.monotonic() + DEADLINE_S
-        while not {FileAction.EXECVE, FileAction.UNLINK} <= {one for each in seen for one in each.new}:
+        while not {FileAction.EXECVE, FileAction.UNLINK} <= {action for each in seen for action in each.new}:
             if time.monotonic() > deadline:
                 print(f"expected an execve and an unlink of {program}, found {seen}", file=sys.stderr)
                 return 1

@@ -79,8 +79,8 @@ def connection_ends(policy: NetworkPolicy) -> bool:
             except ConnectionAbortedError:
                 return True
             finally:
-                for one in accepted:
-                    one.close()
+                for connection in accepted:
+                    connection.close()
     return False
 
 

@@ -26,7 +26,7 @@ class Budgets:
         """The breakers that are open, and whether that was asked for already."""
         self._lock = threading.Lock()
 
-    def take(self, budget: Budget, recipe: str, limit: int, amount: int = 1) -> bool:
+    def spend(self, budget: Budget, recipe: str, limit: int, amount: int = 1) -> bool:
         """Take from a recipe's budget of `limit` a minute; False if nothing is left of it.
 
         Where anything is left the whole amount is given: a budget of bytes is overdrawn by one action at most.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from raqib.actions.budgets import Budgets
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.machine import Machine
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.settings import NO_EMERGENCY, ActionSettings, EmergencySettings, FileBounds, Places
@@ -49,8 +49,8 @@ class Services:
     switch: Switch = field(default_factory=Switch)
     on_breaker: Callable[[BreakerOpened], None] = _tell_nobody
     """Called from whatever thread the action runs in."""
-    made: MadeDirectories = field(default_factory=MadeDirectories)
-    """The directories that helpers made."""
+    created: CreatedDirectories = field(default_factory=CreatedDirectories)
+    """The directories that helpers created."""
     on_notice: Callable[[Notice], None] = _tell_nobody
     """Called in the event loop; must not block."""
     on_emergency: Callable[[str], None] = _tell_nobody
@@ -113,7 +113,7 @@ class ActionContext:
         if size <= SMALL_VOLUME:
             return True
         budgets, recipe = self.services.budgets, self.recipe
-        if self.volume.count >= MAX_VOLUME or not budgets.take("ledger_bytes", recipe, MAX_RECIPE_VOLUME, size):
+        if self.volume.count >= MAX_VOLUME or not budgets.spend("ledger_bytes", recipe, MAX_RECIPE_VOLUME, size):
             return False
         self.volume.count += size
         return True
@@ -134,10 +134,10 @@ class ActionContext:
         wanted: int | None = getattr(recipe.limits, f"{budget}_per_minute")
         return default if wanted is None else min(wanted, max(default, ceiling))
 
-    def take(self, budget: Budget, amount: int = 1) -> bool:
+    def spend(self, budget: Budget, amount: int = 1) -> bool:
         """Take from the recipe's budget; False if nothing is left of it, which is told once."""
         limit, budgets, recipe = self.limit_of(budget), self.services.budgets, self.detection.recipe
-        if budgets.take(budget, recipe.name, limit, amount):
+        if budgets.spend(budget, recipe.name, limit, amount):
             return True
         if budgets.just_opened(budget, recipe.name):
             uuid = self.detection.event.uuid

@@ -1,4 +1,4 @@
-"""The directories that helpers made, each known by what it is and not only by its name; kept across restarts."""
+"""The directories that helpers created, each known by what it is and not only by its name; kept across restarts."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def identify(descriptor: int) -> DirectoryIdentity:
     return DirectoryIdentity(status.st_dev, status.st_ino, born_ns)
 
 
-class _Made(msgspec.Struct, frozen=True, array_like=True):
+class _Created(msgspec.Struct, frozen=True, array_like=True):
     """What is kept of a directory; lists of older versions end after the first three."""
 
     device: int
     inode: int
     born_ns: int
     recipe: str = ""
-    """The name of the recipe that made it."""
+    """The name of the recipe that created it."""
     size: int = 0
     """Of the evidence in it, in bytes."""
 
@@ -63,7 +63,7 @@ class _Made(msgspec.Struct, frozen=True, array_like=True):
         return DirectoryIdentity(self.device, self.inode, self.born_ns)
 
 
-class MadeDirectories:
+class CreatedDirectories:
     """The list of them. May be used from several threads."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -73,35 +73,36 @@ class MadeDirectories:
         """
         self._path = path
         self._lock = threading.Lock()
-        self._known: dict[str, _Made] = {}
+        self._known: dict[str, _Created] = {}
         self._dry: dict[str, str] = {}
         """And whose each of them would be."""
         if path is None:
             return
         with contextlib.suppress(FileNotFoundError):
             try:
-                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, _Made])
+                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, _Created])
             except msgspec.DecodeError as error:
-                raise RaqibError(f"{path}: expected the list of directories made, found: {error}; remove it") from error
+                message = f"{path}: expected the list of created directories, found: {error}; remove it"
+                raise RaqibError(message) from error
 
     def add(self, path: str, descriptor: int, recipe: str) -> None:
-        """Note a directory that a recipe made. Raises OSError, or RaqibError if there are too many."""
+        """Note a directory that a recipe created. Raises OSError, or RaqibError if there are too many."""
         with self._lock:
             if len(self._known) >= MAX_DIRECTORIES or self._count(recipe) >= MAX_OF_ONE_RECIPE:
                 self._forget_missing()
             if self._count(recipe) >= MAX_OF_ONE_RECIPE:
-                expected = f"expected at most {MAX_OF_ONE_RECIPE} directories at a time that {recipe!r} made"
+                expected = f"expected at most {MAX_OF_ONE_RECIPE} directories at a time that {recipe!r} created"
                 raise RaqibError(f"{expected}; remove some")
             if len(self._known) >= MAX_DIRECTORIES:
                 raise RaqibError(f"expected at most {MAX_DIRECTORIES} directories at a time; remove some")
-            one = identify(descriptor)
-            self._write({**self._known, path: _Made(one.device, one.inode, one.born_ns, recipe)})
+            found = identify(descriptor)
+            self._write({**self._known, path: _Created(found.device, found.inode, found.born_ns, recipe)})
 
     def note_size(self, path: str, size: int) -> None:
         """Note how much evidence there is in a directory, in bytes. Raises OSError."""
         with self._lock:
-            if (made := self._known.get(path)) is not None:
-                self._write({**self._known, path: msgspec.structs.replace(made, size=size)})
+            if (created := self._known.get(path)) is not None:
+                self._write({**self._known, path: msgspec.structs.replace(created, size=size)})
 
     def evidence_bytes(self, recipe: str, limit: int) -> tuple[int, int]:
         """Return how much evidence there is in all, and how much of it one recipe's. Raises OSError.
@@ -116,17 +117,17 @@ class MadeDirectories:
             return total, own
 
     def _sizes(self, recipe: str) -> tuple[int, int]:
-        known = self._known.values()
-        return sum(made.size for made in known), sum(made.size for made in known if made.recipe == recipe)
+        sizes = [(created.size, created.recipe) for created in self._known.values()]
+        return sum(size for size, _ in sizes), sum(size for size, creator in sizes if creator == recipe)
 
     def _count(self, recipe: str) -> int:
-        return sum(made.recipe == recipe for made in self._known.values())
+        return sum(created.recipe == recipe for created in self._known.values())
 
-    def maker(self, path: str, descriptor: int) -> str | None:
-        """Return the recipe that made the open directory under that name; None if none did. Raises OSError."""
+    def creator(self, path: str, descriptor: int) -> str | None:
+        """Return the recipe that created the open directory under that name; None if none did. Raises OSError."""
         with self._lock:
-            made = self._known.get(path)
-        return made.recipe if made is not None and made.identity == identify(descriptor) else None
+            created = self._known.get(path)
+        return created.recipe if created is not None and created.identity == identify(descriptor) else None
 
     def forget(self, path: str) -> None:
         """Strike out a directory that was removed. Raises OSError."""
@@ -135,7 +136,7 @@ class MadeDirectories:
                 self._write({known: identity for known, identity in self._known.items() if known != path})
 
     def add_dry(self, path: str, recipe: str) -> None:
-        """Note a directory that a dry run of a recipe would have made."""
+        """Note a directory that a dry run of a recipe would have created."""
         with self._lock:
             if len(self._dry) >= MAX_DIRECTORIES:
                 self._dry.clear()
@@ -150,11 +151,11 @@ class MadeDirectories:
             return True
 
     def _forget_missing(self) -> None:
-        present = {path: made for path, made in self._known.items() if Path(path).is_dir()}
+        present = {path: created for path, created in self._known.items() if Path(path).is_dir()}
         if len(present) < len(self._known):
             self._write(present)
 
-    def _write(self, known: dict[str, _Made]) -> None:
+    def _write(self, known: dict[str, _Created]) -> None:
         if self._path is not None:
             temporary = self._path.with_suffix(".new")
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -17,10 +17,10 @@ class NetworkBlocks(Protocol):
     def check(self, kind: Kind, target: str) -> str:
         """Return the target as it is known afterwards, if it may be blocked."""
 
-    def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
+    def block(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
         """Block it, until a time of CLOCK_BOOTTIME; False if it was blocked already."""
 
-    def take(self, kind: Kind, target: str, *, by: str | None) -> bool:
+    def unblock(self, kind: Kind, target: str, *, by: str | None) -> bool:
         """Take a block off on behalf of a recipe, or of an administrator (None); False if there was none."""
 
 

@@ -221,6 +221,6 @@ class _Call:
 
     def _take_from_budget(self, cost: int) -> Refused | None:
         helper, context = self._helper, self._context
-        if helper.budget is None or context.take(helper.budget, cost):
+        if helper.budget is None or context.spend(helper.budget, cost):
             return None
         return Refused(context.used_up(helper.budget))

@@ -81,7 +81,7 @@ class Places(msgspec.Struct, frozen=True):
     """Where raqib keeps what is its own."""
 
     data_dir: Path
-    """Holds `store.db`, `ledger.jsonl`, `directories.json` and `evidence/`; made with mode 0700."""
+    """Holds `store.db`, `ledger.jsonl`, `directories.json` and `evidence/`; created with mode 0700."""
     own_paths: tuple[Path, ...] = ()
     """Files and directories of raqib's elsewhere, as its logs: no reaction writes them."""
     temp_dir: Path = Path("/tmp")  # noqa: S108 -- the contract's
@@ -103,7 +103,7 @@ class FileBounds(msgspec.Struct, frozen=True, kw_only=True):
     min_free_bytes: int = 64 << 20
     """Nothing is written to a filesystem that has less left for unprivileged users."""
     min_free_inodes: int = 4096
-    """Neither a file nor a directory is made on a filesystem that has fewer left."""
+    """Neither a file nor a directory is created on a filesystem that has fewer left."""
     max_hash_bytes: int = 1 << 30
     max_copy_bytes: int = 256 << 20
     """Of each file that CopyFile or CollectEvidence copies."""

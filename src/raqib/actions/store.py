@@ -170,7 +170,7 @@ class Store:
             return total
 
     def push(self, namespace: str, key: str, value: str) -> None:
-        """Add to the end of a list; one that is not there is made.
+        """Add to the end of a list; one that is not there is created.
 
         Raises StoreError beyond a limit, or if the key holds a text.
         """

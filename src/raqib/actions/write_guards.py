@@ -28,12 +28,12 @@ def writable_path(path: str, services: Services) -> PurePosixPath | Refused:
     roots = [PurePosixPath(root) for root in (*services.settings.write_paths, str(services.places.evidence_dir))]
     if not any(root in pure.parents for root in roots):
         return Refused(f"expected a path below {', '.join(map(str, roots))}")
-    own = {PurePosixPath(one) for one in services.places.own_paths}
+    own = {PurePosixPath(path) for path in services.places.own_paths}
     return pure if own.isdisjoint((pure, *pure.parents)) else _OWN
 
 
 def open_parent(path: PurePosixPath, services: Services, *, make: bool) -> int | Refused:
-    """Open the directory that a file is in, step by step; with `make`, missing ones are made.
+    """Open the directory that a file is in, step by step; with `make`, missing ones are created.
 
     A step into raqib's own directory is refused, whatever name leads there, unless the next is into the evidence; and
     so are steps to own files elsewhere, and into evidence that was collected. Raises OSError.

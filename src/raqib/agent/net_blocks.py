@@ -17,12 +17,12 @@ class BlocksOfHelpers:
         guards = self._blocks.guards
         return guards.network(target).text if kind == "network" else guards.domain(target)
 
-    def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
+    def block(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
         """Block it; False if it was blocked already. Raises RefusedError or RaqibError."""
-        block = self._blocks.block if kind == "network" else self._blocks.block_domain
-        return block(target, owner=owner, reason=reason, until_ns=until_ns)
+        add = self._blocks.block if kind == "network" else self._blocks.block_domain
+        return add(target, owner=owner, reason=reason, until_ns=until_ns)
 
-    def take(self, kind: Kind, target: str, *, by: str | None) -> bool:
+    def unblock(self, kind: Kind, target: str, *, by: str | None) -> bool:
         """Take a block off; False if there was none. Raises RefusedError or RaqibError."""
-        unblock = self._blocks.unblock if kind == "network" else self._blocks.unblock_domain
-        return unblock(target, by=ADMINISTRATOR if by is None else by)
+        remove = self._blocks.unblock if kind == "network" else self._blocks.unblock_domain
+        return remove(target, by=ADMINISTRATOR if by is None else by)

@@ -105,7 +105,7 @@ class PolicyKeeper:
         """Return what this host cannot do without, as it was at most a moment ago."""
         now = time.monotonic()
         if now - self._host_read >= _HOST_S:
-            self._host, self._host_read = self._watch.look(), now
+            self._host, self._host_read = self._watch.read(), now
         return self._host
 
     def load(self) -> None:
@@ -187,7 +187,7 @@ class PolicyKeeper:
         key = drop.process or ProcessKey(0, 0)
         process = self._process(key) or Process(key=key)
         kind, code = drop.icmp or (None, None)
-        named = self._heard.of(drop.remote, process.namespaces.net_ns, process)
+        named = self._heard.names(drop.remote, process.namespaces.net_ns, process)
         return FlowObservation(
             process=process,
             protocol=drop.protocol,

@@ -18,7 +18,7 @@ from raqib.agent.net_blocks import BlocksOfHelpers
 from raqib.agent.net_policy import PolicyKeeper, load_sensor
 from raqib.config.config import NetworkConfig
 from raqib.config.stages import network_map_sizes
-from raqib.dns.heard import Heard, Told
+from raqib.dns.heard import Heard, HeardAnswer
 from raqib.dns.resolver_files import ResolverFiles
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.host.resolv_conf import read_resolvers
@@ -136,12 +136,12 @@ class Network:
             self._keeper.load()
         tables = self._tables = Tables(sensor.bpf)
         if pins is None:
-            tables.prepare()
+            tables.activate()
             self._find_resolvers(tables)
         tables.want_answers(True)
         # What is pinned goes on without us, and then nobody reads them.
         self._stack.callback(tables.want_answers, False)
-        flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.of)
+        flows = FlowSensor(sensor, self._observe, self._processes.find, names=heard.names)
         self._stack.callback(flows.close)
         flows.set_agent(self._agent.pid)
         flows.set_cgroup(cgroup)
@@ -206,7 +206,7 @@ class Network:
 
     def _find_resolvers(self, tables: Tables) -> None:
         self._found_resolvers_at = time.monotonic()
-        tables.set_resolvers(self._host.look().resolvers)
+        tables.set_resolvers(self._host.read().resolvers)
 
     @property
     def access(self) -> NetworkAccess | None:
@@ -260,10 +260,10 @@ class Network:
             return
         asker = self._processes.find(answer.asker)
         if answer.from_resolver:
-            heard.take_sure(answer.message, asker, answer.asker, answer.net_ns, answer.timestamp_ns)
+            heard.learn_sure(answer.message, asker, answer.asker, answer.net_ns, answer.timestamp_ns)
         elif asker is not None:
-            told = Told(answer.message, asker, answer.server, answer.net_ns, answer.timestamp_ns)
-            heard.take(told, listed=answer.from_listed)
+            told = HeardAnswer(answer.message, asker, answer.server, answer.net_ns, answer.timestamp_ns)
+            heard.learn(told, listed=answer.from_listed)
 
 
 def call_if_open(loop: asyncio.AbstractEventLoop, done: Callable[[], None]) -> None:

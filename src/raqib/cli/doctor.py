@@ -10,7 +10,7 @@ import typer
 from raqib.cli.options import AsJson, ConfigFile, DataDir
 from raqib.cli.words import count, printable
 from raqib.control.doctor import check_setup
-from raqib.kernel.probes import Answer, probe_all
+from raqib.kernel.probes import ProbeResult, probe_all
 
 _WORDS = {"yes": "yes", "no": "no", "unknown": "could not tell"}
 _MARGIN = 16
@@ -41,7 +41,7 @@ def doctor(as_json: AsJson = False, data_dir: DataDir = None, config: ConfigFile
     raise typer.Exit(3 if missing else 0)
 
 
-def describe(answer: Answer) -> list[str]:
+def describe(answer: ProbeResult) -> list[str]:
     """Return an answer as lines of 80 columns, the detail below the feature."""
     indent = " " * _MARGIN
     lines = [f"{_WORDS[answer.verdict]:<{_MARGIN}}{printable(answer.feature)}"]

@@ -28,7 +28,7 @@ from raqib.offline.recording import Recorded
 from raqib.offline.sample_event import sample_of
 from raqib.printers.escape import visible
 from raqib.printers.pretty import Pretty
-from raqib.printers.told import Told
+from raqib.printers.told import ActionTold
 from raqib.recipes.diagnostic import Loaded, nearest
 from raqib.recipes.spec import RecipeSpec
 
@@ -159,7 +159,8 @@ def _print_done(pretty: Pretty, events: list[Event], entries: list[Entry]) -> No
             continue
         note = f"[ledger {entry.seq}, {entry.duration_us / 1000:.2f} ms]"
         target = describe_target(entry.arguments)
-        print(pretty.action(Told(entry.decision, entry.action, target, entry.reason, entry.result, note=note)), end="")
+        told = ActionTold(entry.decision, entry.action, target, entry.reason, entry.result, note=note)
+        print(pretty.action(told), end="")
 
 
 def _stages(recipe: RecipeSpec, recorded: Recorded) -> list[Finding]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from raqib.control.socket import Answer, NoAgentError, ask
+from raqib.control.socket import CommandResult, NoAgentError, ask
 from raqib.errors import NotPermittedError, RaqibError
 from raqib.model.quantity import parse_duration
 
@@ -51,13 +51,15 @@ def data_dir_of(data_dir: Path | None, config: Path | None) -> Path:
     return load_config(config).data_dir
 
 
-def act(data_dir: Path, command: str, arguments: dict[str, Any], offline: Callable[[Operator], Answer]) -> Answer:
+def act(
+    data_dir: Path, command: str, arguments: dict[str, Any], offline: Callable[[Operator], CommandResult]
+) -> CommandResult:
     """Have the agent do something, or do it on its data directory if none runs there.
 
     Raises RaqibError.
     """
     try:
-        return msgspec.convert(ask(data_dir, command, arguments), Answer)
+        return msgspec.convert(ask(data_dir, command, arguments), CommandResult)
     except NoAgentError:
         pass
     from raqib.control.operator import operating_on

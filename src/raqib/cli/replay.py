@@ -21,7 +21,7 @@ from raqib.offline.recording import read_recording
 from raqib.offline.replay import Replay
 from raqib.printers.escape import json_line, visible
 from raqib.printers.pretty import Pretty
-from raqib.printers.told import Told
+from raqib.printers.told import ActionTold
 
 
 def register(root: typer.Typer) -> None:
@@ -95,5 +95,5 @@ class _Show:
         sys.stdout.flush()
 
 
-def _told(call: Mapping[str, Any]) -> Told:
-    return Told(call["decision"], call["name"], call["target"], call["reason"], call["value"])
+def _told(call: Mapping[str, Any]) -> ActionTold:
+    return ActionTold(call["decision"], call["name"], call["target"], call["reason"], call["value"])

@@ -33,8 +33,8 @@ def read_settings(
     `beside` are keys of the top level that others read.
     """
     reader = Reader(source, "")
-    made = _struct(reader, root, inspect.type_info(kind), beside)
-    return (None if reader.failed else made), reader.diagnostics
+    section = _struct(reader, root, inspect.type_info(kind), beside)
+    return (None if reader.failed else section), reader.diagnostics
 
 
 def _struct(reader: Reader, at: At, kind: inspect.Type, beside: tuple[str, ...] = ()) -> Any:

@@ -18,18 +18,18 @@ def make_printers(config: PrintersConfig) -> list[Printer]:
 
     Raises RaqibError if the event log cannot be written.
     """
-    made: list[Printer] = []
+    printers: list[Printer] = []
     for name in dict.fromkeys(config.enabled):
         match name:
             case "stdout":
-                made.append(StdoutPrinter(raw=config.raw))
+                printers.append(StdoutPrinter(raw=config.raw))
             case "varlog":
-                made.append(
+                printers.append(
                     VarlogPrinter(config.varlog_path, max_bytes=config.varlog_max_bytes, keep=config.varlog_keep)
                 )
             case "void":
-                made.append(VoidPrinter())
-    return made
+                printers.append(VoidPrinter())
+    return printers
 
 
 def places_of(config: Config, file: Path | None = None) -> Places:

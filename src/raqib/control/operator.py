@@ -12,18 +12,18 @@ from typing import Any
 from raqib.actions.arguments import size_and_hash
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import Services
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.declare import Done, Failed, Refused, Result
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.settings import ActionSettings, Places
 from raqib.actions.store import Store, StoreError
 from raqib.actions.switch import Switch
-from raqib.control.socket import Answer
+from raqib.control.socket import CommandResult
 from raqib.errors import RaqibError
 from raqib.ledger.chain import Entry, Ledger
 from raqib.ledger.reading import LedgerReader, find
 
-LEDGER_NAME, STORE_NAME, MADE_NAME = "ledger.jsonl", "store.db", "directories.json"
+LEDGER_NAME, STORE_NAME, CREATED_NAME = "ledger.jsonl", "store.db", "directories.json"
 
 
 class Operator:
@@ -33,28 +33,28 @@ class Operator:
         self._services = services
         self._ledger_path = services.places.data_dir / LEDGER_NAME
 
-    def disarm(self) -> Answer:
+    def disarm(self) -> CommandResult:
         """Switch all actions off."""
         try:
             changed = self._services.switch.disarm()
         except OSError as error:
             note = f"switched off, but this will not survive a restart: {error}"
             self._write("disarm", Done(False, note))
-            return Answer(True, False, note)
+            return CommandResult(True, False, note)
         self._write("disarm", Done(changed))
-        return Answer(True, changed, "" if changed else "they were off already")
+        return CommandResult(True, changed, "" if changed else "they were off already")
 
-    def arm(self) -> Answer:
+    def arm(self) -> CommandResult:
         """Switch actions on again."""
         try:
             changed = self._services.switch.arm()
         except OSError as error:
             self._write("arm", Failed(str(error)))
-            return Answer(False, None, f"actions stay off: {error}")
+            return CommandResult(False, None, f"actions stay off: {error}")
         self._write("arm", Done(changed))
-        return Answer(True, changed, "" if changed else "they were on already")
+        return CommandResult(True, changed, "" if changed else "they were on already")
 
-    def undo(self, seq: int) -> Answer:
+    def undo(self, seq: int) -> CommandResult:
         """Take back what a line of the ledger says was done, if that can be."""
         started_ns = time.monotonic_ns()
         entry = find(self._ledger_path, seq)
@@ -69,7 +69,7 @@ class Operator:
         self._write("undo", result, details, recipe=recipe, uuid=entry.uuid if entry else "", started_ns=started_ns)
         return _answer(result)
 
-    def store_set(self, recipe: str, key: str, value: str, ttl_s: float | None = None) -> Answer:
+    def store_set(self, recipe: str, key: str, value: str, ttl_s: float | None = None) -> CommandResult:
         """Give a key of a recipe's data a value."""
 
         def work() -> Result:
@@ -78,7 +78,7 @@ class Operator:
 
         return self._change_store("store_set", recipe, {"key": key, "value": size_and_hash(value)}, work)
 
-    def store_delete(self, recipe: str, key: str) -> Answer:
+    def store_delete(self, recipe: str, key: str) -> CommandResult:
         """Remove a key of a recipe's data."""
 
         def work() -> Result:
@@ -109,7 +109,9 @@ class Operator:
             reader.close()
         return None
 
-    def _change_store(self, action: str, recipe: str, details: dict[str, Any], work: Callable[[], Result]) -> Answer:
+    def _change_store(
+        self, action: str, recipe: str, details: dict[str, Any], work: Callable[[], Result]
+    ) -> CommandResult:
         started_ns = time.monotonic_ns()
         result: Result
         try:
@@ -143,8 +145,8 @@ class Operator:
         )
 
 
-def _answer(result: Result) -> Answer:
-    return Answer(isinstance(result, Done), result.value if isinstance(result, Done) else None, result.reason)
+def _answer(result: Result) -> CommandResult:
+    return CommandResult(isinstance(result, Done), result.value if isinstance(result, Done) else None, result.reason)
 
 
 def undoable(ledger: Path) -> list[int]:
@@ -183,6 +185,7 @@ def operating_on(data_dir: Path) -> Iterator[Operator]:
         stack.callback(ledger.close)
         store = Store(data_dir / STORE_NAME)
         stack.callback(store.close)
-        made = MadeDirectories(data_dir / MADE_NAME)
+        created = CreatedDirectories(data_dir / CREATED_NAME)
         settings, places = ActionSettings(), Places(data_dir)
-        yield Operator(Services(settings, places, ledger, store, store, Budgets(), switch=Switch(data_dir), made=made))
+        switch = Switch(data_dir)
+        yield Operator(Services(settings, places, ledger, store, store, Budgets(), switch=switch, created=created))

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from raqib.control.socket import ANSWER_WITHIN_S, MAX_REQUEST, SOCKET_NAME, Reply, Request, short_path
+from raqib.control.socket import ANSWER_WITHIN_S, MAX_REQUEST, SOCKET_NAME, ControlReply, ControlRequest, short_path
 from raqib.errors import RaqibError
 
 PATIENCE_S = 10.0
@@ -97,7 +97,7 @@ class ControlServer:
         uid = peer_uid(writer.get_extra_info("socket"))
         if uid not in (0, os.geteuid()):
             self._log.warning("control request refused: peer is not root", uid=uid)
-            reply = Reply(False, error=f"expected root, found uid {uid}")
+            reply = ControlReply(False, error=f"expected root, found uid {uid}")
         else:
             try:
                 async with asyncio.timeout(PATIENCE_S):
@@ -106,30 +106,32 @@ class ControlServer:
             except asyncio.IncompleteReadError:
                 return
             except asyncio.LimitOverrunError:
-                reply = Reply(False, error=f"expected a request of at most {MAX_REQUEST} bytes, got more")
+                reply = ControlReply(False, error=f"expected a request of at most {MAX_REQUEST} bytes, got more")
         writer.write(msgspec.json.encode(reply) + b"\n")
         await writer.drain()
 
-    async def _perform(self, line: bytes) -> Reply:
+    async def _perform(self, line: bytes) -> ControlReply:
         try:
-            request = msgspec.json.decode(line, type=Request)
+            request = msgspec.json.decode(line, type=ControlRequest)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Reply(False, error=f"expected a request, got: {error}")
+            return ControlReply(False, error=f"expected a request, got: {error}")
         command = self._commands.get(request.command)
         if command is None:
             known = ", ".join(sorted(self._commands))
-            return Reply(False, error=f"expected one of {known}, got {request.command!r}; is the agent older than you?")
+            return ControlReply(
+                False, error=f"expected one of {known}, got {request.command!r}; is the agent older than you?"
+            )
         try:
             async with self._lock if request.command in self._one_at_a_time else contextlib.nullcontext():
                 answer = command(request.arguments)
                 if inspect.isawaitable(answer):
                     answer = await answer
         except (RaqibError, msgspec.ValidationError, OSError) as error:
-            return Reply(False, error=str(error))
+            return ControlReply(False, error=str(error))
         except Exception as error:
             self._log.error("control command failed: internal error", command=request.command, exc_info=error)
-            return Reply(False, error=f"internal error: {type(error).__name__}: {error}")
-        return Reply(True, answer)
+            return ControlReply(False, error=f"internal error: {type(error).__name__}: {error}")
+        return ControlReply(True, answer)
 
 
 def peer_uid(connection: socket.socket) -> int:

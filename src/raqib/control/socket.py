@@ -20,14 +20,14 @@ MAX_REQUEST = 2 << 20
 ANSWER_WITHIN_S = 60.0
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client says."""
 
     command: str
     arguments: dict[str, Any] = {}
 
 
-class Reply(msgspec.Struct, frozen=True):
+class ControlReply(msgspec.Struct, frozen=True):
     """What it hears."""
 
     ok: bool
@@ -35,7 +35,7 @@ class Reply(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """What became of what an operator asked for."""
 
     done: bool
@@ -49,7 +49,7 @@ def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = Non
     Raises NoAgentError if none runs there; NotPermittedError if the socket is not for this user; RaqibError if the
     agent says no.
     """
-    request = msgspec.json.encode(Request(command, dict(arguments or {}))) + b"\n"
+    request = msgspec.json.encode(ControlRequest(command, dict(arguments or {}))) + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(ANSWER_WITHIN_S)
         try:
@@ -70,7 +70,7 @@ def ask(directory: Path, command: str, arguments: Mapping[str, Any] | None = Non
         except OSError as error:
             raise RaqibError(f"the agent on {directory} did not answer: {error}") from error
     try:
-        reply = msgspec.json.decode(received, type=Reply)
+        reply = msgspec.json.decode(received, type=ControlReply)
     except msgspec.MsgspecError as error:
         raise RaqibError(f"the agent on {directory} broke off without an answer") from error
     if not reply.ok:

@@ -18,7 +18,7 @@ from raqib.config.config import Config
 from raqib.control.log import is_for_people
 from raqib.control.operator import Operator
 from raqib.control.server import Command, ControlServer
-from raqib.control.socket import Answer
+from raqib.control.socket import CommandResult
 from raqib.control.statistics import Statistics
 from raqib.host.journal import send
 from raqib.ledger.chain import Head
@@ -131,7 +131,7 @@ class Steering:
             "store_delete": lambda arguments: _in_thread(operator.store_delete, arguments),
         }
 
-    def _switched(self, how: str, answer: Answer) -> Answer:
+    def _switched(self, how: str, answer: CommandResult) -> CommandResult:
         log = self._log.warning if how == "off" else self._log.info
         log(f"all actions were switched {how}", problem=answer.reason or None)
         return answer

@@ -24,7 +24,7 @@ _FOREIGN_ENTRIES: Final = 32_768
 _FOREIGN_BYTES: Final = 16 << 20
 
 
-class Told(NamedTuple):
+class HeardAnswer(NamedTuple):
     """An answer as it came."""
 
     message: bytes
@@ -44,13 +44,15 @@ class Heard:
         """What this host's resolvers said: the policy uses this alone."""
         self._foreign = NameCache(max_entries=_FOREIGN_ENTRIES, max_bytes=_FOREIGN_BYTES, clock=clock)
         self._salt = random.SystemRandom().getrandbits(64)
-        self._waiting: dict[int, list[Told]] = {}
+        self._waiting: dict[int, list[HeardAnswer]] = {}
 
-    def take_sure(self, message: bytes, asker: Process | None, key: ProcessKey, net_ns: int, timestamp_ns: int) -> None:
+    def learn_sure(
+        self, message: bytes, asker: Process | None, key: ProcessKey, net_ns: int, timestamp_ns: int
+    ) -> None:
         """Learn from an answer of a resolver of this host; `asker` is the process with that key, if it is known."""
-        self.sure.take(message, key, net_ns, timestamp_ns, holder=key if asker is None else self._holder(asker))
+        self.sure.learn(message, key, net_ns, timestamp_ns, holder=key if asker is None else self._holder(asker))
 
-    def take(self, told: Told, *, listed: bool) -> None:
+    def learn(self, told: HeardAnswer, *, listed: bool) -> None:
         """Learn from an answer of another server; `listed` is one at the address of a resolver of this host."""
         mnt_ns = told.asker.namespaces.mnt_ns
         if not mnt_ns or not told.net_ns:
@@ -68,7 +70,7 @@ class Heard:
         """How often a namespace's resolvers were not read because too many others were being read."""
         return self._files.refused
 
-    def of(self, address: str, net_ns: int, process: Process) -> Named:
+    def names(self, address: str, net_ns: int, process: Process) -> Named:
         """Return the names of an address for a process in a network namespace."""
         sure = self.sure.names(address, net_ns, process.key)
         of_namespace = self._foreign.names(address, _by_namespace(process, net_ns), process.key)
@@ -85,8 +87,8 @@ class Heard:
             if told.server in resolvers:
                 self._put(told, _by_namespace(told.asker, told.net_ns))
 
-    def _put(self, told: Told, scope: Hashable) -> None:
-        self._foreign.take(told.message, told.asker.key, scope, told.timestamp_ns, holder=self._holder(told.asker))
+    def _put(self, told: HeardAnswer, scope: Hashable) -> None:
+        self._foreign.learn(told.message, told.asker.key, scope, told.timestamp_ns, holder=self._holder(told.asker))
 
     def _holder(self, process: Process) -> int:
         """Return on whose account a process asks: a user's, or for root a cgroup's, which only root can make.

@@ -69,7 +69,7 @@ class Counters(NamedTuple):
     """Entries that had to go before their time."""
 
 
-def domains_of(name: str) -> Iterator[str]:
+def enclosing_domains(name: str) -> Iterator[str]:
     """Yield a name and every domain that it lies in, the longest first."""
     domain = name
     while domain:
@@ -104,7 +104,7 @@ class NameCache:
         """What became of the messages so far."""
         return Counters(self._answers, self._not_answers, self._pushed_out)
 
-    def take(
+    def learn(
         self, payload: bytes, asker: ProcessKey, scope: Scope, timestamp_ns: int, *, holder: Hashable = None
     ) -> Answer | None:
         """Learn from a DNS message that a process received; return it as read, None if it is no answer.
@@ -158,7 +158,7 @@ class NameCache:
             for address, entry in self._all()
             for name in entry.names
             if name.endswith(ends)
-            for domain in domains_of(name)
+            for domain in enclosing_domains(name)
             if domain in domains
         )
         return tuple(dict.fromkeys(found))
@@ -194,14 +194,14 @@ class NameCache:
         askers: tuple[ProcessKey, ...] = (asker,)
         holders: tuple[Hashable, ...] = (holder,)
         if before is not None:
-            askers = (asker, *(one for one in before.askers if one != asker))[:_MAX_ASKERS]
+            askers = (asker, *(other for other in before.askers if other != asker))[:_MAX_ASKERS]
             # Who held it before is not displaced by others who ask the same.
             holders = tuple(dict.fromkeys((*before.holders, holder)))[:_MAX_HOLDERS]
             until_ns = max(until_ns, before.until_ns)
             self._weigh(before, -1)
         entry = self._known[key] = _Entry(names, until_ns, askers, holders)
-        for one in holders:
-            self._held.setdefault(one, _Held()).keys.setdefault(key)
+        for sharer in holders:
+            self._held.setdefault(sharer, _Held()).keys.setdefault(key)
         self._weigh(entry, 1)
         self._known.move_to_end(key)
         if holder in holders:
@@ -214,7 +214,7 @@ class NameCache:
     def _make_room(self, latest: _Key, questions: OrderedDict[str, None], holder: Hashable) -> None:
         if len(questions) > MAX_NAMES:
             place = latest[:2]
-            own = ((*place, one) for one in questions if self._known[*place, one].holders == (holder,))
+            own = ((*place, question) for question in questions if self._known[*place, question].holders == (holder,))
             # The latest is the last of all.
             first = next(own, latest)
             self._push_out(first if first != latest else (*place, next(iter(questions))))
@@ -224,15 +224,15 @@ class NameCache:
         ):
             self._release(holder, held)
         while len(self._known) > self._max_entries:
-            self._release(*max(self._held.items(), key=lambda one: len(one[1].keys)))
+            self._release(*max(self._held.items(), key=lambda entry: len(entry[1].keys)))
         while self._bytes > self._max_bytes:
-            self._release(*max(self._held.items(), key=lambda one: one[1].bytes))
+            self._release(*max(self._held.items(), key=lambda entry: entry[1].bytes))
 
     def _release(self, holder: Hashable, held: _Held) -> None:
         """Take from a holder what he was told longest ago; it goes if he was the last who held it."""
         key = next(iter(held.keys))
         entry = self._known[key]
-        others = tuple(one for one in entry.holders if one != holder)
+        others = tuple(other for other in entry.holders if other != holder)
         if not others:
             self._push_out(key)
             return

@@ -17,14 +17,14 @@ _MOST = 10_000
 
 @dataclass(slots=True)
 class _Open:
-    """An event whose outcome is not told yet."""
+    """An event whose outcome has not been published yet."""
 
     event: Event
-    """Without all that is not told again."""
+    """Only what the outcome repeats of it."""
     expected: int
     done: list[Finished] = field(default_factory=list)
     printable: bool = False
-    """Whether the event itself is in the line of every printer."""
+    """Whether every printer has the event itself in its queue."""
 
 
 class Outcomes:
@@ -43,7 +43,7 @@ class Outcomes:
         self._open[event.uuid] = _Open(told, reactions)
 
     def submitted(self, uuid: str) -> None:
-        """Hear that the event is in the line of every printer; reactions may be over already."""
+        """Note that every printer has the event in its queue. Reactions may be over already."""
         entry = self._open.get(uuid)
         if entry is not None:
             entry.printable = True

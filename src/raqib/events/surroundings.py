@@ -53,7 +53,7 @@ class Surroundings:
     ) -> None:
         """`ancestors` are nearest first, without the process; `described_ns` is when it began to be asked for."""
         self.ancestry = (*reversed(ancestors), process)
-        self.described = [process_info(member) for member in self.ancestry]
+        self.described = [process_info(ancestor) for ancestor in self.ancestry]
         self._process = process
         self._described_ns = described_ns
         self._flows = flows

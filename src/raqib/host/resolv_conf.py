@@ -48,8 +48,8 @@ def read_resolvers(pid: int, mnt_ns: int) -> frozenset[str]:
         opened.append(file := os.open(str(place), flags, dir_fd=descriptors))
         return resolvers_in(os.pread(file, MOST_BYTES, 0))
     finally:
-        for one in opened:
-            os.close(one)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def resolvers_in(text: bytes) -> frozenset[str]:

@@ -40,7 +40,7 @@ class Map:
             raise self._library.error(f"map {self.name}: look-up", code)
         return value
 
-    def take(self, key: Any) -> Any | None:
+    def pop(self, key: Any) -> Any | None:
         """Remove an entry of a hash and return its value, in one step; None if there is none."""
         value = ffi.new(self._value)
         code = self._library.calls.bpf_map_lookup_and_delete_elem(self._fd, key, value)

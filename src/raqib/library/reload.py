@@ -23,7 +23,7 @@ _QUIET_MS = 50
 """Changes that follow each other more closely than this are one."""
 _LONGEST_MS = 300
 """After so long, they are looked at even if they go on."""
-_LOOK_MS = 400
+_POLL_MS = 400
 """How often the files are looked at although nobody told of a change: a watch can miss one, on a network filesystem
 or while it is set up anew."""
 _GRACE_S = 0.15
@@ -43,7 +43,7 @@ class Reloader:
         self._told = set(library.diagnostics)
         self._seen = library.snapshot()
         # What happened between loading and now does not show in it.
-        self._must_look = True
+        self._must_read = True
         self._stop = asyncio.Event()
         self._log = structlog.get_logger()
 
@@ -55,10 +55,10 @@ class Reloader:
             except Exception as error:
                 # A place vanished before it could be watched, the kernel gives no more watches, or somebody made a
                 # name that is no text: whatever it is, it must cost no more than the watch.
-                self._log.debug("recipes cannot be watched, they are looked at", problem=_innermost(error))
-                await self._look_walled()
+                self._log.debug("recipes watch failed: the files are polled", problem=_innermost(error))
+                await self._reload_or_log()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), _LOOK_MS / 1000)
+                    await asyncio.wait_for(self._stop.wait(), _POLL_MS / 1000)
 
     def stop(self) -> None:
         """Ask `run` to return."""
@@ -75,7 +75,7 @@ class Reloader:
             watch_filter=self._concerns,
             debounce=_LONGEST_MS,
             step=_QUIET_MS,
-            rust_timeout=_LOOK_MS,
+            rust_timeout=_POLL_MS,
             yield_on_timeout=True,
             recursive=False,
             ignore_permission_denied=True,
@@ -83,7 +83,7 @@ class Reloader:
         )
         async with contextlib.aclosing(changes):
             async for _ in changes:
-                await self._look_walled()
+                await self._reload_or_log()
                 if watched_places(self._library.paths) != places:
                     return
 
@@ -94,19 +94,19 @@ class Reloader:
             changed == path or changed.parent == path or path.is_relative_to(changed) for path in self._library.paths
         )
 
-    async def _look_walled(self) -> None:
+    async def _reload_or_log(self) -> None:
         try:
-            await self._look()
+            await self._reload_if_changed()
         except Exception as error:
             # A mistake of ours too: whoever corrects the recipe must not have to restart the agent.
             trace = None if isinstance(error, OSError | RaqibError) else error
-            self._log.error("recipes could not be loaded, those in force stay", problem=str(error), exc_info=trace)
+            self._log.error("recipes reload failed: those before stay in force", problem=str(error), exc_info=trace)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _PAUSE_S)
 
-    async def _look(self) -> None:
+    async def _reload_if_changed(self) -> None:
         found = await asyncio.to_thread(self._library.snapshot)
-        if found == self._seen and not self._must_look:
+        if found == self._seen and not self._must_read:
             return
         if self._seen.keys() - found.keys():
             await asyncio.sleep(_GRACE_S)
@@ -120,7 +120,7 @@ class Reloader:
             took_ms = round((time.monotonic() - started) * 1000)
             self._log.info("recipes reloaded", **difference(before, loaded.recipes), took_ms=took_ms)
         # A file that was changed just before it was read may be changed again without a new time.
-        self._seen, self._must_look = found, is_unsettled(found)
+        self._seen, self._must_read = found, is_unsettled(found)
 
     def _load(self) -> tuple[Loaded, Prepared | None]:
         loaded = self._library.load()
@@ -129,10 +129,10 @@ class Reloader:
     def _tell(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Say what is wrong, each thing once for as long as it is."""
         now = dict.fromkeys(diagnostics)
-        for one in now:
-            if one not in self._told:
-                say = self._log.error if one.severity == "error" else self._log.warning
-                say("recipes", problem=str(one))
+        for diagnostic in now:
+            if diagnostic not in self._told:
+                say = self._log.error if diagnostic.severity == "error" else self._log.warning
+                say("recipes problem", problem=str(diagnostic))
         self._told = set(now)
 
 
@@ -150,7 +150,7 @@ def watched_places(paths: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
     """
     places: dict[Path, tuple[int, ...]] = {}
     for path in paths:
-        above = next((one for one in path.parents if one.is_dir()), path.parent)
+        above = next((place for place in path.parents if place.is_dir()), path.parent)
         for place in (path, above):
             mark = fingerprint(place)
             if mark is not None and place.is_dir():
@@ -160,7 +160,7 @@ def watched_places(paths: Iterable[Path]) -> dict[Path, tuple[int, ...]]:
 
 def difference(before: Iterable[RecipeSpec], after: Iterable[RecipeSpec]) -> dict[str, list[str]]:
     """Return the names of the recipes that were added, changed and removed."""
-    old, new = {one.name: one for one in before}, {one.name: one for one in after}
+    old, new = {recipe.name: recipe for recipe in before}, {recipe.name: recipe for recipe in after}
     return {
         "added": sorted(new.keys() - old.keys()),
         "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),

@@ -1,4 +1,4 @@
-"""The verdict of `arbitrary`: an event passes if every group ends pertinent."""
+"""Whether `arbitrary` lets an event pass: it passes if every group ends pertinent."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class FlowMatcher(Judge):
         return self._flows.wanted
 
     def replace(self, prepared: Prepared) -> None:
-        """Take another set; counters and the memory of what was reported stay."""
+        """Match with another set from now on; counters and the memory of what was reported stay."""
         self._flows, self._arbitrary = prepared.compiled.flows, prepared.flow_arbitrary
 
     def match(self, seen: FlowObservation, ancestry: Ancestry) -> list[Match]:

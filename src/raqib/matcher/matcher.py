@@ -66,7 +66,7 @@ class Judge(ABC):
 
     @abstractmethod
     def replace(self, prepared: Prepared) -> None:
-        """Take another set; counters and the memory of what was reported stay."""
+        """Match with another set from now on; counters and the memory of what was reported stay."""
 
     def forget(self, process: ProcessKey) -> None:
         """Forget what was reported of a process that has ended."""
@@ -95,7 +95,7 @@ class Matcher(Judge):
     """Matches observations of files and programs."""
 
     def replace(self, prepared: Prepared) -> None:
-        """Take another set; counters and the memory of what was reported stay."""
+        """Match with another set from now on; counters and the memory of what was reported stay."""
         self.compiled, self._arbitrary = prepared.compiled, prepared.arbitrary
 
     def match(self, observation: FileObservation, ancestry: Ancestry) -> list[Match]:

@@ -115,7 +115,7 @@ class Blocks:
 
     def _deny_resolved(self, domains: Collection[str]) -> None:
         found = [(prefix, domain) for text, domain in self._resolved(domains) if (prefix := self._blockable(text))]
-        with self._tables.turn():
+        with self._tables.locked():
             denied = sum(self._deny(prefix, domain) for prefix, domain in found)
             if denied:
                 self._tables.changed()
@@ -152,7 +152,7 @@ class Blocks:
 
     def _put(self, table: Any, key: Any, owner: str, reason: str, until_ns: int | None, more: dict[str, Any]) -> bool:
         now = boottime_ns()
-        with self._tables.turn():
+        with self._tables.locked():
             known = table.get(key)
             if known is not None and self._is_other(known, key):
                 known = None
@@ -207,7 +207,7 @@ class Blocks:
         return taken
 
     def _take(self, table: Map, key: Any, by: str) -> bool:
-        with self._tables.turn():
+        with self._tables.locked():
             known = table.get(key)
             if known is None or self._is_other(known, key):
                 return False
@@ -221,9 +221,9 @@ class Blocks:
     def list(self) -> tuple[Block, ...]:
         """Return the blocks in force, the oldest first; those that have ended are taken away."""
         self.sweep()
-        with self._tables.turn():
+        with self._tables.locked():
             found = [self._block(*entry) for table in self._both for entry in self._entries(table)]
-        return tuple(sorted(found, key=lambda one: one.created_ns))
+        return tuple(sorted(found, key=lambda block: block.created_ns))
 
     def counts(self) -> dict[str, int]:
         """Return how many networks and domains are blocked, and how many of these blocks end by themselves.
@@ -233,7 +233,7 @@ class Blocks:
         now = boottime_ns()
         living = [[one for _, one in self._entries(table) if not has_ended(one, now)] for table in self._both]
         networks, domains = map(len, living)
-        ending = sum(1 for blocks in living for one in blocks if one.end_ns)
+        ending = sum(1 for blocks in living for block in blocks if block.end_ns)
         return {"networks": networks, "domains": domains, "ending": ending}
 
     def find(self, target: str) -> Block | None:
@@ -258,7 +258,7 @@ class Blocks:
         ended = [(table, key) for table in self._both for key, value in self._entries(table) if has_ended(value, now)]
         if not ended:
             return
-        with self._tables.turn():
+        with self._tables.locked():
             if sum(self._delete_ended(table, key, now) for table, key in ended):
                 self._tables.changed()
 
@@ -300,7 +300,7 @@ class Blocks:
     def clear(self) -> int:
         """Take all blocks off; return their number."""
         gone = 0
-        with self._tables.turn():
+        with self._tables.locked():
             for table in self._both:
                 for key, _ in self._entries(table):
                     gone += table.delete(key)

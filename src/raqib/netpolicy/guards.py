@@ -20,7 +20,7 @@ class Guards:
     """Judges runtime blocks. The host is looked at anew each time: addresses come and go."""
 
     def __init__(self, host: Callable[[], Host], protected: Iterable[str] = ()) -> None:
-        """`protected` are networks that are never blocked. Raises `ValueError` if one is none."""
+        """`protected` are networks that are never blocked. Raises ValueError if one is none."""
         self._host = host
         self._protected = tuple(prefix_of(cidr) for cidr in protected)
 
@@ -39,14 +39,14 @@ class Guards:
             raise RefusedError(f"expected a network of at most /{widest}, found {prefix}: it is too wide to be blocked")
         if holds_ipv4(prefix):
             raise RefusedError(f"{prefix} is not blocked: all of IPv4 lies in it")
-        for meaning, kept in (
+        for meaning, networks in (
             ("loopback", _LOOPBACK),
             ("no host's address", _NO_HOST),
             ("protected by the configuration", self._protected),
         ):
-            for one in kept:
-                if overlap(prefix, one):
-                    raise RefusedError(f"{prefix} is not blocked: {one} is {meaning}")
+            for network in networks:
+                if overlap(prefix, network):
+                    raise RefusedError(f"{prefix} is not blocked: {network} is {meaning}")
         host = self._host()
         for meaning, addresses in (
             ("an address of this host", host.own),
@@ -62,7 +62,7 @@ class Guards:
         """Return all networks and addresses that are never blocked."""
         host = self._host()
         addresses = (*host.gateways, *host.resolvers, *host.own)
-        return [*_LOOPBACK, *_NO_HOST, *self._protected, *(Prefix(one, 8 * len(one)) for one in addresses)]
+        return [*_LOOPBACK, *_NO_HOST, *self._protected, *(Prefix(address, 8 * len(address)) for address in addresses)]
 
     def domain(self, text: str) -> str:
         """Return the domain that a runtime block may hold for.
@@ -79,9 +79,9 @@ class Guards:
         return domain
 
 
-def overlap(one: Prefix, other: Prefix) -> bool:
+def overlap(prefix: Prefix, other: Prefix) -> bool:
     """Tell whether two networks have an address in common."""
-    return one.address in other or other.address in one
+    return prefix.address in other or other.address in prefix
 
 
 def holds_ipv4(prefix: Prefix) -> bool:

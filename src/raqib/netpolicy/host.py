@@ -64,7 +64,7 @@ class HostWatch:
         self._extra = frozenset(raw for word in extra_resolvers if (raw := address_bytes(word)))
         self._resolvers: frozenset[bytes] = frozenset()
 
-    def look(self, proc: Path = Path("/proc/self")) -> Host:
+    def read(self, proc: Path = Path("/proc/self")) -> Host:
         """Return what this host is now. While the files name no resolvers, the last that they named are meant."""
         host = read_host(proc=proc)
         self._resolvers = resolvers = host.resolvers or self._resolvers

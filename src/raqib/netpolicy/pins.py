@@ -12,7 +12,7 @@ from raqib.errors import NotPermittedError, RaqibError
 from raqib.kernel.network import load_network
 from raqib.kernel.object import BpfObject
 from raqib.kernel.pinning import USUAL_PLACE, PinnedAttachment, is_bpf_filesystem, mount_bpf_filesystem, pinned_map
-from raqib.netpolicy.lock import turn
+from raqib.netpolicy.lock import locked
 
 DEFAULT_DIRECTORY = Path("/sys/fs/bpf/raqib")
 _MAPS = (
@@ -90,7 +90,7 @@ class Pins:
         """Return the directories of other layouts."""
         if not self.root.is_dir():
             return []
-        return [one for one in self.root.iterdir() if one.is_dir() and one != self.directory]
+        return [directory for directory in self.root.iterdir() if directory.is_dir() and directory != self.directory]
 
     def attach(self, bpf: BpfObject, cgroup: Path) -> PinnedAttachment:
         """Attach the packet programs to a cgroup, in the place of those that an earlier daemon left."""
@@ -102,7 +102,7 @@ class Pins:
         if not place.is_dir():
             return
         # First what lets packets through, then what it looks at.
-        for path in sorted(place.iterdir(), key=lambda one: not one.name.startswith(_LINK)):
+        for path in sorted(place.iterdir(), key=lambda path: not path.name.startswith(_LINK)):
             path.unlink()
         place.rmdir()
         with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ class Pins:
         """Let the programs decide nothing any more, also those of a daemon that runs; then take everything away."""
         path = self.maps()[".data.net_switch"]
         if path.exists():
-            with turn(self.directory), pinned_map(path, "uint32_t", "struct net_switch") as switches:
+            with locked(self.directory), pinned_map(path, "uint32_t", "struct net_switch") as switches:
                 value: Any = switches.get(switches.key(0))
                 value.off = 1
                 switches.set(switches.key(0), value)

@@ -48,7 +48,7 @@ class NetworkPolicy:
         self.tables = Tables(bpf, shared)
         self._drop_interval_ns = drop_interval_ns
         self._drops = bpf.map("net_drops", "struct net_drop_key", "struct net_drop_count")
-        self.tables.prepare(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
+        self.tables.activate(drop_interval_ns=drop_interval_ns, shortest_denial_ns=shortest_denial_ns)
         self.reaper = Reaper(bpf)
         self.reaper.start()
         self._guards = Guards(host, protected)
@@ -178,14 +178,15 @@ class NetworkPolicy:
         # There may be tens of thousands, and a recipe may be adding to them just now.
         if known is None and (len(self._blocks_seen) < _FEW or time.monotonic() - self._looked_at > 1.0):
             self._looked_at = time.monotonic()
-            self._blocks_seen = {
-                ("domain_block", self.tables.hash_of(one.target)) if one.kind == "domain" else ("block", one.id): one
-                for one in self.blocks.list()
-            }
+            self._blocks_seen = {self._source_of(block): block for block in self.blocks.list()}
             known = self._blocks_seen.get((source, rule))
         if known is None:
             return "a block that has ended"
         return f"block of {known.target} by {known.owner}: {known.reason}"
+
+    def _source_of(self, block: Block) -> tuple[Source, int]:
+        is_domain = block.kind == "domain"
+        return ("domain_block", self.tables.hash_of(block.target)) if is_domain else ("block", block.id)
 
     def close(self) -> None:
         """Let go of the maps; what is pinned stays in force."""

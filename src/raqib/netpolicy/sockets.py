@@ -83,7 +83,7 @@ class Reaper(threading.Thread):
                 self._reap()
             except (OSError, RaqibError) as error:
                 # The packets are dropped all the same.
-                self._log.error("forbidden connections could not be ended", problem=str(error))
+                self._log.error("forbidden connections not ended: the kernel refused", problem=str(error))
             with self._done:
                 self._served = number
                 self._done.notify_all()

@@ -217,7 +217,7 @@ def load_policy(path: Path, *, alone: bool = True) -> tuple[PolicySpec | None, l
 def policy_from(text: bytes | str, source: str, *, alone: bool = True) -> tuple[PolicySpec | None, list[Diagnostic]]:
     """Return the policy in a text, or None if there is an error; and all that there is to say of it."""
     root, faults = parse(text)
-    diagnostics = [Diagnostic("error", source, KEY, one.path, one.message, one.line) for one in faults]
+    diagnostics = [Diagnostic("error", source, KEY, fault.path, fault.message, fault.line) for fault in faults]
     if root is None:
         if not diagnostics:
             diagnostics = [Diagnostic("error", source, KEY, "", f"expected {KEY}:, found an empty file")]
@@ -233,4 +233,4 @@ def policy_from(text: bytes | str, source: str, *, alone: bool = True) -> tuple[
         return None, diagnostics
     spec, found = check_policy(fields[KEY].node, fields[KEY].path, source)
     diagnostics += found
-    return (None if any(one.severity == "error" for one in diagnostics) else spec), diagnostics
+    return (None if any(diagnostic.severity == "error" for diagnostic in diagnostics) else spec), diagnostics

@@ -15,7 +15,7 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.maps import Map
 from raqib.kernel.object import HASH, LPM_TRIE, BpfObject
 from raqib.model.clock import boottime_ns
-from raqib.netpolicy.lock import turn
+from raqib.netpolicy.lock import locked
 from raqib.netpolicy.spec import DomainRule, Mode, PolicySpec, Prefix, Verdict
 
 _MODE_BITS: dict[Mode, int] = {
@@ -57,8 +57,8 @@ class Tables:
         """Only look: nothing is changed. `shared` is the directory where the maps are pinned, if they are."""
         self._bpf = bpf
         self._shared = shared
-        self._own_turn = threading.RLock()
-        self._turns = 0
+        self._lock = threading.RLock()
+        self._depth = 0
         self._config = bpf.map(".data.net_config", "uint32_t", "struct net_config")
         self._switch = bpf.map(".data.net_switch", "uint32_t", "struct net_switch")
         self._resolvers = bpf.map("net_resolvers", "struct net_address", "uint32_t")
@@ -68,7 +68,7 @@ class Tables:
         self.learned: Map = bpf.map("net_learned", "struct net_address", "struct net_learned")
         self._zero = self._config.key(0)
 
-    def prepare(
+    def activate(
         self, *, drop_interval_ns: int = DROP_INTERVAL_NS, shortest_denial_ns: int = SHORTEST_DENIAL_NS
     ) -> None:
         """Let the programs work with what the maps hold; maps that were never used hold an empty policy."""
@@ -96,18 +96,18 @@ class Tables:
         self._config.set(self._zero, config)
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Be the only one, among threads and processes, that changes blocks; also several times within each other."""
-        with self._own_turn, contextlib.nullcontext() if self._turns else turn(self._shared):
-            self._turns += 1
+        with self._lock, contextlib.nullcontext() if self._depth else locked(self._shared):
+            self._depth += 1
             try:
                 yield
             finally:
-                self._turns -= 1
+                self._depth -= 1
 
     def changed(self, *, off: bool | None = None) -> None:
         """Let the programs decide anew about every socket; `off` lets them decide nothing, or again."""
-        with self.turn():
+        with self.locked():
             now = boottime_ns()
             domains = sum(1 for _, block in self.domain_blocks.entries() if not has_ended(block, now))
             switch = self.switch()
@@ -229,9 +229,9 @@ class Tables:
 
     def set_guarded(self, networks: Iterable[Prefix]) -> None:
         """Say what neither a block nor an address in an answer may cut off; the first are the most important."""
-        wanted = dict.fromkeys(islice((one.mapped for one in networks), _MOST_GUARDED))
+        wanted = dict.fromkeys(islice((network.mapped for network in networks), _MOST_GUARDED))
         known = {(bytes(key.address.bytes), key.length) for key in self._guarded.walk()}
-        for address, length in [one for one in wanted if one not in known]:
+        for address, length in [prefix for prefix in wanted if prefix not in known]:
             self._guarded.set(self._guarded.key((length, (address,))), self._guarded.value(1))
         for address, length in known - wanted.keys():
             self._guarded.delete(self._guarded.key((length, (address,))))

@@ -24,14 +24,14 @@ class DryBlocks:
         """Return the target in its usual form. Raises RefusedError."""
         return self._guards.network(target).text if kind == "network" else self._guards.domain(target)
 
-    def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
+    def block(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
         """Remember a block; False if there was one already. Raises RefusedError."""
         key = kind, self.check(kind, target)
         known = self._stands(key)
         self._blocks[key] = until_ns
         return not known
 
-    def take(self, kind: Kind, target: str, *, by: str | None) -> bool:
+    def unblock(self, kind: Kind, target: str, *, by: str | None) -> bool:
         """Forget a block; False if there was none. Raises RefusedError."""
         key = kind, self.check(kind, target)
         known = self._stands(key)

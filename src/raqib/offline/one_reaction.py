@@ -17,14 +17,14 @@ from raqib.offline.printed_process import boottime_of, processes_of
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Of the worker, in bytes; None if the kernel does not tell."""
+    """The memory of a worker, in bytes; None if the kernel does not tell."""
 
     before: int | None
     peak: int | None
 
 
 class TriedReaction(msgspec.Struct, frozen=True):
-    """How it went."""
+    """What one reaction did, how long it took and what memory it needed."""
 
     finished: Finished
     duration_us: int | None

@@ -18,7 +18,7 @@ from raqib.model.detection import Detection
 from raqib.model.flow import FlowObservation
 from raqib.offline.dry_run import DryRun, Reacted, show_call
 from raqib.offline.samples import Sample, run_test, samples
-from raqib.recipes.spec import Call, RecipeSpec, RecipeTest
+from raqib.recipes.spec import ExpectedCall, RecipeSpec, RecipeTest
 
 
 class RecipeTestReport(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ def _stages(recipe: RecipeSpec, test: RecipeTest) -> list[Finding]:
     return explain(recipe, last.observation, KnownAncestry(last.ancestors), offset_ns=lambda: 0)
 
 
-def _judge(expected: Sequence[Call], reacted: Sequence[Reacted]) -> str:
+def _judge(expected: Sequence[ExpectedCall], reacted: Sequence[Reacted]) -> str:
     """Return what is wrong with what the reactions did; empty if nothing is."""
     for reaction in reacted:
         if reaction.outcome not in ("ok", "refused"):
@@ -105,7 +105,7 @@ def _judge(expected: Sequence[Call], reacted: Sequence[Reacted]) -> str:
     return f"expected the calls {wanted or 'none'}; found {calls or 'none'}"
 
 
-def _is_as_expected(found: dict[str, Any], expected: Call) -> bool:
+def _is_as_expected(found: dict[str, Any], expected: ExpectedCall) -> bool:
     if found["name"] != expected.name:
         return False
     if expected.args is None:

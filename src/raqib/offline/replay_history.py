@@ -30,9 +30,9 @@ class ReplayHistory:
         """Add an observation."""
         if isinstance(seen, FlowObservation):
             nodes = (seen.local.address, seen.local.port, seen.remote.address, seen.remote.port)
-            self._flows.put(seen.process.key, (seen.protocol, *nodes, seen.icmp_type, seen.icmp_code), seen)
+            self._flows.keep(seen.process.key, (seen.protocol, *nodes, seen.icmp_type, seen.icmp_code), seen)
         else:
-            self._files.put(seen.process.key, seen.path, seen.actions)
+            self._files.keep(seen.process.key, seen.path, seen.actions)
 
     def files(self, process: ProcessKey) -> list[tuple[bytes, FileAction]]:
         """Return a process's files, the latest first."""
@@ -47,7 +47,7 @@ class _ByProcess(Generic[_Key, _Value]):
     def __init__(self) -> None:
         self._known: OrderedDict[ProcessKey, OrderedDict[_Key, _Value]] = OrderedDict()
 
-    def put(self, process: ProcessKey, key: _Key, value: _Value) -> None:
+    def keep(self, process: ProcessKey, key: _Key, value: _Value) -> None:
         own = self._known.setdefault(process, OrderedDict())
         self._known.move_to_end(process)
         own[key] = value

@@ -12,7 +12,7 @@ import msgspec
 from raqib.model.compact import MOST_BYTES, USUAL_BYTES, CompactAncestor, CompactBackground, CompactEvent, CompactFile
 from raqib.model.event import Background, Event, ListedFile, ProcessInfo
 from raqib.model.flow_line import flow_line
-from raqib.printers.shrink import CUT_ROOM, Account, printed, shrink
+from raqib.printers.shrink import CUT_ROOM, LeftOut, printed, shrink
 
 COMMAND_LINE_BYTES = 256
 """Of ancestors beyond the parent."""
@@ -29,38 +29,38 @@ _SAME = tuple(name for name in CompactEvent.__struct_fields__ if name not in ("b
 
 def compact(event: Event) -> bytes:
     """Return the event's compact form, at most `MOST_BYTES` long, without a newline."""
-    account = Account()
+    left_out = LeftOut()
     background = event.background
-    made = None if background is None else _background(background, account)
-    form = CompactEvent(**{name: getattr(event, name) for name in _SAME}, background=made, cut=[])
+    shortened = None if background is None else _background(background, left_out)
+    form = CompactEvent(**{name: getattr(event, name) for name in _SAME}, background=shortened, cut=[])
     head = printed(form)
     room = USUAL_BYTES - len(head) - _ROOM_FOR_NAMES
-    if background is not None and made is not None:
-        made.file_list, made.flow_list = _newest(background, room, account)
+    if background is not None and shortened is not None:
+        shortened.file_list, shortened.flow_list = _newest(background, room, left_out)
     if room < 0:
-        form.fields = _shallow(form.fields, account)
-        return _shrunk(printed(form), account)
-    form.cut = account.cuts()
+        form.fields = _shallow(form.fields, left_out)
+        return _shrunk(printed(form), left_out)
+    form.cut = left_out.cuts()
     return printed(form)
 
 
-def _background(background: Background, account: Account) -> CompactBackground:
+def _background(background: Background, left_out: LeftOut) -> CompactBackground:
     listed = background.ancestry
     if isinstance(listed, msgspec.UnsetType):
         return CompactBackground(containers=background.containers)
     whole = len(listed) - 2
     ancestry = [
-        _ancestor(ancestor, COMMAND_LINE_BYTES if at < whole else None, account) for at, ancestor in enumerate(listed)
+        _ancestor(ancestor, COMMAND_LINE_BYTES if at < whole else None, left_out) for at, ancestor in enumerate(listed)
     ]
     if len(listed) > 1:
-        account.add(("background", "ancestry", "*"), len(listed) - 1, "entries")
+        left_out.add(("background", "ancestry", "*"), len(listed) - 1, "entries")
     return CompactBackground(ancestry=ancestry, containers=background.containers)
 
 
-def _ancestor(process: ProcessInfo, most: int | None, account: Account) -> CompactAncestor:
+def _ancestor(process: ProcessInfo, most: int | None, left_out: LeftOut) -> CompactAncestor:
     line, exact = process.cmd, process.cmd_b64
     if most is not None and line is not None and len(line) * 4 > most:
-        line, exact = _first(line, exact, most, account)
+        line, exact = _first(line, exact, most, left_out)
     return CompactAncestor(
         pid=process.pid,
         comm=process.comm,
@@ -74,7 +74,7 @@ def _ancestor(process: ProcessInfo, most: int | None, account: Account) -> Compa
     )
 
 
-def _first(line: str, exact: str | None, most: int, account: Account) -> tuple[str, str | None]:
+def _first(line: str, exact: str | None, most: int, left_out: LeftOut) -> tuple[str, str | None]:
     """Return so many bytes of a command line at most, and exactly what they are if that is not text."""
     try:
         raw = line.encode() if exact is None else base64.b64decode(exact)
@@ -82,17 +82,17 @@ def _first(line: str, exact: str | None, most: int, account: Account) -> tuple[s
         raw, exact = line.encode(), None
     if len(raw) <= most:
         return line, exact
-    account.add(("background", "ancestry", "cmdline"), len(raw) - most, "bytes")
+    left_out.add(("background", "ancestry", "cmdline"), len(raw) - most, "bytes")
     if exact is None:
         return raw[:most].decode("utf-8", "ignore"), None
     return raw[:most].decode("utf-8", "replace"), base64.b64encode(raw[:most]).decode("ascii")
 
 
-def _newest(background: Background, room: int, account: Account) -> tuple[list[Any], list[Any]]:
+def _newest(background: Background, room: int, left_out: LeftOut) -> tuple[list[Any], list[Any]]:
     """Return as many files and flows, in JSON, as there is room for: in turn, so that neither pushes the other out."""
     files: list[Any] = []
     flows: list[Any] = []
-    for kept, entry in _in_turn(background, files, flows):
+    for kept, entry in _alternating(background, files, flows):
         if room < _SHORTEST_ENTRY:
             break
         text = printed(entry)
@@ -104,11 +104,11 @@ def _newest(background: Background, room: int, account: Account) -> tuple[list[A
         ("flow_list", flows, background.flow_list),
     ):
         if len(kept) < len(all_of):
-            account.add(("background", name), len(all_of) - len(kept), "entries")
+            left_out.add(("background", name), len(all_of) - len(kept), "entries")
     return files, flows
 
 
-def _in_turn(background: Background, files: list[Any], flows: list[Any]) -> Iterator[tuple[list[Any], Any]]:
+def _alternating(background: Background, files: list[Any], flows: list[Any]) -> Iterator[tuple[list[Any], Any]]:
     for file, flow in zip_longest(background.file_list, background.flow_list):
         if file is not None:
             yield files, _file(file)
@@ -120,7 +120,7 @@ def _file(file: ListedFile) -> CompactFile:
     return CompactFile(path=file.path, path_b64=file.path_b64, actions=[*file.actions])
 
 
-def _shrunk(head: bytes, account: Account) -> bytes:
+def _shrunk(head: bytes, left_out: LeftOut) -> bytes:
     """Return an event that is too large even without lists, made smaller."""
     members = _MEMBERS.decode(head)
     order = [*members]
@@ -132,21 +132,21 @@ def _shrunk(head: bytes, account: Account) -> bytes:
         members["background"] = msgspec.Raw(msgspec.json.encode(background))
     own_bytes = sum(map(len, own.values())) + 64
     core_bytes = own_bytes + (0 if chain is None else len(chain))
-    rest = shrink(_plain(members), USUAL_BYTES - min(core_bytes, _CORE_BYTES) - CUT_ROOM, (), account)
+    rest = shrink(_plain(members), USUAL_BYTES - min(core_bytes, _CORE_BYTES) - CUT_ROOM, (), left_out)
     room = MOST_BYTES - len(printed(rest)) - CUT_ROOM
     around: dict[str, Any] = rest.pop("background", {})
     if chain is not None:
         # Half of the room for each, unless one of them needs less.
         share = max(room // 2, room - own_bytes) - len(b',"background":{"ancestry":}')
-        ancestry = shrink(msgspec.json.decode(chain), share, ("background", "ancestry"), account)
+        ancestry = shrink(msgspec.json.decode(chain), share, ("background", "ancestry"), left_out)
         around = {"ancestry": ancestry, **around}
         room -= len(printed(ancestry)) + len(b',"background":{"ancestry":}')
-    own = shrink(_plain(own), room, (), account) if own else {}
-    whole = {**rest, **own, "background": around, "cut": account.cuts()}
+    own = shrink(_plain(own), room, (), left_out) if own else {}
+    whole = {**rest, **own, "background": around, "cut": left_out.cuts()}
     return printed({name: whole[name] for name in order if name in whole})
 
 
-def _shallow(fields: dict[str, msgspec.Raw] | None, account: Account) -> dict[str, msgspec.Raw] | None:
+def _shallow(fields: dict[str, msgspec.Raw] | None, left_out: LeftOut) -> dict[str, msgspec.Raw] | None:
     """Return what a reaction sends without what is nested too deeply to be looked at."""
     if fields is None:
         return None
@@ -155,7 +155,7 @@ def _shallow(fields: dict[str, msgspec.Raw] | None, account: Account) -> dict[st
         try:
             msgspec.json.decode(text)
         except RecursionError:
-            account.add(("fields",), len(text), "bytes")
+            left_out.add(("fields",), len(text), "bytes")
         else:
             kept[name] = text
     return kept

@@ -16,7 +16,7 @@ from raqib.model.uuids import short_uuid
 from raqib.printers.escape import visible
 from raqib.printers.layout import FAINT, LABEL_COLUMNS, PLAIN, STRONG, Layout, Part
 from raqib.printers.terminal import color_system, columns, encoding
-from raqib.printers.told import Told, action_line, outcome_lines, reaction_lines
+from raqib.printers.told import ActionTold, action_line, outcome_lines, reaction_lines
 
 _IMPORTANCE = {
     "none": FAINT,
@@ -69,11 +69,11 @@ class Pretty:
         """Return another line of an event's; nothing in `text` steers the terminal."""
         return self._layout.labelled(label, [(visible(text, 4000), PLAIN)])
 
-    def action(self, told: Told) -> str:
+    def action(self, told: ActionTold) -> str:
         """Return the line that tells of an action."""
         return action_line(self._layout, told)
 
-    def reaction(self, outcome: str, error: str, actions: Sequence[Told]) -> str:
+    def reaction(self, outcome: str, error: str, actions: Sequence[ActionTold]) -> str:
         """Return the lines that tell of a reaction and its actions."""
         return "".join(reaction_lines(self._layout, outcome, error, actions))
 
@@ -190,9 +190,9 @@ def _examples(event: Event) -> Iterator[tuple[str, str]]:
     """Yield some of those that were only counted; the note says how many."""
     try:
         told = msgspec.json.decode((event.fields or {}).get("repeated", b"{}"), type=dict[str, Any])
-        for one in told.get("examples", ()):
+        for example in told.get("examples", ()):
             names = (("pid", "pid "), ("uid", "uid "), ("exe", ""), ("file", ""))
-            yield "example", "  ".join(f"{before}{one[name]}" for name, before in names if name in one)
+            yield "example", "  ".join(f"{before}{example[name]}" for name, before in names if name in example)
     except (msgspec.MsgspecError, TypeError):
         return
 

@@ -1,4 +1,4 @@
-"""Makes JSON values smaller until they fit, and keeps account of what was left out.
+"""Makes JSON values smaller until they fit, and counts what was left out.
 
 What is small stays as it is; what is large shares the room that is left in equal parts. Texts lose their end, lists
 their last entries, so that nothing a program can fill pushes out what stands beside it.
@@ -33,7 +33,7 @@ def printed(value: Any) -> bytes:
     return json_line(_ENCODER.encode(value))
 
 
-class Account:
+class LeftOut:
     """What was left out, by field."""
 
     def __init__(self) -> None:
@@ -57,21 +57,21 @@ class Account:
 CUT_ROOM: Final = _CUT_BYTES + len(b',"cut":')
 
 
-def shrink(value: Any, room: int, path: tuple[str, ...], account: Account) -> Any:
+def shrink(value: Any, room: int, path: tuple[str, ...], left_out: LeftOut) -> Any:
     """Return a plain value in at most `room` bytes of JSON, or GONE."""
     if len(printed(value)) <= room:
         return value
     if isinstance(value, str):
-        return _shrink_text(value, room, path, account)
+        return _shrink_text(value, room, path, left_out)
     if isinstance(value, dict) and len(path) < _DEEPEST:
-        return _shrink_object(value, room, path, account)
+        return _shrink_object(value, room, path, left_out)
     if isinstance(value, list) and len(path) < _DEEPEST:
-        return _shrink_list(value, room, path, account)
-    account.add(path, 1, "entries")
+        return _shrink_list(value, room, path, left_out)
+    left_out.add(path, 1, "entries")
     return GONE
 
 
-def _shrink_text(text: str, room: int, path: tuple[str, ...], account: Account) -> Any:
+def _shrink_text(text: str, room: int, path: tuple[str, ...], left_out: LeftOut) -> Any:
     fits, beyond = 0, min(len(text), max(room, 0)) + 1
     while beyond - fits > 1:
         middle = (fits + beyond) // 2
@@ -82,24 +82,24 @@ def _shrink_text(text: str, room: int, path: tuple[str, ...], account: Account) 
     if path and path[-1].endswith("_b64"):
         # What is left of it has to be base64 again.
         fits -= fits % 4
-    account.add(path, len(text[fits:].encode()), "bytes")
+    left_out.add(path, len(text[fits:].encode()), "bytes")
     return text[:fits] if fits else GONE
 
 
-def _shrink_object(value: dict[str, Any], room: int, path: tuple[str, ...], account: Account) -> Any:
+def _shrink_object(value: dict[str, Any], room: int, path: tuple[str, ...], left_out: LeftOut) -> Any:
     names = {name: len(printed(name)) + 2 for name in value}
     room -= 2
     kept = _share(
         value,
         {name: names[name] + len(printed(item)) for name, item in value.items()},
         room,
-        lambda name, share: shrink(value[name], share - names[name], (*path, name), account),
+        lambda name, share: shrink(value[name], share - names[name], (*path, name), left_out),
         lambda name, item: names[name] + len(printed(item)),
     )
     return kept if kept or room >= 0 else GONE
 
 
-def _shrink_list(value: list[Any], room: int, path: tuple[str, ...], account: Account) -> Any:
+def _shrink_list(value: list[Any], room: int, path: tuple[str, ...], left_out: LeftOut) -> Any:
     room -= 2
     sizes = [len(printed(item)) + 1 for item in value]
     taken, least = 0, 0
@@ -107,12 +107,12 @@ def _shrink_list(value: list[Any], room: int, path: tuple[str, ...], account: Ac
         least += min(sizes[taken], _LEAST_ENTRY)
         taken += 1
     if taken < len(value):
-        account.add(path, len(value) - taken, "entries")
+        left_out.add(path, len(value) - taken, "entries")
     kept = _share(
         dict(enumerate(value[:taken])),
         dict(enumerate(sizes[:taken])),
         room,
-        lambda at, share: shrink(value[at], share - 1, (*path, ""), account),
+        lambda at, share: shrink(value[at], share - 1, (*path, ""), left_out),
         lambda at, item: 1 + len(printed(item)),
     )
     return list(kept.values()) if kept or room >= 0 else GONE

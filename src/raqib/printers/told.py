@@ -30,7 +30,7 @@ _SHORTEST_TARGET = 20
 _NS_PER_MS = 1e6
 
 
-class Told(NamedTuple):
+class ActionTold(NamedTuple):
     """One action, as people are told of it."""
 
     decision: str
@@ -67,7 +67,7 @@ class _Reaction(msgspec.Struct):
     actions: list[_Action] = []
 
 
-def action_line(layout: Layout, told: Told) -> str:
+def action_line(layout: Layout, told: ActionTold) -> str:
     """Return the line of an action, as `done     KillCurrent pid 22974  +1.6 ms`."""
     word, name = told.decision, visible(told.action)
     if word == "done" and told.action in _WROTE:
@@ -105,7 +105,7 @@ def outcome_lines(layout: Layout, event: Event) -> Iterator[str]:
         )
 
 
-def reaction_lines(layout: Layout, outcome: str, error: str, actions: Sequence[Told]) -> Iterator[str]:
+def reaction_lines(layout: Layout, outcome: str, error: str, actions: Sequence[ActionTold]) -> Iterator[str]:
     """Yield what one reaction did and how it ended."""
     left_out = len(actions) - _FIRST - _LAST
     first, last = (actions, ()) if left_out <= 0 else (actions[:_FIRST], actions[-_LAST:])
@@ -121,12 +121,12 @@ def reaction_lines(layout: Layout, outcome: str, error: str, actions: Sequence[T
         yield layout.labelled("ok", [("nothing was done", PLAIN)], _LOOKS["ok"])
 
 
-def _told(action: _Action, seen_ns: int | None) -> Told:
+def _told(action: _Action, seen_ns: int | None) -> ActionTold:
     after_ms = (action.ended_ns - seen_ns) / _NS_PER_MS if seen_ns and action.ended_ns else None
-    return Told(action.decision, action.action, action.target, action.reason, action.value, after_ms)
+    return ActionTold(action.decision, action.action, action.target, action.reason, action.value, after_ms)
 
 
-def _value(told: Told) -> str:
+def _value(told: ActionTold) -> str:
     """Return what the helper returned, where that says more than that it worked."""
     value = told.value
     if told.reason or value in (None, "", told.target) or value is True or (value == 0 and value is not False):

@@ -115,7 +115,7 @@ class VarlogPrinter:
             self._rotate()
         except OSError as error:
             if not self._stuck:
-                _log.warning("event log cannot be rotated, it grows", path=str(self._path), error=str(error))
+                _log.warning("event log rotation failed: the file grows", path=str(self._path), error=str(error))
             self._stuck = True
             if self._fd < 0:
                 raise

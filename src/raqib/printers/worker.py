@@ -173,7 +173,7 @@ class Worker:
             self._close_printer()
             self._thread.join(BREAK_OFF_S)
             self._drop_waiting()
-            _log.warning("printer did not finish in time", printer=self.printer.name, dropped=self._dropped)
+            _log.warning("printer closing failed: out of time", printer=self.printer.name, dropped=self._dropped)
 
     def _run(self) -> None:
         while not self._abandoned and (item := self._queue.get()) is not None:

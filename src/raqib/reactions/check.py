@@ -78,7 +78,7 @@ def doubts_about(reaction: Reaction) -> tuple[ReactionProblem, ...]:
     if reaction.format != "js":
         return ()
     found = [async_process(reaction.code), *unknown_names(reaction.code)]
-    return tuple(ReactionProblem(*one) for one in found if one is not None)
+    return tuple(ReactionProblem(*problem) for problem in found if problem is not None)
 
 
 def sandbox_missing() -> tuple[str, ...]:

@@ -93,7 +93,7 @@ class _Scope:
 
 class _Analysis:
     def __init__(self) -> None:
-        self.made: set[str] = set()
+        self.assigned: set[str] = set()
         """Names that assignments make global, or that the code itself asks after with `typeof`."""
         self.open: dict[str, Node] = {}
         """Names that no scope knows, with their first place."""
@@ -133,14 +133,14 @@ class _Analysis:
         if kind == "unary_expression" and node.children[0].type == "typeof":
             argument = node.child_by_field_name("argument")
             if argument is not None and argument.type == "identifier":
-                self.made.add(_text(argument))
+                self.assigned.add(_text(argument))
         elif kind in ("assignment_expression", "for_in_statement") and left is not None:
             if node.child_by_field_name("kind") is not None:
                 return
             if left.type != "member_expression":
-                self.made.update(_bound(left))
+                self.assigned.update(_bound(left))
             elif (owner := left.child_by_field_name("object")) is not None and _text(owner) in ("globalThis", "this"):
-                self.made.update(_text(one) for one in left.children if one.type == "property_identifier")
+                self.assigned.update(_text(child) for child in left.children if child.type == "property_identifier")
 
     def _use(self, node: Node, scope: _Scope) -> None:
         name = _text(node)
@@ -158,11 +158,11 @@ def unknown_names(code: str) -> list[NameProblem]:
         return []
     found, top = analysed
     lines = code.split("\n")
-    own = top.names | found.made
+    own = top.names | found.assigned
     return [
         NameProblem(_unknown(name, own), *_place(node, lines))
         for name, node in found.open.items()
-        if name not in GLOBALS and name not in found.made
+        if name not in GLOBALS and name not in found.assigned
     ][:_MOST]
 
 
@@ -190,8 +190,8 @@ def async_process(code: str) -> NameProblem | None:
     """Return a warning if the code's `process` is an async function, else None; never raises."""
     root = _tree(code)
     for node in () if root is None else root.named_children:
-        for own, made in _definitions(node):
-            if _text(own) == "process" and any(one.type == "async" for one in made.children):
+        for own, function in _definitions(node):
+            if _text(own) == "process" and any(child.type == "async" for child in function.children):
                 message = (
                     "expected a plain function process, found an async one: nothing waits for its promise; it runs for "
                     "as long as there are microtasks, and ends in silence where it awaits what never comes; helpers "
@@ -205,8 +205,8 @@ def _definitions(node: Node) -> Iterator[tuple[Node, Node]]:
     """Yield the functions that a statement defines, each after its name."""
     if node.type in _NAMED and (name := node.child_by_field_name("name")) is not None:
         yield name, node
-    for one in node.named_children if node.type in ("variable_declaration", "lexical_declaration") else ():
-        name, value = one.child_by_field_name("name"), one.child_by_field_name("value")
+    for declarator in node.named_children if node.type in ("variable_declaration", "lexical_declaration") else ():
+        name, value = declarator.child_by_field_name("name"), declarator.child_by_field_name("value")
         if name is not None and value is not None and value.type in _FUNCTIONS:
             yield name, value
 
@@ -246,8 +246,8 @@ def _bound(pattern: Node) -> Iterator[str]:
 
 
 def _declared(declaration: Node) -> Iterator[str]:
-    for one in declaration.named_children:
-        name = one.child_by_field_name("name") if one.type == "variable_declarator" else None
+    for declarator in declaration.named_children:
+        name = declarator.child_by_field_name("name") if declarator.type == "variable_declarator" else None
         yield from () if name is None else _bound(name)
 
 
@@ -258,7 +258,7 @@ def _hoisted(body: Node) -> Iterator[str]:
         node = waiting.pop()
         if node.type == "variable_declaration":
             yield from _declared(node)
-        elif node.type == "for_in_statement" and any(one.type == "var" for one in node.children):
+        elif node.type == "for_in_statement" and any(child.type == "var" for child in node.children):
             left = node.child_by_field_name("left")
             yield from () if left is None else _bound(left)
         for child in node.named_children:
@@ -276,15 +276,15 @@ def _block_names(block: Node) -> Iterator[str]:
         return
     if block.type == "catch_clause" and (parameter := block.child_by_field_name("parameter")) is not None:
         yield from _bound(parameter)
-    if block.type == "for_in_statement" and any(one.type in ("let", "const", "using") for one in block.children):
+    if block.type == "for_in_statement" and any(child.type in ("let", "const", "using") for child in block.children):
         left = block.child_by_field_name("left")
         yield from () if left is None else _bound(left)
     for child in block.named_children:
         inside: Iterable[Node] = child.named_children if child.type in ("switch_case", "switch_default") else [child]
-        for one in inside:
-            if one.type in _DECLARATIONS:
-                yield from _declared(one)
-            elif one.type in _NAMED and (name := one.child_by_field_name("name")) is not None:
+        for statement in inside:
+            if statement.type in _DECLARATIONS:
+                yield from _declared(statement)
+            elif statement.type in _NAMED and (name := statement.child_by_field_name("name")) is not None:
                 yield _text(name)
 
 
@@ -299,6 +299,6 @@ def _unknown(name: str, own: Iterable[str]) -> str:
     said = f"expected a name that is defined, found {ascii(name[:60])[1:-1]}"
     if name in _ELSEWHERE:
         return f"{said}; {_ELSEWHERE[name]}"
-    known = {one.lower(): one for one in (*own, *GLOBALS)}
+    known = {name.lower(): name for name in (*own, *GLOBALS)}
     near = difflib.get_close_matches(name[:60].lower(), known, n=1, cutoff=0.75)
     return f"{said}; did you mean {known[near[0]]}?" if near else said

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from raqib.host.procfs import TICK_NS, read_stat
 from raqib.model.process import Process
 
-_REMEMBERED = 1024
+_MOST_KEPT = 1024
 """Shells; what they started may go on when they have ended."""
 
 
@@ -28,7 +28,7 @@ class OwnDoing:
             return
         self._shells[pid] = found.start_ticks, recipe
         self._shells.move_to_end(pid)
-        while len(self._shells) > _REMEMBERED:
+        while len(self._shells) > _MOST_KEPT:
             self._shells.popitem(last=False)
 
     def cause_of(self, ancestry: Sequence[Process]) -> str | None:

@@ -96,7 +96,7 @@ class WorkerPool:
             self._changed.clear()
             await self._changed.wait()
 
-    def take(self) -> WorkerProcess | None:
+    def acquire(self) -> WorkerProcess | None:
         """Take a worker that waits; it is back once it says that it is ready again."""
         while self._idle:
             worker = self._idle.pop()

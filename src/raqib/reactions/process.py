@@ -157,7 +157,7 @@ class WorkerProcess(asyncio.Protocol):
             messages = self._reader.feed(data)
             more = len(messages) - 1 + self._reader.has_more
             if more > 0 and any(isinstance(message, Call | Log) for message in messages[:more]):
-                # A sound worker waits. What others send at once would all be done in one turn of the event loop.
+                # A sound worker waits. What others send at once would all be done in one round of the event loop.
                 raise ProtocolError("expected one call or line at a time, got more before the answer")
             for message in messages:
                 if isinstance(message, Ready):

@@ -43,9 +43,9 @@ declare function NetUnblockDomain(domain: string): number;
 declare function NetBlockDomainTimer(domain: string, seconds: number): number;
 /** Reads a regular file, of procfs too; what is not UTF-8 is replaced. Never waits for anybody. Returns the contents, `""` on error; an empty file is `""` without a reason in `Errno()`. */
 declare function ReadFile(path: string): string;
-/** Writes a file of mode 0600 in the place of whatever has that name; missing directories are made. Returns 0: done. -1: not done. */
+/** Writes a file of mode 0600 in place of whatever has that name; missing directories are created. Returns 0: done. -1: not done. */
 declare function WriteFile(path: string, text: string): number;
-/** Adds to the end of a file, which is made if it is not there. Returns 0: done. -1: not done. */
+/** Adds to the end of a file, which is created if it is not there. Returns 0: done. -1: not done. */
 declare function AppendFile(path: string, text: string): number;
 /** Tells what a file is. Returns `size` in bytes, `mode` as `-rw-r--r--`, `modTime` in RFC 3339, `isDir`; null on error. */
 declare function Stat(path: string): { size: number; mode: string; modTime: string; isDir: boolean } | null;
@@ -57,7 +57,7 @@ declare function CopyFile(from: string, toDir: string): number;
 declare function CollectEvidence(): string;
 /** Makes a directory of mode 0700 directly below /tmp, which is kept until it is removed. The pattern of its name ends in `*`. Returns the path, `""` on error. */
 declare function CreateTempDir(pattern?: string): string;
-/** Removes a directory that CreateTempDir or CollectEvidence made for the same recipe, with all that is in it. Returns 0: done. -1: not done. */
+/** Removes a directory that CreateTempDir or CollectEvidence created for the same recipe, with all that is in it. Returns 0: done. -1: not done. */
 declare function RemoveDir(path: string): number;
 /** Gives a key of the recipe's own data a text, for `ttlSeconds` or for ever. It is on the disk when it returns. Returns 0: done. -1: not done. */
 declare function DataSet(key: string, value: string, ttlSeconds?: number): number;
@@ -91,6 +91,8 @@ declare function DataHasValue(value: string): boolean;
 declare function SharedSet(key: string, value: string, ttlSeconds?: number): number;
 /** As DataGet, in the data that all recipes share. Returns the text, `""` if there is no such key. */
 declare function SharedGet(key: string): string;
+/** As DataHasKey, in the data that all recipes share: tells an empty text from none. Returns true or false. */
+declare function SharedHasKey(key: string): boolean;
 /** As DataIncr, in the data that all recipes share. Returns the new number, NaN on error. */
 declare function SharedIncr(key: string, by?: number, ttlSeconds?: number): number;
 /** As DataDelete, in the data that all recipes share. Returns 0: it is not there (any more). -1: not done. */

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 from raqib.actions.declare import Argument, Helper
 from raqib.actions.helpers.table import SECTIONS
@@ -70,12 +71,17 @@ def type_declarations() -> str:
 def _page_entry(helper: Helper) -> str:
     description = helper.about
     signature = ", ".join(f"[{argument.name}]" if argument.optional else argument.name for argument in helper.arguments)
-    lines = [f"### `{helper.name}({signature})`\n", f"{description.summary}\n"]
-    lines += [f"- `{argument.name}`: {_describe(argument)}" for argument in helper.arguments]
-    lines += [f"- returns: {description.result}", f"- error value `{helper.error}`: {description.errors}", ""]
+    lines = [f"### `{helper.name}({signature})`\n", f"{_wrapped(description.summary)}\n"]
+    items = [f"`{argument.name}`: {_describe(argument)}" for argument in helper.arguments]
+    items += [f"returns: {description.result}", f"error value `{helper.error}`: {description.errors}"]
+    lines += [*(_wrapped(f"- {item}", "  ") for item in items), ""]
     lines += ["```js", description.example, "```", ""]
     lines += ["logs", "", *(f"    {line}".rstrip() for line in description.prints.split("\n")), ""]
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _describe(argument: Argument) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import Services
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.network_access import NetworkAccess
 from raqib.actions.settings import NO_EMERGENCY, EmergencySettings, Places
 from raqib.actions.store import Store
@@ -56,7 +56,7 @@ def open_services(
         worker_pids=worker_pids,
         switch=Switch(places.data_dir),
         on_breaker=on_breaker,
-        made=MadeDirectories(places.data_dir / "directories.json"),
+        created=CreatedDirectories(places.data_dir / "directories.json"),
         on_notice=on_notice,
         on_emergency=on_emergency,
         network=network,

@@ -187,7 +187,7 @@ class Reactions:
             if shell and not (settings.shell or dry_run):
                 held.refused.append(execution)
                 continue
-            if cause is not None and not context.take("own_doing"):
+            if cause is not None and not context.spend("own_doing"):
                 problem = f"this was started by a shell reaction of recipe {cause!r}, {context.used_up('own_doing')}"
                 self._finish(execution, "refused", f"{execution.place()}: {problem}")
                 continue
@@ -216,7 +216,7 @@ class Reactions:
         if not self._open:
             return
         self._accepting = False
-        while (execution := self._waiting.take()) is not None:
+        while (execution := self._waiting.pop()) is not None:
             self._finish(execution, "dropped", f"{execution.place()}: dropped, raqib is stopping")
         for worker, execution in list(self._running.items()):
             self._end(worker, execution, "dropped", "ended, raqib is stopping")
@@ -306,14 +306,14 @@ class Reactions:
         self._on_log(LogLine("error", escape(reason), "", "", "", 0))
 
     def _take_in(self, line: WaitingLine[Execution] | ShellLine, execution: Execution) -> None:
-        for dropped in line.put(execution):
+        for dropped in line.push(execution):
             problem = f"dropped, {len(line)} executions are waiting already"
             self._finish(dropped, "dropped", f"{dropped.place()}: {problem}")
 
     def _dispatch(self) -> None:
         while self._waiting and self._may_start():
-            worker = self._pool.take()
-            if worker is None or (execution := self._waiting.take()) is None:
+            worker = self._pool.acquire()
+            if worker is None or (execution := self._waiting.pop()) is None:
                 return
             self._running[worker] = execution
             detection = execution.detection

@@ -58,15 +58,15 @@ class ShellLine:
         """Whether any waits or runs."""
         return bool(self._waiting or self._running)
 
-    def put(self, execution: Execution) -> list[Execution]:
+    def push(self, execution: Execution) -> list[Execution]:
         """Take one in; return those that had to give way."""
-        dropped = self._waiting.put(execution)
+        dropped = self._waiting.push(execution)
         self._dispatch()
         return dropped
 
     async def close(self) -> None:
         """End all that run, with their process groups, and drop all that wait."""
-        while (execution := self._waiting.take()) is not None:
+        while (execution := self._waiting.pop()) is not None:
             problem = f"{execution.place()}: dropped, raqib is stopping"
             self._on_finished(execution, "dropped", problem, None)
         self._end_running("ended, raqib is stopping")
@@ -82,7 +82,7 @@ class ShellLine:
             task.cancel(why)
 
     def _dispatch(self) -> None:
-        while self._may_start() and (execution := self._waiting.take()) is not None:
+        while self._may_start() and (execution := self._waiting.pop()) is not None:
             execution.started_ns = boottime_ns()
             task = asyncio.get_running_loop().create_task(self._run(execution))
             self._running[task] = execution

@@ -49,10 +49,10 @@ class WaitingLine(Generic[T]):
 
     @property
     def next_is_important(self) -> bool:
-        """Whether the one whose turn it is may use what is kept for important ones."""
+        """Whether the next one may use what is kept for important ones."""
         return any(self._lines[importance] for importance in IMPORTANT)
 
-    def put(self, waiter: T) -> list[T]:
+    def push(self, waiter: T) -> list[T]:
         """Add an execution; beyond a limit, return those that had to give way (the new one may be among them).
 
         One that waits alone may be of any size.
@@ -64,8 +64,8 @@ class WaitingLine(Generic[T]):
             dropped.append(self._drop())
         return dropped
 
-    def take(self) -> T | None:
-        """Take the one whose turn it is."""
+    def pop(self) -> T | None:
+        """Take out the next one."""
         for importance in reversed(IMPORTANCES):
             if self._lines[importance]:
                 taken = self._lines[importance].popleft()

@@ -21,7 +21,7 @@ _LISTED = 16
 _SUBTECHNIQUE = re.compile(r"(T[0-9]{4})\.[0-9]{3}")
 
 
-class Attack(NamedTuple):
+class AttackIdentifiers(NamedTuple):
     """The identifiers that were found, and for each field a message if nothing was."""
 
     tactic_id: str | None
@@ -37,7 +37,7 @@ class _Table(NamedTuple):
     """By technique, then by name."""
 
 
-def resolve(tactic: str, technique: str, subtechnique: str) -> Attack:
+def resolve(tactic: str, technique: str, subtechnique: str) -> AttackIdentifiers:
     """Resolve names in snake case, or identifiers; an empty string is none."""
     table = _table()
     problems: dict[str, str] = {}
@@ -55,7 +55,7 @@ def resolve(tactic: str, technique: str, subtechnique: str) -> Attack:
         # What `technique: T1059.004` says is told where it stands.
         field = "technique" if joined else "subtechnique"
         subtechnique_id = _find(subtechnique, own or others, field, owner, problems)
-    return Attack(tactic_id, technique_id, subtechnique_id, problems)
+    return AttackIdentifiers(tactic_id, technique_id, subtechnique_id, problems)
 
 
 def _find(text: str, known: dict[str, str], field: str, expected: str, problems: dict[str, str]) -> str | None:

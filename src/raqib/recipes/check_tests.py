@@ -14,7 +14,7 @@ from raqib.recipes.document import Mapping, Scalar, parse
 from raqib.recipes.reader import At, Reader
 from raqib.recipes.spec import (
     Because,
-    Call,
+    ExpectedCall,
     PlainValue,
     RecipeTest,
     SampleEvent,
@@ -134,16 +134,18 @@ def _process(reader: Reader, at: At) -> SampleProcess:
     )
 
 
-def _calls(reader: Reader, at: At) -> tuple[Call, ...]:
+def _calls(reader: Reader, at: At) -> tuple[ExpectedCall, ...]:
     calls = []
     for entry in reader.entries(at):
         if not isinstance(entry.node, Mapping):
             name = reader.text(entry)
-            calls.extend([] if name is None else [Call(name)])
+            calls.extend([] if name is None else [ExpectedCall(name)])
             continue
         for name, value in entry.node.entries.items():
             items = reader.entries(At(value, entry.child(name)))
-            calls.append(Call(name, tuple(_scalar(item.node) for item in items if isinstance(item.node, Scalar))))
+            calls.append(
+                ExpectedCall(name, tuple(_scalar(item.node) for item in items if isinstance(item.node, Scalar)))
+            )
             if any(not isinstance(item.node, Scalar) for item in items):
                 reader.error(entry, f"expected the arguments of {name} as strings or numbers")
     return tuple(calls)

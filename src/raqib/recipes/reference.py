@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from textwrap import fill
 
 from raqib.model.actions import ACTION_MACROS, ACTION_NAMES, ALL_ACTIONS, action_names
 from raqib.model.flow import FLOW_ACTION_NAMES
@@ -135,7 +136,8 @@ def reference_page() -> str:
         rows = ((_code(name), _names(ALLOWED_TESTS[FACTS[name]]), fact_meaning(name)) for name in facts)
         parts.append(_table((f"fact {title}", "test", "what it is"), rows))
     aliases = ", ".join(f"`{alias}` is `{name}`" for alias, name in FACT_ALIASES.items())
-    parts.append(f"{aliases}. `when: smaller` or `bigger` goes with a number, a time or a cidr.\n")
+    parts.append(fill(f"{aliases}.", 120) + "\n")
+    parts.append("`when: smaller` or `bigger` goes with a number, a time or a cidr.\n")
     parts += [
         "## Limits of times\n",
         "Entries of `times`: `{kind: …, max: n}`. Beyond `max`, within `times_window_s`, a match says nothing.\n",

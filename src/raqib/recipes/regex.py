@@ -40,7 +40,7 @@ class Expression:
     __slots__ = ("_compiled", "source")
 
     def __init__(self, source: str) -> None:
-        """Compile; raises `BadExpressionError`."""
+        """Compile an expression. Raises BadExpressionError."""
         self.source = source
         try:
             self._compiled = re2.compile(source.encode(), _OPTIONS)

@@ -167,7 +167,7 @@ class SampleEvent(msgspec.Struct, frozen=True):
     flow: SampleFlow = SampleFlow()
 
 
-class Call(msgspec.Struct, frozen=True):
+class ExpectedCall(msgspec.Struct, frozen=True):
     """A helper that a reaction is expected to call; None means any arguments."""
 
     name: str
@@ -182,7 +182,7 @@ class RecipeTest(msgspec.Struct, frozen=True):
     match: bool
     because: Because | None = None
     """The stage at which it shall fail."""
-    calls: tuple[Call, ...] | None = None
+    calls: tuple[ExpectedCall, ...] | None = None
     repeat: int = 1
     """How often the event happens, each time in a new process; what is expected is of the last."""
 

@@ -148,7 +148,7 @@ class FlowSensor:
             self._sweeping = self._pending.entries()
         count = 0
         for key, _ in self._sweeping:
-            pending = self._pending.take(key)
+            pending = self._pending.pop(key)
             if pending is not None:
                 count += 1
                 self._deliver_pending(key, pending)

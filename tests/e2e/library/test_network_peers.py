@@ -41,7 +41,7 @@ VISITS = [
 
 def test_every_recipe_is_proven() -> None:
     about_peers = {spec.name for spec in load_builtin().recipes if spec.network is not None and spec.enabled}
-    assert about_peers == {one.recipe for one in VISITS}
+    assert about_peers == {visit.recipe for visit in VISITS}
 
 
 @pytest.mark.parametrize("one", VISITS, ids=lambda one: one.recipe)

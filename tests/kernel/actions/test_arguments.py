@@ -43,7 +43,7 @@ def good(helper: Helper, argument: Argument, act: Acting) -> Any:
 
 
 def with_value(helper: Helper, act: Acting, argument: Argument, value: Any) -> list[Any]:
-    return [value if one is argument else good(helper, one, act) for one in helper.arguments]
+    return [value if other is argument else good(helper, other, act) for other in helper.arguments]
 
 
 @EVERY

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.helpers import evidence
 from raqib.actions.manifest import MANIFEST, read_manifest, verify_evidence
 from raqib.errors import RaqibError
@@ -63,8 +63,8 @@ def test_what_is_collected(about: Acting) -> None:
     assert Path(f"/proc/{pid}/maps").read_bytes() == (directory / "maps").read_bytes()
     assert b"sleep\0" + b"60\0" == (directory / "cmdline").read_bytes()
     ancestry = json.loads((directory / "ancestry.json").read_bytes())
-    assert [os.getpid(), pid] == [one["pid"] for one in ancestry]
-    assert [0, 1, 2] == [one["fd"] for one in json.loads((directory / "descriptors.json").read_bytes())][:3]
+    assert [os.getpid(), pid] == [ancestor["pid"] for ancestor in ancestry]
+    assert [0, 1, 2] == [record["fd"] for record in json.loads((directory / "descriptors.json").read_bytes())][:3]
     digest = hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
     assert digest == about.entries[-1]["arguments"]["manifest_sha256"]
 
@@ -84,7 +84,10 @@ sys.stdin.read()
         act.detection = make_detection("", ancestry=[live_process(process.pid)])
         directory = collect(act)
         process.kill()
-    found = [(one["fd"], one["table"], one["line"][1]) for one in json.loads((directory / "sockets.json").read_bytes())]
+    found = [
+        (record["fd"], record["table"], record["line"][1])
+        for record in json.loads((directory / "sockets.json").read_bytes())
+    ]
     assert [(fd, "tcp", f"{socket.htonl(0x7F000001):08X}:{port:04X}")] == found
     environment = json.loads((directory / "environment.json").read_bytes())
     assert {"API_TOKEN": "[redacted: 6 characters]", "PATH": "/bin", "ODD": "[redacted: 3 characters]"} == {
@@ -176,7 +179,7 @@ def test_what_a_recipe_writes_in_a_minute(about: Acting, configure: Change) -> N
 def test_evidence_in_all_is_bounded_and_the_oldest_is_kept(about: Acting, configure: Change) -> None:
     configure(max_evidence_bytes=1)
     first = collect(about)
-    about.made = MadeDirectories(about.places.data_dir / "directories.json")
+    about.created = CreatedDirectories(about.places.data_dir / "directories.json")
     record = about("CollectEvidence")
     assert ("refused", True) == (record.decision, "the evidence of 'test_recipe' takes" in record.reason), record
     about.detection = msgspec.structs.replace(about.detection, recipe=make_recipe("", name="another_recipe"))

@@ -107,7 +107,7 @@ def test_directory_that_another_service_made(act: Acting) -> None:
     (other / "file").touch()
     os.chown(other, 65534, 65534)
     record = act("RemoveDir", str(other))
-    assert ("refused", True) == (record.decision, "that CreateTempDir or CollectEvidence made" in record.reason)
+    assert ("refused", True) == (record.decision, "that CreateTempDir or CollectEvidence created" in record.reason)
     assert (other / "file").exists()
 
 

@@ -88,7 +88,9 @@ def test_writing_below_what_is_not_there_makes_it(act: Acting, write: Call) -> N
     path = act.writable / "no" / "directory" / "file"
     assert 0 == write(act, str(path)).value
     assert "text" == path.read_text()
-    assert (0o700, 0o700, 0o600) == tuple(one.stat().st_mode & 0o777 for one in (path.parent.parent, path.parent, path))
+    assert (0o700, 0o700, 0o600) == tuple(
+        made_path.stat().st_mode & 0o777 for made_path in (path.parent.parent, path.parent, path)
+    )
     assert "Not a directory" in write(act, str(path / "x")).reason
 
 
@@ -144,7 +146,7 @@ def test_links_within_what_is_removed_are_not_followed(act: Acting, tmp_path: Pa
 def test_parent_swapped_for_a_link_after_the_check(
     act: Acting, write: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the last moment before the file is made, the directory is renamed and a link stands in its place."""
+    """At the last moment before the file is created, the directory is renamed and a link stands in its place."""
     parent, outside = act.writable / "parent", tmp_path / "outside"
     parent.mkdir()
     outside.mkdir()

@@ -98,7 +98,9 @@ def test_none_escapes_by_forking(act: Acting) -> None:
             time.sleep(0.2)
             record = act("KillTree")
             assert record.value > 10, record.reason
-            left = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and group(one) == root.pid]
+            left = [
+                int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and group(path) == root.pid
+            ]
             assert [] == [pid for pid in left if alive(pid)]
         finally:
             os.killpg(root.pid, signal.SIGKILL)
@@ -118,7 +120,7 @@ def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def with_few(looked_for: tree_module._Tree) -> bool:
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        used = max(int(one.name) for one in Path("/proc/self/fd").iterdir())
+        used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
         held = [os.open("/dev/null", os.O_RDONLY)]
         while held[-1] < used:
             held.append(os.open("/dev/null", os.O_RDONLY))

@@ -46,7 +46,11 @@ def attack(arena: Arena, code: str, expected: list[str]) -> float:
     assert ("ok", "") == (canary.outcome, canary.error)
     assert not [line for line in host.lines if "HARM" in line.text and "HARM-LINE" not in line.text]
     assert "well" == host.texts[-1]
-    assert not [text for text in host.texts if any(ord(one) < 0x20 or one in "\x7f\x9b\u2028\u202e" for one in text)]
+    assert not [
+        text
+        for text in host.texts
+        if any(ord(character) < 0x20 or character in "\x7f\x9b\u2028\u202e" for character in text)
+    ]
     assert {"attacker", "victim_recipe"} >= {line.name for line in host.lines if line.name}
     assert arena.memory() < arena.memory_before + MEMORY_SLACK
     return took_s
@@ -56,6 +60,6 @@ def test_afterwards_the_ledger_is_whole_and_names_only_attackers(arena: Arena) -
     assert verify(arena.host.places.data_dir / "ledger.jsonl").intact
     acted = {(entry["recipe"], entry["action"]) for entry in arena.host.ledger}
     assert {("victim_recipe", "execution"), ("victim_recipe", "DataSet"), ("victim_recipe", "Stat")} >= {
-        one for one in acted if one[0] != "attacker"
+        deed for deed in acted if deed[0] != "attacker"
     }
     assert not Path("/etc/cron.d/raqib-adversarial").exists()

@@ -39,8 +39,8 @@ def make_flowing(cgroup: Path, processes: ProcessTable) -> Iterator[Callable[...
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for opened in made:
+        opened.close()
 
 
 @pytest.fixture

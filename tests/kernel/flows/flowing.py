@@ -68,23 +68,23 @@ class Flowing:
 
     def of(self, pid: int) -> list[FlowObservation]:
         """Return what was seen of a process."""
-        return [one for one in self.seen if one.process.pid == pid]
+        return [flow for flow in self.seen if flow.process.pid == pid]
 
     def actions(self, pid: int, **where: Any) -> FlowAction:
         """Return all news of a process, of flows with these attributes."""
         found = NO_FLOW_ACTIONS
-        for one in self.of(pid):
-            if all(getattr(one, name) == value for name, value in where.items()):
-                found |= one.new
+        for flow in self.of(pid):
+            if all(getattr(flow, name) == value for name, value in where.items()):
+                found |= flow.new
         return found
 
     def known(self, pid: int) -> list[FlowObservation]:
         """Return the flows of a process that the kernel remembers."""
-        key = next(one.process.key for one in self.seen if one.process.pid == pid)
+        key = next(flow.process.key for flow in self.seen if flow.process.pid == pid)
         return self.sensor.flows(key)
 
     def key(self, pid: int) -> ProcessKey:
-        return next(one.process.key for one in self.seen if one.process.pid == pid)
+        return next(flow.process.key for flow in self.seen if flow.process.pid == pid)
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Take in records until the condition holds."""

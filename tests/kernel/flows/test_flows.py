@@ -68,11 +68,11 @@ def test_each_action_is_told_once_and_in_order(flowing: Flowing) -> None:
     flowing.end(server)
     for pid in (client.pid, server.pid):
         told = NO_FLOW_ACTIONS
-        for one in flowing.of(pid):
-            assert not told & one.new
-            told |= one.new
-            assert told == one.actions
-        assert sorted(one.timestamp_ns for one in flowing.of(pid)) == [one.timestamp_ns for one in flowing.of(pid)]
+        for flow in flowing.of(pid):
+            assert not told & flow.new
+            told |= flow.new
+            assert told == flow.actions
+        assert sorted(flow.timestamp_ns for flow in flowing.of(pid)) == [flow.timestamp_ns for flow in flowing.of(pid)]
 
 
 def test_reset(flowing: Flowing) -> None:
@@ -142,12 +142,12 @@ def test_a_reset_that_is_none_ends_nothing(flowing: Flowing) -> None:
     )
     port = number(pair)
     flowing.network.consume()
-    outgoing = [one for one in flowing.of(pair.pid) if one.remote.port == port and one.protocol == "tcp"]
+    outgoing = [flow for flow in flowing.of(pair.pid) if flow.remote.port == port and flow.protocol == "tcp"]
     assert FlowAction.ONGOING in outgoing[-1].actions
     assert not (ENDED | TERMINATED | TERMINATOR) & outgoing[-1].actions
     tell(pair)
     flowing.end(pair)
-    outgoing = [one for one in flowing.of(pair.pid) if one.remote.port == port and one.actions & OUTGOING]
+    outgoing = [flow for flow in flowing.of(pair.pid) if flow.remote.port == port and flow.actions & OUTGOING]
     assert ENDED | TERMINATOR in outgoing[-1].actions
     assert TERMINATED not in outgoing[-1].actions
 
@@ -163,7 +163,7 @@ def test_a_stray_packet_to_a_listener_is_no_flow_of_it(flowing: Flowing) -> None
     )
     port = number(stray)
     flowing.end(stray)
-    assert [] == [one for one in flowing.of(stray.pid) if one.local.port == port]
+    assert [] == [flow for flow in flowing.of(stray.pid) if flow.local.port == port]
 
 
 def test_who_listens_in_has_no_part_in_it(flowing: Flowing) -> None:
@@ -207,9 +207,9 @@ def test_mapped_addresses_are_those_of_ipv4(flowing: Flowing) -> None:
     flowing.end(client)
     flowing.end(server)
     for pid, remote in ((client.pid, True), (server.pid, False)):
-        for one in flowing.of(pid):
-            assert (4, "127.0.0.1", "127.0.0.1") == (one.ip_version, one.local.address, one.remote.address)
-            assert port == (one.remote if remote else one.local).port
+        for flow in flowing.of(pid):
+            assert (4, "127.0.0.1", "127.0.0.1") == (flow.ip_version, flow.local.address, flow.remote.address)
+            assert port == (flow.remote if remote else flow.local).port
     assert STARTED in flowing.actions(client.pid)
     assert STARTED in flowing.actions(server.pid)
 
@@ -274,8 +274,15 @@ def test_icmp(flowing: Flowing, version: int, address: str, request_type: int) -
     assert CREATED | STARTED | OUTGOING | EGRESS in told[0].new
     assert BOTH_WAYS | OUTGOING | ENDED | TERMINATOR == flowing.actions(ping.pid)
     assert {("icmp", version, address, 0, request_type, 0)} == {
-        (one.protocol, one.ip_version, one.remote.address, one.remote.port, one.icmp_type, one.icmp_code)
-        for one in told
+        (
+            report.protocol,
+            report.ip_version,
+            report.remote.address,
+            report.remote.port,
+            report.icmp_type,
+            report.icmp_code,
+        )
+        for report in told
     }
 
 
@@ -330,8 +337,8 @@ def test_all_is_counted_while_sockets_change_hands(flowing: Flowing) -> None:
     flowing.end(server)
 
     def missing() -> dict[int, int]:
-        sent = {one.local.port: one.traffic.packets_out for one in flowing.known(client.pid)}
-        got = {one.remote.port: one.traffic.packets_in for one in flowing.known(server.pid)}
+        sent = {flow.local.port: flow.traffic.packets_out for flow in flowing.known(client.pid)}
+        got = {flow.remote.port: flow.traffic.packets_in for flow in flowing.known(server.pid)}
         assert 250 == len(sent.keys() & got.keys())
         return {port: count - got[port] for port, count in sent.items() if port in got and count > got[port]}
 
@@ -389,7 +396,7 @@ def test_only_what_is_wanted_is_told(flowing: Flowing) -> None:
     client = flowing.python(CLIENT, "127.0.0.1", number(server), "client")
     flowing.end(client)
     flowing.end(server)
-    assert sorted([client.pid, server.pid]) == sorted(one.process.pid for one in flowing.seen)
+    assert sorted([client.pid, server.pid]) == sorted(flow.process.pid for flow in flowing.seen)
     # Then with all that there is.
     assert BOTH_WAYS | OUTGOING | ENDED | TERMINATOR == flowing.of(client.pid)[0].new
 
@@ -424,17 +431,17 @@ def test_a_flood_is_counted_and_the_newest_is_seen(make_flowing: Callable[..., F
         socket(AF_INET, SOCK_DGRAM).sendto(b"x", ("127.0.0.3", 9))
     """)
     flowing.wait(lambda: len(flowing.seen) >= 5000)
-    assert {*range(10_000, 15_000)} == {one.remote.port for one in flowing.of(flood.pid)}
+    assert {*range(10_000, 15_000)} == {flow.remote.port for flow in flowing.of(flood.pid)}
     assert 5000 <= flowing.network.counters()["flows_made"]
     assert 5000 - room <= flowing.sensor.forgotten() <= 5000
     tell(flood)
     flowing.end(flood)
-    assert "127.0.0.3" in [one.remote.address for one in flowing.of(flood.pid)]
+    assert "127.0.0.3" in [flow.remote.address for flow in flowing.of(flood.pid)]
     known = flowing.known(flood.pid)
     assert "127.0.0.3" == known[0].remote.address
     assert 0 < len(known) <= room
     key = known[0].process.key
-    assert ["127.0.0.3", "127.0.0.2"] == [one.address for one in flowing.sensor.remotes(key)]
+    assert ["127.0.0.3", "127.0.0.2"] == [remote.address for remote in flowing.sensor.remotes(key)]
 
 
 def test_what_does_not_fit_the_ring_is_delivered_later(make_flowing: Callable[..., Flowing]) -> None:
@@ -448,8 +455,8 @@ def test_what_does_not_fit_the_ring_is_delivered_later(make_flowing: Callable[..
     assert 0 == sender.wait(60)
     flowing.network.consume()
     assert len(flowing.seen) < 500
-    assert 500 <= flowing.sensor.sweep() + len({one.remote.port for one in flowing.seen})
-    assert {*range(10_000, 10_500)} == {one.remote.port for one in flowing.of(sender.pid)}
+    assert 500 <= flowing.sensor.sweep() + len({flow.remote.port for flow in flowing.seen})
+    assert {*range(10_000, 10_500)} == {flow.remote.port for flow in flowing.of(sender.pid)}
     assert 0 == flowing.sensor.sweep()
     counters = flowing.network.counters()
     assert 0 == counters["lost_flows"]
@@ -467,7 +474,7 @@ def test_what_does_not_fit_anywhere_is_counted(make_flowing: Callable[..., Flowi
     assert 0 == sender.wait(60)
     flowing.network.consume()
     flowing.sensor.sweep()
-    told = {one.remote.port for one in flowing.seen}
+    told = {flow.remote.port for flow in flowing.seen}
     assert 500 - len(told) <= flowing.network.counters()["lost_flows"]
     # Who comes later hears of it.
     late = flowing.python("""
@@ -491,7 +498,7 @@ def test_what_a_policy_drops_was_tried_and_has_not_left(flowing: Flowing) -> Non
     finally:
         policy.close()
     denied, allowed = (
-        next(one for one in flowing.known(sender.pid) if one.remote.address == address)
+        next(flow for flow in flowing.known(sender.pid) if flow.remote.address == address)
         for address in ("127.0.0.9", "127.0.0.8")
     )
     assert CREATED | STARTED | OUTGOING == denied.actions

@@ -40,10 +40,10 @@ def test_pipeline_with_curl(flowing: Flowing) -> None:
     shell = flowing.spawn("sh", "-c", f"echo secret | curl -s --data-binary @- http://127.0.0.1:{port}/ | cat")
     assert b"fine" == flowing.end(shell)
     flowing.end(server)
-    owner = next(one.process for one in flowing.seen if FlowAction.OUTGOING in one.new)
+    owner = next(told_flow.process for told_flow in flowing.seen if FlowAction.OUTGOING in told_flow.new)
     assert b"/usr/bin/curl" == owner.image.exe
     assert shell.pid != owner.pid
-    assert {server.pid, owner.pid} == {one.process.pid for one in flowing.seen}
+    assert {server.pid, owner.pid} == {flow.process.pid for flow in flowing.seen}
     [flow] = flowing.known(owner.pid)
     assert port == flow.remote.port
     assert len("secret\n") <= flow.traffic.bytes_out
@@ -75,7 +75,9 @@ def test_server_that_forks(flowing: Flowing) -> None:
     # Until it was forked, the connection was the server's.
     assert FlowAction.CREATED | FlowAction.INCOMING | FlowAction.STARTED in flowing.actions(server.pid)
     assert FlowAction.CREATED | FlowAction.INCOMING | FlowAction.ONGOING in flowing.actions(child)
-    assert [client.pid] == list({one.process.pid for one in flowing.seen if one.actions & FlowAction.OUTGOING})
+    assert [client.pid] == list(
+        {told_flow.process.pid for told_flow in flowing.seen if told_flow.actions & FlowAction.OUTGOING}
+    )
     [flow] = flowing.known(child)
     assert flow.remote == flowing.known(client.pid)[0].local
 
@@ -104,7 +106,7 @@ def test_children_that_accept(flowing: Flowing) -> None:
     assert server.stdout is not None
     assert b"accepted\n" == server.stdout.readline()
     flowing.wait(lambda: FlowAction.STARTED in flowing.actions(child))
-    assert [port] == [one.local.port for one in flowing.known(child)]
+    assert [port] == [flow.local.port for flow in flowing.known(child)]
     tell(client)
     tell(server)
 
@@ -217,8 +219,8 @@ def test_in_namespaces_of_its_own(flowing: Flowing) -> None:
         prefix=["unshare", "--pid", "--fork", "--mount", "--net", "--uts", "--ipc", "--mount-proc"],
     )
     inside = number(container)
-    flowing.wait(lambda: any(one.remote.port == 5353 for one in flowing.seen))
-    seen = next(one for one in flowing.seen if one.remote.port == 5353)
+    flowing.wait(lambda: any(flow.remote.port == 5353 for flow in flowing.seen))
+    seen = next(flow for flow in flowing.seen if flow.remote.port == 5353)
     assert (1, 1) == (inside, seen.process.ns_pid)
     assert container.pid == seen.process.ppid
     assert Path(f"/proc/{seen.process.pid}/ns/net").stat().st_ino == seen.process.namespaces.net_ns
@@ -249,7 +251,7 @@ def test_datagrams_belong_to_who_received_last(flowing: Flowing) -> None:
     port, child = number(server), number(server)
     flowing.end(flowing.python('socket(AF_INET, SOCK_DGRAM).sendto(b"x", ("127.0.0.1", int(sys.argv[1])))', port))
     flowing.wait(lambda: FlowAction.INCOMING in flowing.actions(child))
-    assert [port] == [one.local.port for one in flowing.known(child)]
+    assert [port] == [flow.local.port for flow in flowing.known(child)]
     flowing.end(server)
 
 
@@ -278,7 +280,7 @@ def test_shared_by_two_that_take_turns(flowing: Flowing) -> None:
     """)
     child = number(server)
     flowing.end(server)
-    told = [one.process.pid for one in flowing.seen if one.new & FlowAction.OUTGOING]
+    told = [flow.process.pid for flow in flowing.seen if flow.new & FlowAction.OUTGOING]
     assert [server.pid, child] == sorted(told)
     assert 100 == flowing.known(child)[0].traffic.packets_out
 
@@ -330,7 +332,7 @@ def test_ping_without_privileges(flowing: Flowing) -> None:
         prefix=["unshare", "--net"],
     )
     flowing.end(ping)
-    assert {("icmp", 8)} == {(one.protocol, one.icmp_type) for one in flowing.of(ping.pid)}
+    assert {("icmp", 8)} == {(flow.protocol, flow.icmp_type) for flow in flowing.of(ping.pid)}
     assert FlowAction.OUTGOING | FlowAction.ONGOING | FlowAction.ENDED in flowing.actions(ping.pid)
     assert 1 == len(flowing.known(ping.pid))
 
@@ -354,12 +356,12 @@ def test_sockets_that_were_there_before(make_flowing: Callable[..., Flowing]) ->
     assert 0 == number(server)
     flowing.start()
     flowing.sensor.take_existing()
-    flowing.wait(lambda: {server.pid, client.pid} <= {one.process.pid for one in flowing.seen})
+    flowing.wait(lambda: {server.pid, client.pid} <= {flow.process.pid for flow in flowing.seen})
     there = FlowAction.STARTED | FlowAction.ONGOING
     assert there | FlowAction.OUTGOING == flowing.actions(client.pid, protocol="tcp")
     assert there | FlowAction.INCOMING == flowing.actions(server.pid, protocol="tcp")
     assert FlowAction.STARTED == flowing.actions(client.pid, protocol="udp")
-    [seen] = [one for one in flowing.of(client.pid) if one.protocol == "tcp"]
+    [seen] = [flow for flow in flowing.of(client.pid) if flow.protocol == "tcp"]
     assert (("127.0.0.1", local), ("127.0.0.1", port)) == (
         (seen.local.address, seen.local.port),
         (seen.remote.address, seen.remote.port),
@@ -388,24 +390,26 @@ TALKS = """
 def test_sockets_of_other_cgroups_are_not_ours(make_flowing: Callable[..., Flowing]) -> None:
     flowing = make_flowing()
     with new_cgroup("elsewhere") as elsewhere, new_cgroup("deeper", below=flowing.cgroup) as below:
-        inside, deeper, outside = (flowing.python(TALKS, cgroup=one) for one in (flowing.cgroup, below, elsewhere))
-        for one in (inside, deeper, outside):
-            assert 1 == number(one)
+        inside, deeper, outside = (
+            flowing.python(TALKS, cgroup=cgroup) for cgroup in (flowing.cgroup, below, elsewhere)
+        )
+        for program in (inside, deeper, outside):
+            assert 1 == number(program)
         flowing.start()
         flowing.sensor.take_existing()
         # Whoever uses its sockets now is seen by hooks that no cgroup bounds.
-        for one in (outside, inside, deeper):
-            tell(one, "on")
-            assert 1 == number(one)
-        flowing.wait(lambda: {inside.pid, deeper.pid} <= {one.process.pid for one in flowing.seen})
-        for one in (inside, deeper):
-            assert flowing.actions(one.pid, protocol="tcp") & FlowAction.STARTED
-            assert FlowAction.STARTED == flowing.actions(one.pid, protocol="udp")
+        for program in (outside, inside, deeper):
+            tell(program, "on")
+            assert 1 == number(program)
+        flowing.wait(lambda: {inside.pid, deeper.pid} <= {flow.process.pid for flow in flowing.seen})
+        for program in (inside, deeper):
+            assert flowing.actions(program.pid, protocol="tcp") & FlowAction.STARTED
+            assert FlowAction.STARTED == flowing.actions(program.pid, protocol="udp")
         owners = {one.owner.pid for _, one in flowing.sensor._sockets.entries()}
         assert {inside.pid, deeper.pid} <= owners
-        for one in (outside, inside, deeper):
-            flowing.end(one)
-        assert {inside.pid, deeper.pid} == {one.process.pid for one in flowing.seen}
+        for program in (outside, inside, deeper):
+            flowing.end(program)
+        assert {inside.pid, deeper.pid} == {flow.process.pid for flow in flowing.seen}
         assert {inside.pid, deeper.pid} == owners
 
 
@@ -441,10 +445,10 @@ def test_many_at_once(flowing: Flowing) -> None:
     flowing.sensor.sweep()
     served: dict[int, FlowAction] = {}
     made: dict[int, FlowAction] = {}
-    for one in flowing.seen:
-        assert one.process.pid == server.pid if one.local.port == port else one.process.pid != server.pid
-        seen, peer = (served, one.remote.port) if one.local.port == port else (made, one.local.port)
-        seen[peer] = seen.get(peer, FlowAction(0)) | one.new
+    for flow in flowing.seen:
+        assert flow.process.pid == server.pid if flow.local.port == port else flow.process.pid != server.pid
+        seen, peer = (served, flow.remote.port) if flow.local.port == port else (made, flow.local.port)
+        seen[peer] = seen.get(peer, FlowAction(0)) | flow.new
     there_and_back = ALL_FLOW_ACTIONS & ~(FlowAction.INCOMING | FlowAction.OUTGOING)
     incoming = there_and_back & ~FlowAction.TERMINATOR | FlowAction.INCOMING
     outgoing = there_and_back & ~FlowAction.TERMINATED | FlowAction.OUTGOING

@@ -284,8 +284,8 @@ def until_reached(address: str, deadline_s: float = 60.0) -> int:
 
 def main() -> None:
     known = {
-        one.__name__: one
-        for one in (
+        part.__name__: part
+        for part in (
             tcp,
             udp,
             ping,

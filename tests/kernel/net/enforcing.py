@@ -67,7 +67,7 @@ class Enforcer:
         record: Any = ffi.cast("struct net_dns_record *", raw)
         asker = ProcessKey(record.head.process.pid, record.head.process.start_ns)
         message = bytes(ffi.buffer(record.message, min(record.length, len(record.message))))
-        self.names.take(message, asker, 0, record.head.timestamp_ns)
+        self.names.learn(message, asker, 0, record.head.timestamp_ns)
 
     def resolved(self, client: Actor, name: str, *addresses: str, kind: int = 1) -> None:
         """Have a process resolve a name, and wait until its addresses are known."""
@@ -103,8 +103,8 @@ class Enforcer:
 
     def one(self, kind: str) -> Drop:
         """The first drop of a kind that is told."""
-        assert self.wait(lambda: any(one.kind == kind for one in self.drops)), f"nothing was told of {kind}"
-        return next(one for one in self.drops if one.kind == kind)
+        assert self.wait(lambda: any(drop.kind == kind for drop in self.drops)), f"nothing was told of {kind}"
+        return next(drop for drop in self.drops if drop.kind == kind)
 
     def close(self) -> None:
         self.policy.close()

@@ -192,7 +192,7 @@ class Fuzzer:
     def _load(mode: str) -> tuple[object, Tables]:
         bpf = load_network({"net_records": 4096})
         tables = Tables(bpf)
-        tables.prepare(shortest_denial_ns=600 * 10**9)
+        tables.activate(shortest_denial_ns=600 * 10**9)
         text = f"network_policy: {{resolve_mode: {mode}, rules: [{{domain: denied.test, policy: deny}}]}}"
         policy, _ = policy_from(text, "fuzz")
         assert policy is not None
@@ -281,8 +281,8 @@ def main() -> int:
         f"seed {seed}: {outcome.cases} cases, {outcome.passed} answers passed, {outcome.learned} addresses denied, "
         f"slowest run {outcome.slowest_ns / 1000:.0f} us, {len(outcome.violations)} violations"
     )
-    for one in outcome.violations:
-        print(one)
+    for violation in outcome.violations:
+        print(violation)
     return 1 if outcome.violations else 0
 
 

@@ -80,7 +80,7 @@ def test_what_has_ended_is_taken_away_and_counts_no_more(lab: Lab, enforcer: Enf
     enforcer.policy.refresh()
     assert [1, 0, 0] == [len(tables.blocks.walk()), len(tables.domain_blocks.walk()), tables.switch().domain_blocks]
     assert before < tables.switch().generation
-    assert ["192.0.2.0/24"] == [one.target for one in enforcer.blocks.list()]
+    assert ["192.0.2.0/24"] == [block.target for block in enforcer.blocks.list()]
 
 
 def test_one_that_has_ended_is_not_counted(enforcer: Enforcer) -> None:
@@ -103,7 +103,7 @@ def test_one_that_is_prolonged_while_it_is_taken_away_stays(
 
     monkeypatch.setattr(table, "walk", walked)
     enforcer.policy.refresh()
-    assert [WEB4] == [one.target for one in blocks.list()]
+    assert [WEB4] == [block.target for block in blocks.list()]
 
 
 def test_one_that_has_ended_does_not_hide_a_wider_one(lab: Lab, enforcer: Enforcer) -> None:
@@ -127,10 +127,10 @@ def test_blocks_are_listed_with_owner_and_reason(enforcer: Enforcer) -> None:
     enforcer.blocks.block("2001:db8::1", owner="two", reason="second")
     enforcer.blocks.block_domain("Bad.Example.", owner="three", reason="third")
     listed = enforcer.blocks.list()
-    assert ["192.0.2.0/24", "2001:db8::1", "bad.example"] == [one.target for one in listed]
-    assert ["network", "network", "domain"] == [one.kind for one in listed]
-    assert ["one", "two", "three"] == [one.owner for one in listed]
-    assert ["ü" * 95, "second", "third"] == [one.reason for one in listed]
+    assert ["192.0.2.0/24", "2001:db8::1", "bad.example"] == [entry.target for entry in listed]
+    assert ["network", "network", "domain"] == [entry.kind for entry in listed]
+    assert ["one", "two", "three"] == [entry.owner for entry in listed]
+    assert ["ü" * 95, "second", "third"] == [entry.reason for entry in listed]
     assert 3 == enforcer.blocks.clear()
     assert () == enforcer.blocks.list()
 
@@ -361,7 +361,7 @@ def test_which_names_are_denied(enforcer: Enforcer) -> None:
     enforcer.blocks.block_domain("blocked.good.bad.example", **OWNER)
     denied = {"bad.example", "x.BAD.example.", "blocked.good.bad.example", "x.blocked.good.bad.example"}
     allowed = {"good.bad.example", "x.good.bad.example", "example", "other.example", "", "..", "\xff\u0000.example"}
-    assert denied == {one for one in denied | allowed if enforcer.policy.denies(one)}
+    assert denied == {address for address in denied | allowed if enforcer.policy.denies(address)}
     enforcer.use("resolve_policy: deny")
     assert enforcer.policy.denies("other.example")
 
@@ -392,7 +392,7 @@ def test_how_often_a_block_was_renewed_is_kept(enforcer: Enforcer) -> None:
     for until in (soon, soon + 1, soon, soon + 2):
         enforcer.blocks.block("192.0.2.1", **OWNER, until_ns=until)
         enforcer.blocks.block_domain("bad.example", **OWNER, until_ns=until)
-    assert [2, 2] == [one.renewals for one in enforcer.blocks.list()]
+    assert [2, 2] == [block.renewals for block in enforcer.blocks.list()]
     found = enforcer.blocks.find("192.0.2.1/32")
     assert found is not None
     assert (soon + 2, 2) == (found.end_ns, found.renewals)

@@ -100,8 +100,8 @@ def test_modes(lab: Lab, enforcer: Enforcer, mode: str, reported: bool, dropped:
     enforcer.use(f"cidr_mode: {mode}\nrules: [{{cidr: 10.99.3.0/24, policy: deny}}]")
     assert (NONE if dropped else ALL) == reach_by_all(lab, WEB4)
     assert reported == enforcer.wait(lambda: bool(enforcer.drops), 5.0 if reported else 0.2)
-    for one in enforcer.drops:
-        assert ("dropip", dropped) == (one.kind, one.enforced)
+    for drop in enforcer.drops:
+        assert ("dropip", dropped) == (drop.kind, drop.enforced)
 
 
 def test_udp_senders_see_no_error(lab: Lab, enforcer: Enforcer) -> None:
@@ -157,13 +157,13 @@ def test_what_was_not_told_is_told_later(lab: Lab, eager_enforcer: Enforcer) -> 
 
     def all_told() -> bool:
         told.extend(eager_enforcer.policy.unreported())
-        return 50 == sum(one.count for one in [*told, *eager_enforcer.drops])
+        return 50 == sum(drop.count for drop in [*told, *eager_enforcer.drops])
 
     assert eager_enforcer.wait(all_told)
     assert {("dropip", WEB4, 80, f"cidr: {WEB4}/32, policy: deny")} == {
-        (one.kind, one.remote, one.remote_port, one.rule) for one in told
+        (report.kind, report.remote, report.remote_port, report.rule) for report in told
     }
-    assert {lab.client.ask("pid")} == {one.process.pid for one in told if one.process is not None}
+    assert {lab.client.ask("pid")} == {report.process.pid for report in told if report.process is not None}
 
 
 def test_a_host_that_comes_to_be_cut_off_is_told_of(lab: Lab, enforcer: Enforcer) -> None:

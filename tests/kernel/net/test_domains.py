@@ -81,11 +81,11 @@ def test_modes(lab: Lab, enforcer: Enforcer, mode: str, reported: bool, dropped:
         "resolve", name="Sub.web.test" if dropped else "web.test"
     )
     assert reported == enforcer.wait(lambda: bool(enforcer.drops), 5.0 if reported else 0.2)
-    for one in enforcer.drops:
-        assert ("dropdomain", dropped, "domain: web.test, policy: deny") == (one.kind, one.enforced, one.rule)
-        assert ("sub.web.test" if dropped else "web.test") == one.name
-        assert one.process is not None
-        assert lab.client.ask("pid") == one.process.pid
+    for drop in enforcer.drops:
+        assert ("dropdomain", dropped, "domain: web.test, policy: deny") == (drop.kind, drop.enforced, drop.rule)
+        assert ("sub.web.test" if dropped else "web.test") == drop.name
+        assert drop.process is not None
+        assert lab.client.ask("pid") == drop.process.pid
 
 
 @TRANSPORTS

@@ -49,11 +49,11 @@ def agent(lab: Lab, tmp_path: Path) -> Iterator[Agent]:
         return started[-1]
 
     yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.stop()
-        assert one.process.stdout is not None
-        one.process.stdout.close()
+    for process in started:
+        if process.process.poll() is None:
+            process.stop()
+        assert process.process.stdout is not None
+        process.process.stdout.close()
     raqib("blocks", "off", "--config", config)
     assert not pins.exists()
 
@@ -107,7 +107,7 @@ def test_without_argument_what_the_process_talked_to_is_blocked(
     # It is the one address: the other family still answers.
     other = WEB6 if address == WEB4 else WEB4
     assert "hello" == lab.client.ask("tcp", address=other)
-    [line] = [one for one in running.ledger() if one["action"] == "NetBlockIp" and one["result"] == 0]
+    [line] = [entry for entry in running.ledger() if entry["action"] == "NetBlockIp" and entry["result"] == 0]
     assert [address] == line["arguments"]["blocked"]
     raqib("undo", str(line["seq"]), "--data-dir", running.data_dir)
     assert "hello" == lab.client.ask("tcp", address=address)
@@ -185,5 +185,5 @@ def test_a_dry_run_blocks_nothing(lab: Lab, client: Actor, agent: Agent) -> None
     )
     assert client.ask("opened", key="one", address=WEB4)
     assert [[0, ""]] == said(running)
-    assert ["would"] == [one["decision"] for one in running.ledger() if one["action"] == "NetBlockIp"]
+    assert ["would"] == [entry["decision"] for entry in running.ledger() if entry["action"] == "NetBlockIp"]
     assert "hello" == lab.client.ask("tcp", address=WEB4)

@@ -35,7 +35,7 @@ QUESTION = struct.pack("!HHHHHH", 1, 0x100, 1, 0, 0, 0) + b"\6denied\4test\0\0\1
 def bpf() -> Iterator[BpfObject]:
     made = load_network({"net_records": 1 << 16})
     tables = Tables(made)
-    tables.prepare()
+    tables.activate()
     policy, _ = policy_from(POLICY, "test")
     assert policy is not None
     tables.load(policy, 1)

@@ -21,7 +21,7 @@ from raqib.model.clock import boottime_ns
 from raqib.netpolicy.blocks import Blocks
 from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.host import Host
-from raqib.netpolicy.lock import turn
+from raqib.netpolicy.lock import locked
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.policy import NetworkPolicy
 from raqib.netpolicy.tables import Tables
@@ -68,7 +68,7 @@ def test_a_policy_outlives_its_daemon(lab: Lab, pins: Pins) -> None:
     assert [0] == came
     second = Daemon(pins, lab.cgroup)
     try:
-        assert [WEB6] == [one.target for one in second.policy.blocks.list()]
+        assert [WEB6] == [block.target for block in second.policy.blocks.list()]
         assert list(NETWORK_HOOKS) == sorted(attached_to(lab.cgroup) & set(NETWORK_HOOKS))
         assert "unreachable" == lab.client.ask("tcp", address=WEB6)
         second.policy.blocks.unblock(WEB6, by="recipe")
@@ -129,7 +129,7 @@ def test_blocks_of_domains_by_two_at_once_are_all_counted(
 def test_off_does_not_wait_for_one_that_hangs(pins: Pins, cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raqib.netpolicy.lock.PATIENCE_S", 0.1)
     with closing(Daemon(pins, cgroup)) as daemon:
-        with turn(pins.directory):
+        with locked(pins.directory):
             pins.switch_off()
         assert daemon.policy.tables.is_off
     pins.make()

@@ -39,8 +39,8 @@ def test_error_values_and_reasons(run_scenario: RunScenario) -> None:
         helper.name: [json.dumps([json.loads(helper.error) if helper.error[0] == '"' else helper.error, True])]
         for helper in HELPERS.values()
     }
-    assert {name: [json.loads(one) for one in all_] for name, all_ in expected.items()} == {
-        name: [json.loads(one) for one in all_] for name, all_ in found.items()
+    assert {name: [json.loads(item) for item in all_] for name, all_ in expected.items()} == {
+        name: [json.loads(item) for item in all_] for name, all_ in found.items()
     }
 
 

@@ -120,7 +120,7 @@ def test_nothing_is_done_before_it_was_told_to_begin(run_scenario: RunScenario) 
         held = host.reactions.hold(make_detection(early))
         await host.reactions.drain()
         held.release()
-        assert ["crashed"] == [one.outcome for one in host.finished]
+        assert ["crashed"] == [run.outcome for run in host.finished]
         assert None is host.reactions.services.store.get("test_recipe", "a")
         assert "ok" == (await host.run(steps())).outcome
 

@@ -142,8 +142,8 @@ def test_budget(run_scenario: RunScenario) -> None:
     async def scenario(host: Host) -> None:
         recipe = make_recipe("function process() { KillCurrent() }", limits=Limits(kills_per_minute=2))
         decisions = []
-        for one in victims:
-            finished = await host.run("", [live_process(one.pid)], recipe=recipe)
+        for victim in victims:
+            finished = await host.run("", [live_process(victim.pid)], recipe=recipe)
             decisions.append(finished.actions[0].decision)
         assert decisions == ["done", "done", "refused"]
 
@@ -152,9 +152,9 @@ def test_budget(run_scenario: RunScenario) -> None:
         assert victims[2].poll() is None
         assert any("budget of 2 kills a minute" in text for text in host.texts)
     finally:
-        for one in victims:
-            one.kill()
-            one.wait()
+        for victim in victims:
+            victim.kill()
+            victim.wait()
 
 
 def test_protected_program_is_not_killed(run_scenario: RunScenario, victim: subprocess.Popen[bytes]) -> None:

@@ -213,7 +213,7 @@ def test_all_reactions_of_a_recipe_run_in_parallel(run_scenario: RunScenario) ->
     async def scenario(host: Host) -> None:
         await host.warm(4)
         finished = await host.submit(make_detection(meet, meet, meet))
-        assert [one.outcome for one in finished] == ["ok"] * 3
+        assert [run.outcome for run in finished] == ["ok"] * 3
 
     run_scenario(scenario, workers=3)
 
@@ -238,7 +238,7 @@ def test_overflow_is_dropped_by_importance_and_reported(run_scenario: RunScenari
         host.reactions.submit(make_detection(recipe=low))
         host.reactions.submit(make_detection(recipe=high))
         await host.reactions.drain()
-        dropped = [(one.recipe, one.reaction) for one in host.finished if one.outcome == "dropped"]
+        dropped = [(run.recipe, run.reaction) for run in host.finished if run.outcome == "dropped"]
         assert len(host.finished) == 10
         assert {recipe for recipe, _ in dropped} == {"low"}
         assert len(dropped) >= 3
@@ -295,7 +295,7 @@ def test_an_important_one_starts_while_all_workers_spin(run_scenario: RunScenari
         assert 2 == host.reactions.running
 
     run_scenario(scenario, timeout_s=60.0)
-    assert [("important", "ok")] == [(one.recipe, one.outcome) for one in ended]
+    assert [("important", "ok")] == [(process.recipe, process.outcome) for process in ended]
     timings = ended[0].timings
     assert timings.started_ns is not None
     print("start latency in us:", (timings.started_ns - timings.queued_ns) // 1000)
@@ -336,4 +336,4 @@ def test_important_shell_reactions_start_while_others_run(run_scenario: RunScena
         ended.extend(host.finished)
 
     run_scenario(scenario, shell=True, shell_timeout_s=60.0)
-    assert [("important", "ok")] == [(one.recipe, one.outcome) for one in ended]
+    assert [("important", "ok")] == [(process.recipe, process.outcome) for process in ended]

@@ -291,11 +291,11 @@ def test_a_ring_of_reactions_that_start_what_they_match_is_broken(
         before = len(host.finished)
         host.reactions.submit(detect(0, live_process(os.getpid())))
         await host.reactions.drain()
-        assert "ok" in [one.outcome for one in host.finished[before:]]
+        assert "ok" in [run.outcome for run in host.finished[before:]]
 
     host = run_scenario(scenario, shell=True, workers=1, shell_timeout_s=20.0)
     assert len(started) <= 3 + len(ring) * OWN_DOING
     (refused,) = [entry for entry in host.ledger if entry["decision"] == "refused"][:1]
     assert "started by a shell reaction of recipe" in refused["reason"]
     assert {"one", "two"} & set(refused["reason"].split("'"))
-    assert [("own_doing", OWN_DOING)] == [(one.budget, one.limit) for one in host.opened][:1]
+    assert [("own_doing", OWN_DOING)] == [(descriptor.budget, descriptor.limit) for descriptor in host.opened][:1]

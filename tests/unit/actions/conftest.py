@@ -10,7 +10,7 @@ import pytest
 
 from raqib.actions.budgets import Budgets
 from raqib.actions.context import ActionContext, Services, Volume
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.helpers.table import HELPERS
 from raqib.actions.machine import Machine
 from raqib.actions.perform import Door
@@ -56,7 +56,7 @@ class Acting:
         self.switch = Switch(data_dir)
         self.opened: list[BreakerOpened] = []
         self.door = Door()
-        self.made = MadeDirectories(data_dir / "directories.json")
+        self.created = CreatedDirectories(data_dir / "directories.json")
         self.notices: list[Notice] = []
         self.sent: list[str] = []
         self.volume: Volume | None = None
@@ -85,7 +85,7 @@ class Acting:
             self.emergency,
             switch=self.switch,
             on_breaker=self.opened.append,
-            made=self.made,
+            created=self.created,
             on_notice=self.notices.append,
             machine=self.machine,
         )

@@ -113,7 +113,7 @@ def test_a_program_that_anybody_started_is_not_protected(user: int, protected: b
 
 def test_a_process_is_protected_though_its_first_thread_has_ended(leaderless: subprocess.Popen[bytes]) -> None:
     first = str(leaderless.pid)
-    (thread,) = (one for one in Path(f"/proc/{first}/task").iterdir() if one.name != first)
+    (thread,) = (path for path in Path(f"/proc/{first}/task").iterdir() if path.name != first)
     program = (thread / "exe").readlink()
     expected = str(program) if program.stat().st_uid == os.geteuid() == 0 else None
     assert protected_program(leaderless.pid, [str(program)]) == expected

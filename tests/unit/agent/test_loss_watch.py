@@ -100,7 +100,9 @@ def test_losses_of_the_network_are_counted_from_where_they_were() -> None:
     for lost in (0, 5, 5, 9):
         checked.watch.check_network({"lost_records": lost, "records": 100})
     checked.losses.close()
-    assert [("begins", 5), ("ended", 9)] == [(fields(one)["state"], fields(one)["count"]) for one in checked.told]
+    assert [("begins", 5), ("ended", 9)] == [
+        (fields(report)["state"], fields(report)["count"]) for report in checked.told
+    ]
 
 
 def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
@@ -116,5 +118,5 @@ def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
     assert [] == told
     clock.now += FLOOD_WINDOW_S
     checked.check()
-    assert ["loss_flood"] == [one.metadata.name for one in checked.told]
+    assert ["loss_flood"] == [report.metadata.name for report in checked.told]
     assert 2 * FLOOD_RECORDS == fields(told[0])["count"]

@@ -21,7 +21,7 @@ def losses(most: int = 8) -> tuple[Losses, list[LossReport], Clock]:
 
 
 def short(told: list[LossReport]) -> list[tuple[str, str, object, int]]:
-    return [(one.kind, one.state, one.culprit and one.culprit.key, one.count) for one in told]
+    return [(report.kind, report.state, report.culprit and report.culprit.key, report.count) for report in told]
 
 
 def test_is_told_when_it_begins_and_when_it_has_been_quiet() -> None:
@@ -47,8 +47,8 @@ def test_begins_again() -> None:
         counter.count("records", 1, ONE)
         clock.now += 60
         counter.end_quiet()
-    assert ["begins", "ended"] * 2 == [one.state for one in told]
-    assert [1, 1, 1, 1] == [one.count for one in told]
+    assert ["begins", "ended"] * 2 == [report.state for report in told]
+    assert [1, 1, 1, 1] == [report.count for report in told]
 
 
 def test_nothing_lost_is_no_loss() -> None:
@@ -86,5 +86,5 @@ def test_many_culprits_become_one() -> None:
     for number in range(100):
         counter.count("records", 1, Culprit(number))
     counter.close()
-    assert [0, 1, None] == [one.culprit and one.culprit.key for one in told if one.state == "begins"]
-    assert 100 == sum(one.count for one in told if one.state == "ended")
+    assert [0, 1, None] == [report.culprit and report.culprit.key for report in told if report.state == "begins"]
+    assert 100 == sum(report.count for report in told if report.state == "ended")

@@ -27,12 +27,12 @@ def test_a_printers_losses_are_told_when_they_begin_and_when_they_have_ended_wit
         printers.check()
     assert 1 == len(told)
     losses.close()
-    events: list[dict[str, Any]] = [json.loads(encode(one)) for one in told]
+    events: list[dict[str, Any]] = [json.loads(encode(report)) for report in told]
     for event in events:
         Draft202012Validator(SCHEMA).validate(event)
     carried = [event["fields"]["loss"] for event in events]
-    assert [("begins", 3), ("ended", 8)] == [(one["state"], one["count"]) for one in carried]
-    assert {"printer_stdout"} == {one["kind"] for one in carried}
+    assert [("begins", 3), ("ended", 8)] == [(loss["state"], loss["count"]) for loss in carried]
+    assert {"printer_stdout"} == {loss["kind"] for loss in carried}
     assert all("'stdout'" in event["note"] for event in events)
 
 
@@ -42,5 +42,5 @@ def test_reactions_that_are_dropped_are_told_alike() -> None:
     for _ in range(5):
         losses.count(REACTIONS, 1)
     losses.close()
-    carried = [json.loads(encode(one))["fields"]["loss"] for one in told]
-    assert [("reactions", 1), ("reactions", 5)] == [(one["kind"], one["count"]) for one in carried]
+    carried = [json.loads(encode(report))["fields"]["loss"] for report in told]
+    assert [("reactions", 1), ("reactions", 5)] == [(loss["kind"], loss["count"]) for loss in carried]

@@ -86,7 +86,7 @@ class Gate:
             time.sleep(0.0002)
 
     def of(self, event_type: str) -> list[dict[str, Any]]:
-        return [one for one in self.printed if one["event_type"] == event_type]
+        return [event for event in self.printed if event["event_type"] == event_type]
 
 
 class NoReactions:
@@ -147,17 +147,17 @@ def test_what_does_not_fit_is_counted_exactly_and_nothing_stays_charged() -> Non
         assert reporter.publisher.budget.used <= LIMIT
 
     reporter, statistics = reported(gate, work=work)
-    flood = [one for one in gate.of("file_access") if one["metadata"]["name"] == "flood"]
+    flood = [event for event in gate.of("file_access") if event["metadata"]["name"] == "flood"]
     (repeated,) = gate.of("repeated")
     assert 1000 == len(flood) + repeated["count"]
     assert repeated["count"] == statistics.repeated
-    assert {"flood", "critical", "other"} == {one["metadata"]["name"] for one in gate.of("file_access")}
+    assert {"flood", "critical", "other"} == {event["metadata"]["name"] for event in gate.of("file_access")}
     for name in ("critical", "other"):
-        (one,) = [one for one in gate.of("file_access") if one["metadata"]["name"] == name]
+        (one,) = [event for event in gate.of("file_access") if event["metadata"]["name"] == name]
         assert 100 == len(one["background"]["file_list"])
     assert 0 == reporter.publisher.budget.used
     Draft202012Validator(SCHEMA).validate(repeated)
-    assert [65534] == [one["uid"] for one in repeated["fields"]["repeated"]["examples"]]
+    assert [65534] == [example["uid"] for example in repeated["fields"]["repeated"]["examples"]]
 
 
 def test_without_room_for_a_background_an_event_is_valid_and_says_so() -> None:
@@ -185,7 +185,7 @@ def test_another_user_of_the_same_recipe_is_printed_whole() -> None:
         reporter.report(detection(around=surroundings(process(7, 33))))
 
     reported(gate, work=work)
-    (event,) = [one for one in gate.of("file_access") if one["process"]["uid"] == 33]
+    (event,) = [shown for shown in gate.of("file_access") if shown["process"]["uid"] == 33]
     assert 100 == len(event["background"]["file_list"])
 
 
@@ -207,12 +207,12 @@ def test_a_printer_that_is_stuck_keeps_nothing_from_the_others(monkeypatch: pyte
 
     reported(stuck, good, work=work)
     printed = good.of("file_access")
-    assert 601 == len(printed) + sum(one["count"] for one in good.of("repeated"))
+    assert 601 == len(printed) + sum(event["count"] for event in good.of("repeated"))
     # What the stuck one holds is let go each time: hardly anything is only counted.
     assert len(printed) > 550
-    losses = [one["fields"]["loss"] for one in good.of("agent")]
-    assert ["begins", "ended"] == [one["state"] for one in losses]
-    assert {"printer_stuck"} == {one["kind"] for one in losses}
+    losses = [event["fields"]["loss"] for event in good.of("agent")]
+    assert ["begins", "ended"] == [loss["state"] for loss in losses]
+    assert {"printer_stuck"} == {loss["kind"] for loss in losses}
 
 
 def test_kept_surroundings_hold_for_what_happened_before_they_were_read() -> None:
@@ -238,7 +238,7 @@ def test_kept_surroundings_are_bounded() -> None:
         one = process(pid)
         kept.get(one, 0, lambda one=one: surroundings(one))  # type: ignore[misc]
     assert 3 >= len(kept._kept)
-    assert kept._bytes == sum(one.size for one in kept._kept.values())
+    assert kept._bytes == sum(held.size for held in kept._kept.values())
 
 
 def test_deep_directories_do_not_multiply_a_background() -> None:
@@ -280,4 +280,4 @@ def test_a_breaker_is_an_event_of_its_own() -> None:
         plain["metadata"]["importance"],
     )
     assert "the budget of 30 kills a minute is used up" in plain["note"]
-    assert ("kills", 30, "the-event") == tuple(plain["fields"]["breaker"][one] for one in ("budget", "limit", "uuid"))
+    assert ("kills", 30, "the-event") == tuple(plain["fields"]["breaker"][item] for item in ("budget", "limit", "uuid"))

@@ -50,8 +50,8 @@ def test_a_sweep_that_fails_is_told_and_the_next_one_follows() -> None:
         stopped = loop.create_task(stop.wait())
         await asyncio.wait({*tasks, stopped}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
         assert not any(task.done() for task in tasks)
-        for one in (*tasks, stopped):
-            one.cancel()
+        for task in (*tasks, stopped):
+            task.cancel()
         await asyncio.gather(*tasks, stopped, return_exceptions=True)
         return sensor
 

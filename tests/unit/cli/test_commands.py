@@ -111,7 +111,7 @@ DURATIONS = (
 )
 
 
-@pytest.mark.parametrize("arguments", DURATIONS, ids=[one[-1] + " of " + one[0] for one in DURATIONS])
+@pytest.mark.parametrize("arguments", DURATIONS, ids=[words[-1] + " of " + words[0] for words in DURATIONS])
 @pytest.mark.parametrize("wrong", ["10 minutes", "1x", "-5", "0", "nan", "1e9", ""])
 def test_a_wrong_duration_says_what_is_expected(arguments: tuple[str, ...], wrong: str) -> None:
     status, _, errors = shown(*arguments, wrong)

@@ -36,7 +36,7 @@ def imported_by(*arguments: str | Path) -> set[str]:
 def test_help_and_version_import_nothing_that_they_do_not_need(arguments: tuple[str, ...]) -> None:
     modules = imported_by(*arguments)
     assert set() == modules & NOT_FOR_HELP
-    homes = {f"raqib.cli.{one.module}" for one in COMMANDS.values()}
+    homes = {f"raqib.cli.{command.module}" for command in COMMANDS.values()}
     assert set() == modules & homes
 
 

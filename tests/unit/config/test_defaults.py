@@ -27,7 +27,7 @@ def loaded_structs() -> set[type]:
     while left:
         left += (known := left.pop().__subclasses__())
         found.update(known)
-    return {one for one in found if one.__module__.startswith(ROOMS)}
+    return {item for item in found if item.__module__.startswith(ROOMS)}
 
 
 def defaults_of(struct: type) -> set[str]:

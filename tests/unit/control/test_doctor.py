@@ -10,7 +10,7 @@ from raqib.control import doctor
 
 def disks(tmp_path: Path) -> dict[str, tuple[str, str]]:
     settings = Config(printers=PrintersConfig(varlog_path=tmp_path / "not" / "there" / "events.jsonl"))
-    return {one.feature: (one.verdict, one.detail) for one in doctor._disks(settings, tmp_path)}
+    return {disk.feature: (disk.verdict, disk.detail) for disk in doctor._disks(settings, tmp_path)}
 
 
 def test_disks_have_room(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from raqib.control import server as control_server
 from raqib.control.server import MAX_CLIENTS, Command, ControlServer, peer_uid
-from raqib.control.socket import MAX_REQUEST, SOCKET_NAME, NoAgentError, Reply, ask
+from raqib.control.socket import MAX_REQUEST, SOCKET_NAME, ControlReply, NoAgentError, ask
 from raqib.errors import RaqibError
 
 
@@ -60,7 +61,7 @@ def raw(directory: Path, sent: bytes) -> bytes:
 
 
 def error_of(received: bytes) -> str:
-    reply = msgspec.json.decode(received, type=Reply)
+    reply = msgspec.json.decode(received, type=ControlReply)
     assert not reply.ok
     return reply.error
 
@@ -120,13 +121,13 @@ def test_there_are_never_more_than_so_many_clients(tmp_path: Path) -> None:
     def client() -> None:
         waiting = [socket.socket(socket.AF_UNIX) for _ in range(MAX_CLIENTS)]
         try:
-            for one in waiting:
-                one.connect(str(tmp_path / SOCKET_NAME))
+            for waiter in waiting:
+                waiter.connect(str(tmp_path / SOCKET_NAME))
             with pytest.raises(RaqibError, match=r"without an answer|did not answer"):
                 ask(tmp_path, "echo")
         finally:
-            for one in waiting:
-                one.close()
+            for connection in waiting:
+                connection.close()
 
     served(tmp_path, client)
 
@@ -138,7 +139,10 @@ def test_nobody_else_may_connect_or_is_answered(tmp_path: Path, monkeypatch: pyt
             ask(tmp_path, "echo")
 
     monkeypatch.setattr(control_server, "peer_uid", lambda connection: 4242)
-    served(tmp_path, client)
+    with capture_logs() as log:
+        served(tmp_path, client)
+    refused = {"event": "control request refused: peer is not root", "log_level": "warning", "uid": 4242}
+    assert [refused] == log
 
 
 def test_an_answer_that_came_before_the_question_is_heard(tmp_path: Path) -> None:
@@ -149,7 +153,7 @@ def test_an_answer_that_came_before_the_question_is_heard(tmp_path: Path) -> Non
         def answer() -> None:
             connection, _ = listening.accept()
             with connection:
-                connection.sendall(msgspec.json.encode(Reply(False, error="go away")) + b"\n")
+                connection.sendall(msgspec.json.encode(ControlReply(False, error="go away")) + b"\n")
                 connection.shutdown(socket.SHUT_RD)
 
         with ThreadPoolExecutor(1) as pool:

@@ -36,7 +36,7 @@ def test_what_was_never_started_counts_as_an_outcome_alone() -> None:
     statistics.finished(finished("dropped", Timings(queued_ns=1, seen_ns=1)))
     summary = statistics.summary(running=2, waiting=3)
     reactions = summary["reactions"]
-    assert (2, 2, 3, 0, 1) == tuple(reactions[one] for one in ("started", "running", "waiting", "done", "dropped"))
+    assert (2, 2, 3, 0, 1) == tuple(reactions[name] for name in ("started", "running", "waiting", "done", "dropped"))
     assert 0 == summary["latency"]["detect_to_react"]["count"]
 
 
@@ -49,7 +49,7 @@ def test_matches_reactions_and_actions_are_counted() -> None:
     statistics.finished(finished("timeout", Timings(queued_ns=12 * MS, started_ns=14 * MS, seen_ns=10 * MS)))
     summary = statistics.summary(running=0, waiting=0)
     assert {"total": 3, "repeated": 0, "by_recipe": {"b": 2, "a": 1}} == summary["matches"]
-    assert (2, 1, 1) == tuple(summary["reactions"][one] for one in ("started", "done", "timeout"))
+    assert (2, 1, 1) == tuple(summary["reactions"][name] for name in ("started", "done", "timeout"))
     assert {"done": 1, "would": 0, "refused": 2, "error": 0} == summary["actions"]
     assert {"count": 3, "p50_ms": 2.0, "p99_ms": 2.0} == summary["latency"]["detect_to_print"]
     assert {"count": 2, "p50_ms": 4.0, "p99_ms": 4.0} == summary["latency"]["detect_to_react"]

@@ -16,7 +16,7 @@ from raqib.actions.settings import Places
 from raqib.config.config import Config
 from raqib.control import steering
 from raqib.control.operator import Operator
-from raqib.control.socket import Answer, ask
+from raqib.control.socket import CommandResult, ask
 from raqib.control.statistics import Statistics
 from raqib.control.steering import Parts, Steering, resident_bytes, tell_head
 from raqib.ledger.chain import Head
@@ -60,7 +60,7 @@ def test_status_tells_of_every_stage(tmp_path: Path) -> None:
         return await asyncio.to_thread(ask, tmp_path, "status")
 
     status = steered(tmp_path, scenario)
-    assert (os.getpid(), True, False, 7) == tuple(status[one] for one in ("pid", "armed", "dry_run", "recipes"))
+    assert (os.getpid(), True, False, 7) == tuple(status[name] for name in ("pid", "armed", "dry_run", "recipes"))
     assert ({"records": 5}, {"stdout": {"written": 4}}) == (status["sensors"], status["printers"])
     assert (1, 2) == (status["reactions"]["running"], status["reactions"]["waiting"])
     workers = {"pids": [os.getpid()], "ready": 3, "busy": 1, "sandbox_missing": ["landlock"]}
@@ -87,10 +87,10 @@ def test_switching_off_and_on_is_in_ledger_and_log(tmp_path: Path) -> None:
 def test_switching_off_does_not_wait_for_an_undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, let_go = threading.Event(), threading.Event()
 
-    def undo(operator: Operator, seq: int) -> Answer:
+    def undo(operator: Operator, seq: int) -> CommandResult:
         begun.set()
         assert let_go.wait(10)
-        return Answer(True)
+        return CommandResult(True)
 
     async def scenario(steering: Steering, running: Running) -> list[Any]:
         undoing = asyncio.create_task(asyncio.to_thread(ask, tmp_path, "undo", {"seq": 1}))

@@ -38,7 +38,7 @@ def test_an_address() -> None:
 def test_several_addresses_of_both_versions() -> None:
     payload = answer("a.org.", "a.org. 300 A 192.0.2.1", "a.org. 200 AAAA 2001:db8::1", "a.org. 300 A 192.0.2.2")
     expected = [("192.0.2.1", 300), ("2001:db8::1", 200), ("192.0.2.2", 300)]
-    assert expected == [(one.address, one.ttl_s) for one in found(payload)]
+    assert expected == [(item.address, item.ttl_s) for item in found(payload)]
 
 
 def test_an_address_mapped_into_ipv6_is_shown_as_ipv4() -> None:
@@ -53,12 +53,12 @@ def test_a_chain_counts_whole_and_as_long_as_its_shortest_link() -> None:
 
 def test_records_of_others_do_not_count() -> None:
     payload = answer("evil.org.", "bank.com. 300 A 192.0.2.1", "evil.org. 300 A 192.0.2.2")
-    assert ["192.0.2.2"] == [one.address for one in found(payload)]
+    assert ["192.0.2.2"] == [item.address for item in found(payload)]
 
 
 def test_a_service_hints_at_addresses() -> None:
     payload = answer("a.org.", "a.org. 60 HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1")
-    assert ["192.0.2.1", "192.0.2.2", "2001:db8::1"] == [one.address for one in found(payload)]
+    assert ["192.0.2.1", "192.0.2.2", "2001:db8::1"] == [item.address for item in found(payload)]
     (one,) = found(answer("a.org.", "a.org. 60 HTTPS 0 b.net.", "b.net. 30 A 192.0.2.1"))
     assert Found("192.0.2.1", ("a.org", "b.net"), 30) == one
 
@@ -99,7 +99,7 @@ def test_loops_of_pointers_and_of_aliases_end() -> None:
 def test_a_chain_longer_than_resolvers_follow_is_cut() -> None:
     links = [f"n{index}.org. 1 CNAME n{index + 1}.org." for index in range(MAX_ALIASES + 2)]
     payload = answer("n0.org.", *links, f"n{MAX_ALIASES + 2}.org. 1 A 192.0.2.1", "n1.org. 1 A 192.0.2.2")
-    assert ["192.0.2.2"] == [one.address for one in found(payload)]
+    assert ["192.0.2.2"] == [item.address for item in found(payload)]
 
 
 @pytest.mark.parametrize("lie", [0, 3, 5, 0xFFFF])
@@ -107,7 +107,7 @@ def test_lies_about_lengths_cost_what_follows(lie: int) -> None:
     first = answer("a.org.", "a.org. 1 A 192.0.2.1")
     bad = bytearray(answer("a.org.", "a.org. 1 A 192.0.2.1", "a.org. 1 A 192.0.2.2"))
     bad[len(first) + 10 : len(first) + 12] = struct.pack("!H", lie)
-    assert ["192.0.2.1"] == [one.address for one in found(bytes(bad))][:1]
+    assert ["192.0.2.1"] == [item.address for item in found(bytes(bad))][:1]
 
 
 def test_thousands_of_records_of_the_longest_names_take_no_time() -> None:

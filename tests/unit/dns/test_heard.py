@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raqib.dns.heard import Heard, Told
+from raqib.dns.heard import Heard, HeardAnswer
 from raqib.dns.resolver_files import FRESH_S, MOST_AT_ONCE, MOST_OF_ONE, ResolverFiles
 from raqib.model.flow import Named
 from raqib.model.process import Namespaces, Process, ProcessKey
@@ -53,80 +53,80 @@ def heard(files: Files) -> Heard:
     return Heard(files.files, clock=lambda: 0)
 
 
-def told(name: str, asker: Process, server: str, net_ns: int = POD_NET) -> Told:
-    return Told(answer(name, f"{name}. 300 A {ADDRESS}"), asker, server, net_ns, 0)
+def told(name: str, asker: Process, server: str, net_ns: int = POD_NET) -> HeardAnswer:
+    return HeardAnswer(answer(name, f"{name}. 300 A {ADDRESS}"), asker, server, net_ns, 0)
 
 
 def test_resolvers_of_this_host_come_first_and_say_nothing_of_themselves(heard: Heard, files: Files) -> None:
     asker = process(1)
-    heard.take(told("liar.org", asker, LIAR), listed=False)
+    heard.learn(told("liar.org", asker, LIAR), listed=False)
     files.finish()
-    heard.take_sure(answer("a.org", f"a.org. 300 A {ADDRESS}"), asker, asker.key, POD_NET, 0)
-    assert Named(("a.org", "liar.org"), ("liar.org",), "unlisted") == heard.of(ADDRESS, POD_NET, asker)
+    heard.learn_sure(answer("a.org", f"a.org. 300 A {ADDRESS}"), asker, asker.key, POD_NET, 0)
+    assert Named(("a.org", "liar.org"), ("liar.org",), "unlisted") == heard.names(ADDRESS, POD_NET, asker)
     other = process(2, mnt_ns=HOST_MNT)
-    assert Named(("a.org",)) == heard.of(ADDRESS, POD_NET, other)
+    assert Named(("a.org",)) == heard.names(ADDRESS, POD_NET, other)
 
 
 def test_resolvers_of_the_namespace_name_for_all_in_it(heard: Heard, files: Files) -> None:
-    heard.take(told("a.org", process(1), POD_RESOLVER), listed=False)
+    heard.learn(told("a.org", process(1), POD_RESOLVER), listed=False)
     files.finish()
-    assert Named(("a.org",), ("a.org",), "resolver") == heard.of(ADDRESS, POD_NET, process(2, uid=0))
-    assert Named() == heard.of(ADDRESS, POD_NET, process(3, mnt_ns=HOST_MNT))
-    assert Named() == heard.of(ADDRESS, HOST_NET, process(3))
+    assert Named(("a.org",), ("a.org",), "resolver") == heard.names(ADDRESS, POD_NET, process(2, uid=0))
+    assert Named() == heard.names(ADDRESS, POD_NET, process(3, mnt_ns=HOST_MNT))
+    assert Named() == heard.names(ADDRESS, HOST_NET, process(3))
 
 
 def test_until_its_file_was_read_nobody_is_a_resolver(heard: Heard, files: Files) -> None:
-    heard.take(told("a.org", process(1), POD_RESOLVER), listed=False)
-    assert Named(("a.org",), ("a.org",), "unlisted") == heard.of(ADDRESS, POD_NET, process(1))
+    heard.learn(told("a.org", process(1), POD_RESOLVER), listed=False)
+    assert Named(("a.org",), ("a.org",), "unlisted") == heard.names(ADDRESS, POD_NET, process(1))
     files.finish()
-    assert Named(("a.org",), ("a.org",), "resolver") == heard.of(ADDRESS, POD_NET, process(1))
+    assert Named(("a.org",), ("a.org",), "resolver") == heard.names(ADDRESS, POD_NET, process(1))
 
 
 def test_what_any_server_says_is_for_the_user_who_asked(heard: Heard, files: Files) -> None:
-    heard.take(told("a.org", process(1), LIAR), listed=False)
+    heard.learn(told("a.org", process(1), LIAR), listed=False)
     files.finish()
-    assert Named(("a.org",), ("a.org",), "unlisted") == heard.of(ADDRESS, POD_NET, process(2))
+    assert Named(("a.org",), ("a.org",), "unlisted") == heard.names(ADDRESS, POD_NET, process(2))
     for other in (process(3, uid=0), process(4, uid=1001), process(5, mnt_ns=HOST_MNT)):
-        assert Named() == heard.of(ADDRESS, POD_NET, other)
-    assert Named() == heard.of(ADDRESS, HOST_NET, process(2))
+        assert Named() == heard.names(ADDRESS, POD_NET, other)
+    assert Named() == heard.names(ADDRESS, HOST_NET, process(2))
     assert () == heard.sure.addresses_below({"a.org"})
 
 
 def test_a_changed_file_counts_from_the_next_answer_on(heard: Heard, files: Files) -> None:
-    heard.take(told("a.org", process(1), POD_RESOLVER), listed=False)
+    heard.learn(told("a.org", process(1), POD_RESOLVER), listed=False)
     files.finish()
     files.held[POD_MNT] = frozenset({LIAR})
     files.now += FRESH_S
-    heard.take(told("b.org", process(1), LIAR), listed=False)
+    heard.learn(told("b.org", process(1), LIAR), listed=False)
     files.finish()
-    assert "resolver" == heard.of(ADDRESS, POD_NET, process(2)).names_from
-    heard.take(told("c.org", process(1), POD_RESOLVER), listed=False)
-    assert "unlisted" == heard.of(ADDRESS, POD_NET, process(1)).names_from
+    assert "resolver" == heard.names(ADDRESS, POD_NET, process(2)).names_from
+    heard.learn(told("c.org", process(1), POD_RESOLVER), listed=False)
+    assert "unlisted" == heard.names(ADDRESS, POD_NET, process(1)).names_from
     assert 2 == files.reads
 
 
 def test_of_whom_it_is_not_known_where_it_is_nothing_is_learned(heard: Heard, files: Files) -> None:
-    heard.take(told("a.org", process(1, mnt_ns=0), LIAR), listed=False)
-    heard.take(told("a.org", process(1), LIAR, net_ns=0), listed=False)
-    assert Named() == heard.of(ADDRESS, POD_NET, process(1, mnt_ns=0))
-    assert Named() == heard.of(ADDRESS, 0, process(1))
+    heard.learn(told("a.org", process(1, mnt_ns=0), LIAR), listed=False)
+    heard.learn(told("a.org", process(1), LIAR, net_ns=0), listed=False)
+    assert Named() == heard.names(ADDRESS, POD_NET, process(1, mnt_ns=0))
+    assert Named() == heard.names(ADDRESS, 0, process(1))
     assert 0 == files.reads
 
 
 def test_what_others_made_up_pushes_out_nothing_of_the_hosts(heard: Heard, files: Files) -> None:
     asker = process(1)
-    heard.take_sure(answer("a.org", f"a.org. 300 A {ADDRESS}"), asker, asker.key, POD_NET, 0)
+    heard.learn_sure(answer("a.org", f"a.org. 300 A {ADDRESS}"), asker, asker.key, POD_NET, 0)
     for number in range(100):
-        heard.take(told(f"n{number}.org", process(2), LIAR), listed=False)
+        heard.learn(told(f"n{number}.org", process(2), LIAR), listed=False)
     files.finish()
-    assert "a.org" == heard.of(ADDRESS, POD_NET, asker).names[0]
+    assert "a.org" == heard.names(ADDRESS, POD_NET, asker).names[0]
 
 
 def test_it_is_counted_what_is_not_read() -> None:
     stuck = ResolverFiles(lambda done: None, read=lambda pid, mnt_ns: frozenset())
     heard = Heard(stuck, clock=lambda: 0)
     for number in range(MOST_OF_ONE + 3):
-        heard.take(told("a.org", process(1, mnt_ns=100 + number), LIAR), listed=False)
+        heard.learn(told("a.org", process(1, mnt_ns=100 + number), LIAR), listed=False)
     assert 3 == heard.unread
 
 

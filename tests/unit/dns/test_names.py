@@ -42,7 +42,7 @@ def tell(
     holder: int | None = None,
 ) -> None:
     question = records[0].split()[0]
-    assert cache.take(answer(question, *records), asker, net_ns, at_ns, holder=holder) is not None
+    assert cache.learn(answer(question, *records), asker, net_ns, at_ns, holder=holder) is not None
 
 
 def test_what_was_asked_for_comes_first_then_the_chain(cache: NameCache) -> None:
@@ -126,7 +126,7 @@ def test_an_answer_never_shortens_what_was_promised(cache: NameCache, clock: Clo
 
 
 def test_it_is_counted_what_messages_were(cache: NameCache) -> None:
-    assert cache.take(b"\0" * 12, CURL, HOST, 0) is None
+    assert cache.learn(b"\0" * 12, CURL, HOST, 0) is None
     tell(cache, "a.org. 300 A 192.0.2.1")
     assert (1, 1, 0) == cache.counters
 
@@ -247,10 +247,10 @@ class Anything(RuleBasedStateMachine):
         assert sum(entry.size for entry in known) == self.cache._bytes <= 8_000
         assert len(self.cache) == sum(map(len, self.cache._questions.values()))
         held = self.cache._held
-        assert all(key in self.cache._known for one in held.values() for key in one.keys)
+        assert all(key in self.cache._known for holder in held.values() for key in holder.keys)
         assert all(key in held[holder].keys for key, one in self.cache._known.items() for holder in one.holders)
-        for one in held.values():
-            assert sum(self.cache._known[key].size for key in one.keys) == one.bytes
+        for hold in held.values():
+            assert sum(self.cache._known[key].size for key in hold.keys) == hold.bytes
 
 
 TestAnything = Anything.TestCase

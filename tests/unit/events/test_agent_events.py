@@ -37,5 +37,5 @@ def test_every_loss_carries_the_same_fields(kind: str) -> None:
 
 def test_a_breaker_names_recipe_and_budget() -> None:
     event = plain(breaker_event(BreakerOpened("kind", "recipe", "high", "kills", 30, "the-event")))
-    assert ("kind", "recipe", "high") == tuple(event["metadata"][one] for one in ("kind", "name", "importance"))
-    assert ("kills", 30, "the-event") == tuple(event["fields"]["breaker"][one] for one in ("budget", "limit", "uuid"))
+    assert ("kind", "recipe", "high") == tuple(event["metadata"][item] for item in ("kind", "name", "importance"))
+    assert ("kills", 30, "the-event") == tuple(event["fields"]["breaker"][name] for name in ("budget", "limit", "uuid"))

@@ -51,7 +51,7 @@ def test_names_that_are_not_text_keep_their_bytes_beside() -> None:
     event = made()
     assert "/tmp/\ufffdodd\n" == event["file"]["path"]  # type: ignore[index]
     assert ODD == base64.b64decode(event["file"]["path_b64"])  # type: ignore[index]
-    arguments = [base64.b64decode(one) for one in event["process"]["args_b64"]]  # type: ignore[index]
+    arguments = [base64.b64decode(argument) for argument in event["process"]["args_b64"]]  # type: ignore[index]
     assert [ODD, b"-x", b"\xfe"] == arguments
     assert "args_b64" not in event["background"]["ancestry"][0]  # type: ignore[index]
 
@@ -74,7 +74,7 @@ def test_actions_are_a_list_and_a_flag_each() -> None:
 
 def test_ancestry_begins_with_the_oldest_and_ends_with_the_process() -> None:
     event = made()
-    assert [1, 4242] == [one["pid"] for one in event["background"]["ancestry"]]  # type: ignore[index]
+    assert [1, 4242] == [ancestor["pid"] for ancestor in event["background"]["ancestry"]]  # type: ignore[index]
     assert ["/bin/sh", ["sh"]] == [event["process"]["prev_exe"], event["process"]["prev_args"]]  # type: ignore[index]
 
 

@@ -86,14 +86,17 @@ def test_all_flows_by_protocol_and_pair() -> None:
     event = event_of(SEEN, [other, served, SEEN, asked, ping])
     flows = event["background"]["flows"]
     assert 4 == flows["ip_version"]
-    assert ["tcp", "udp", "icmp"] == [one["proto"] for one in flows["protocols"]]
+    assert ["tcp", "udp", "icmp"] == [protocol["proto"] for protocol in flows["protocols"]]
     tcp, udp, icmp = flows["protocols"]
     assert ["192.0.2.1", "192.0.2.9"] == [pair["nodes"]["remote"]["address"] for pair in tcp["pairs"]]
     assert "bad.example" in tcp["pairs"][0]["nodes"]["remote"]["names"]
-    ports = [[(one["src_port"], one["dst_port"]) for one in pair["port_matrix"]] for pair in tcp["pairs"]]
+    ports = [
+        [(ports_of_flow["src_port"], ports_of_flow["dst_port"]) for ports_of_flow in pair["port_matrix"]]
+        for pair in tcp["pairs"]
+    ]
     assert [[(50_000, 443), (50_001, 444)], [(1234, 22)]] == ports
     assert "remote" == tcp["pairs"][1]["port_matrix"][0]["phase"]["initiated_by"]
-    assert [(50_000, 53)] == [(one["src_port"], one["dst_port"]) for one in udp["pairs"][0]["port_matrix"]]
+    assert [(50_000, 53)] == [(pair["src_port"], pair["dst_port"]) for pair in udp["pairs"][0]["port_matrix"]]
     assert [{"type": 8, "code": 0}] == icmp["icmps"]
     assert "192.0.2.1" == icmp["pairs"][0]["nodes"]["remote"]["address"]
     assert 5 == len(event["background"]["flow_list"])
@@ -108,7 +111,7 @@ def test_the_flow_of_the_event_is_there_though_the_kernel_has_forgotten_it() -> 
 def test_versions_that_differ_are_told_by_each_flow() -> None:
     event = event_of(SEEN, [made_flow(Endpoint("2001:db8::1", 443), ip_version=6)])
     assert "ip_version" not in event["background"]["flows"]
-    assert [4, 6] == [one["ip_version"] for one in event["background"]["flow_list"]]
+    assert [4, 6] == [flow["ip_version"] for flow in event["background"]["flow_list"]]
 
 
 def test_detections_of_files_have_the_flows_too() -> None:
@@ -133,4 +136,4 @@ def test_an_event_of_a_flow_alone() -> None:
     Draft202012Validator(SCHEMA).validate(event)
     assert ["flow", "flow"] == [event["event_type"], event["metadata"]["name"]]
     assert "bad.example" in event["flow"]["remote"]["names"]
-    assert [1, 4242] == [one["pid"] for one in event["background"]["ancestry"]]
+    assert [1, 4242] == [ancestor["pid"] for ancestor in event["background"]["ancestry"]]

@@ -38,7 +38,7 @@ def test_the_last_of_reactions_and_event_brings_the_outcome(
     (told,) = published
     assert ("outcome", event.uuid) == (told.event_type, told.uuid)
     assert told.fields is not None
-    assert [0, 1] == [one["reaction"] for one in msgspec.json.decode(told.fields["reactions"])]
+    assert [0, 1] == [record["reaction"] for record in msgspec.json.decode(told.fields["reactions"])]
     outcomes.add(finished(event.uuid, 0))
     outcomes.submitted(event.uuid)
     assert [told] == published

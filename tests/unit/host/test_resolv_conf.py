@@ -38,8 +38,8 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
         return started[-1].pid
 
     yield start
-    for one in started:
-        one.communicate()
+    for process in started:
+        process.communicate()
 
 
 def read(pid: int, mnt_ns: int | None = None) -> frozenset[str] | str:

@@ -31,7 +31,7 @@ def found(*content: bytes) -> list[tuple[str, int]]:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "ledger.jsonl"
         path.write_bytes(b"".join(content))
-        return [(one.what, one.seq) for one in verify(path).breaks]
+        return [(found_break.what, found_break.seq) for found_break in verify(path).breaks]
 
 
 INNER = st.integers(2, COUNT - 2)

@@ -41,13 +41,13 @@ def library(directory: Path, **lists: tuple[Path, ...]) -> Library:
 
 
 def part(library: Library, name: str) -> NetworkPart:
-    (found,) = [one.network for one in library.load().recipes if one.name == name]
+    (found,) = [recipe.network for recipe in library.load().recipes if recipe.name == name]
     assert found is not None
     return found
 
 
 def entries(lists: tuple[DomainList, ...] | tuple[NetworkList, ...]) -> list[int]:
-    return [len(one.entries) for one in lists]
+    return [len(entries.entries) for entries in lists]
 
 
 def told(library: Library) -> str:

@@ -47,11 +47,13 @@ def test_a_shell_reaction_that_will_be_refused_is_told(directory: Path, mode: st
     (directory / "s.yaml").write_text(SHELLS.replace("MODE", mode))
     assert ["s"] == names(library)
     expected = "s: reactions[1]: expected shell reactions to be switched on"
-    assert [True] * warned == [expected in str(one) and one.severity == "warning" for one in library.diagnostics]
+    assert [True] * warned == [
+        expected in str(diagnostic) and diagnostic.severity == "warning" for diagnostic in library.diagnostics
+    ]
 
 
 def names(library: Library) -> list[str]:
-    return sorted(one.name for one in library.load().recipes)
+    return sorted(recipe.name for recipe in library.load().recipes)
 
 
 def told(library: Library) -> str:
@@ -90,7 +92,7 @@ def test_an_invalid_recipe_keeps_its_own_last_good_version(library: Library, dir
     file.write_text(text("a", "b"))
     assert ["a", "b"] == names(library)
     file.write_text(text("a", extra=", oops: 1") + text("b", extra=", times: [{kind: times_per_host, max: 3}]"))
-    loaded = {one.name: one for one in library.load().recipes}
+    loaded = {recipe.name: recipe for recipe in library.load().recipes}
     assert {"a", "b"} == loaded.keys()
     assert 1 == len(loaded["b"].times)
     assert "a: its last good version stays in force" in told(library)
@@ -101,7 +103,7 @@ def test_a_reaction_that_does_not_compile_costs_what_is_new(library: Library, di
     file.write_text(text("a") + text("new", code="let x = 1"))
     assert ["a"] == names(library)
     file.write_text(text("a", code="function (") + text("new"))
-    loaded = {one.name: one for one in library.load().recipes}
+    loaded = {recipe.name: recipe for recipe in library.load().recipes}
     assert {"a", "new"} == loaded.keys()
     assert GOOD == loaded["a"].info.reactions[0].code
     assert "a: reactions[0].code" in told(library)
@@ -160,10 +162,10 @@ def test_a_user_replaces_a_built_in_and_gives_it_back(directory: Path) -> None:
     library = Library(RecipesConfig(directories=(directory,), allow_unsafe_owner=True))
     file = directory / "mine.yaml"
     file.write_text(text("dynamic_linker_attacks"))
-    mine = {one.name: one for one in library.load().recipes}["dynamic_linker_attacks"]
+    mine = {recipe.name: recipe for recipe in library.load().recipes}["dynamic_linker_attacks"]
     assert not mine.info.builtin
     file.unlink()
-    again = {one.name: one for one in library.load().recipes}["dynamic_linker_attacks"]
+    again = {recipe.name: recipe for recipe in library.load().recipes}["dynamic_linker_attacks"]
     assert again.info.builtin
 
 

@@ -38,7 +38,7 @@ def test_what_could_not_be_put_in_force_is_tried_again(
     applied: list[list[str]] = []
 
     def apply(prepared: Prepared) -> None:
-        applied.append([one.name for one in prepared.compiled.recipes])
+        applied.append([recipe.name for recipe in prepared.compiled.recipes])
         if len(applied) == 1:
             raise error
         reloader.stop()

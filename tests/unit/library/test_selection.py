@@ -51,7 +51,7 @@ def test_entries_are_read(entry: str, expected: Selector) -> None:
 def test_what_runs(enable: tuple[str, ...], disable: tuple[str, ...], expected: str) -> None:
     switched, problems = switch(recipes(), enable, disable)
     assert not problems
-    assert expected.split() == [one.name for one in switched if one.enabled]
+    assert expected.split() == [recipe.name for recipe in switched if recipe.enabled]
 
 
 @pytest.mark.parametrize(

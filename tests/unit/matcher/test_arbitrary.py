@@ -45,7 +45,7 @@ BARE = Process(key=ProcessKey(2, 0))
 
 def passes(groups: str, process: Process = CAT, ancestors: tuple[Process, ...] = (SHELL, INIT)) -> bool:
     loaded = load_text(HEAD + groups + "}", "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     facts = Facts(process, KnownAncestry(ancestors), lambda: 0)
     return Arbitrary(loaded.recipes[0]).passes(facts)
 

@@ -20,9 +20,9 @@ ROOT_ITEM = "{what: uid, which: pertinent, number: 0}"
 def findings(fields: str, *, path: bytes = b"/etc/shadow", aliases: tuple[bytes, ...] = ()) -> dict[str, Finding]:
     head = "- {kind: k, name: n, mechanism: file_access, breed: file_access, importance: low, "
     loaded = load_text(head + fields + "}", "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     seen = FileObservation(CAT, path, FileAction.OPEN, FileAction.OPEN, 1, aliases=aliases)
-    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownAncestry())}
+    return {finding.stage: finding for finding in explain(loaded.recipes[0], seen, KnownAncestry())}
 
 
 EXECUTION = """
@@ -72,7 +72,7 @@ def test_an_execution_is_said_in_brief() -> None:
         new=FileAction.EXECVE,
         timestamp_ns=0,
     )
-    found = {one.stage: one for one in explain(shell, seen, KnownAncestry())}["file_actions"]
+    found = {finding.stage: finding for finding in explain(shell, seen, KnownAncestry())}["file_actions"]
     assert found.passed
     assert (
         "needs any action, and execve",
@@ -133,10 +133,10 @@ CONNECTED = FlowAction.OUTGOING | FlowAction.STARTED
 def flow_findings(fields: str, *names: str) -> dict[str, Finding]:
     head = "- {kind: k, name: n, mechanism: network_peers, breed: remote_domains, importance: low, "
     loaded = load_text(head + fields + "}", "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     peers = (Endpoint("192.0.2.1", 40000), Endpoint("198.51.100.7", 443, names))
     seen = FlowObservation(CAT, "tcp", 4, *peers, CONNECTED, CONNECTED, 1)
-    return {one.stage: one for one in explain(loaded.recipes[0], seen, KnownAncestry())}
+    return {finding.stage: finding for finding in explain(loaded.recipes[0], seen, KnownAncestry())}
 
 
 def test_every_stage_of_a_flow_is_there_in_order() -> None:

@@ -24,7 +24,7 @@ def compiled(*recipes: str) -> CompiledSet:
         f"- {{{HEAD}, name: n{index}, breed: remote_domains, {fields} }}\n" for index, fields in enumerate(recipes)
     )
     loaded = load_text(text, "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     return compile_set(loaded.recipes)
 
 
@@ -165,7 +165,7 @@ def test_actions_add_up() -> None:
 
 def test_limits_and_their_note() -> None:
     matcher = FlowMatcher(compiled("times: [{kind: times_per_exe, max: 2}]"))
-    notes = [one.note for port in (1, 2, 3) for one in matcher.match(flow(f"198.51.100.7:{port}"), NOBODY)]
+    notes = [match.note for port in (1, 2, 3) for match in matcher.match(flow(f"198.51.100.7:{port}"), NOBODY)]
     assert ["", "last one for this executable"] == notes
 
 
@@ -277,7 +277,7 @@ RECIPES = st.fixed_dictionaries(
 def test_the_indexes_find_all_that_holds(
     long: int, recipes: list[dict[str, object]], remote: Endpoint, local: Endpoint, protocol: str
 ) -> None:
-    lines = [", ".join(f"{key}: {json.dumps(value)}" for key, value in one.items()) for one in recipes]
+    lines = [", ".join(f"{key}: {json.dumps(value)}" for key, value in recipe.items()) for recipe in recipes]
     seen = FlowObservation(CURL, protocol, 4, local, remote, FlowAction.EGRESS, FlowAction.EGRESS, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compile_network, "LONG", long)

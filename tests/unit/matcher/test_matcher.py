@@ -24,7 +24,7 @@ def compiled(*recipes: str) -> CompiledSet:
         for index, fields in enumerate(recipes)
     )
     loaded = load_text(text, "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     return compile_set(loaded.recipes)
 
 

@@ -41,7 +41,7 @@ def test_what_was_reported(processes: int) -> None:
 def test_descriptions_of_processes_with_many_arguments() -> None:
     def work() -> None:
         for number in range(1000):
-            arguments = tuple(b"%x" % ((7919 * one + number) % 4096) for one in range(1300))
+            arguments = tuple(b"%x" % ((7919 * index + number) % 4096) for index in range(1300))
             process_info(Process(key=ProcessKey(number + 1, 1), image=Image(exe=b"/x", args=arguments)))
 
     assert growth(work) < LIMIT

@@ -67,7 +67,7 @@ KINDS = [
 def test_kinds(kind: str, same: Facts, other: Facts | None, note: str) -> None:
     counters = TimesCounters(100.0, Clock())
     rule = spec((kind, 2))
-    assert ["", note, None] == [counters.count(rule, one) for one in (facts(), same, facts())]
+    assert ["", note, None] == [counters.count(rule, about) for about in (facts(), same, facts())]
     if other is not None:
         assert counters.count(rule, other) == ""
 

@@ -95,9 +95,9 @@ def test_this_host_as_proc_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     resolv.write_text("# nameserver 192.0.2.9\nnameserver 127.0.0.53\n nameserver fe80::1%eth0\nsearch x\n")
     monkeypatch.setattr("raqib.netpolicy.host.RESOLVER_FILES", (resolv, tmp_path / "none"))
     host = read_host(("192.0.2.53",), proc=tmp_path)
-    assert {"10.0.0.2", "::1", "2001:db8::2"} == {address_text(one) for one in host.own}
-    assert {"10.0.0.1", "2001:db8::1"} == {address_text(one) for one in host.gateways}
-    assert {"127.0.0.53", "fe80::1", "192.0.2.53"} == {address_text(one) for one in host.resolvers}
+    assert {"10.0.0.2", "::1", "2001:db8::2"} == {address_text(address) for address in host.own}
+    assert {"10.0.0.1", "2001:db8::1"} == {address_text(address) for address in host.gateways}
+    assert {"127.0.0.53", "fe80::1", "192.0.2.53"} == {address_text(resolver) for resolver in host.resolvers}
 
 
 def test_resolvers_stay_while_their_file_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_resolvers_stay_while_their_file_is_empty(tmp_path: Path, monkeypatch: p
         resolv.unlink(missing_ok=True)
         if text is not None:
             resolv.write_text(text)
-        looked.append({address_text(one) for one in watch.look(tmp_path).resolvers})
+        looked.append({address_text(resolver) for resolver in watch.read(tmp_path).resolvers})
     first, last = {"10.0.0.53", "192.0.2.53"}, {"10.0.0.54", "192.0.2.53"}
     assert [first, first, first, last] == looked
 

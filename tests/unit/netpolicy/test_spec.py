@@ -40,7 +40,7 @@ network_policy:
 def faults(text: str) -> list[str]:
     spec, diagnostics = policy_from(text, "p.yaml")
     assert spec is None
-    return [str(one) for one in diagnostics]
+    return [str(diagnostic) for diagnostic in diagnostics]
 
 
 def test_everything_that_a_policy_says() -> None:
@@ -73,11 +73,14 @@ def test_defaults() -> None:
 def test_between_equals_deny() -> None:
     for order in (("allow", "deny"), ("deny", "allow")):
         rules = "".join(
-            f"  - {{cidr: 192.0.2.0/24, policy: {one}}}\n  - {{domain: a.test, policy: {one}}}\n" for one in order
+            f"  - {{cidr: 192.0.2.0/24, policy: {name}}}\n  - {{domain: a.test, policy: {name}}}\n" for name in order
         )
         spec, _ = policy_from(f"network_policy:\n  rules:\n{rules}", "p.yaml")
         assert spec is not None
-        assert (["deny"], ["deny"]) == ([one.policy for one in spec.cidrs], [one.policy for one in spec.domains])
+        assert (["deny"], ["deny"]) == (
+            [cidr.policy for cidr in spec.cidrs],
+            [domain.policy for domain in spec.domains],
+        )
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,9 @@ def test_between_equals_deny() -> None:
 )
 def test_what_is_wrong(text: str, line: int, message: str) -> None:
     found = faults(text)
-    assert any(message in one for one in found), found
+    assert any(message in item for item in found), found
     if line:
-        assert any(one.startswith(f"p.yaml:{line}: ") for one in found), found
+        assert any(item.startswith(f"p.yaml:{line}: ") for item in found), found
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_what_is_wrong(text: str, line: int, message: str) -> None:
 )
 def test_a_policy_that_lets_nothing_pass_is_told(text: str, said: str) -> None:
     spec, diagnostics = policy_from("network_policy:\n  " + text.replace("\n", "\n  "), "p.yaml")
-    found = [f"{one.severity}: {one.message.partition(', ')[2]}" for one in diagnostics]
+    found = [f"{diagnostic.severity}: {diagnostic.message.partition(', ')[2]}" for diagnostic in diagnostics]
     assert len(found) == bool(said)
     assert not said or found[0].startswith(said)
     assert (spec is None) is said.startswith("error")
@@ -178,4 +181,4 @@ def test_any_text_is_a_domain_or_an_error(text: str) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_policy_or_diagnostics(text: bytes) -> None:
     spec, diagnostics = policy_from(text, "p.yaml")
-    assert (spec is None) == any(one.severity == "error" for one in diagnostics)
+    assert (spec is None) == any(diagnostic.severity == "error" for diagnostic in diagnostics)

@@ -43,13 +43,13 @@ def test_kills_are_imagined_and_remembered(tmp_path: Path, calls: list[DryCall])
     records = perform(
         tmp_path, calls, ("KillCurrent", "[]"), ("KillProcess", f"[{os.getpid()}]"), ("KillProcess", '["x"]')
     )
-    assert [("would", 0), ("would", 0), ("error", None)] == [(one.decision, one.value) for one in records]
+    assert [("would", 0), ("would", 0), ("error", None)] == [(record.decision, record.value) for record in records]
     expected: list[tuple[str, tuple[Any, ...]]] = [
         ("KillCurrent", ()),
         ("KillProcess", (os.getpid(),)),
         ("KillProcess", ()),
     ]
-    assert expected == [(one.name, one.arguments) for one in calls]
+    assert expected == [(call.name, call.arguments) for call in calls]
 
 
 def test_nothing_is_written(tmp_path: Path, calls: list[DryCall]) -> None:
@@ -61,6 +61,6 @@ def test_nothing_is_written(tmp_path: Path, calls: list[DryCall]) -> None:
 
 def test_the_store_is_one_of_its_own(tmp_path: Path, calls: list[DryCall]) -> None:
     records = perform(tmp_path, calls, ("DataIncr", '["n"]'), ("DataIncr", '["n"]'), ("DataGet", '["n"]'))
-    assert [1, 2, "2"] == [one.value for one in records]
+    assert [1, 2, "2"] == [call.value for call in records]
     (record,) = perform(tmp_path, calls, ("DataGet", '["n"]'))
     assert "" == record.value

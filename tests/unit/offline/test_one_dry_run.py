@@ -71,6 +71,7 @@ CALLS = [
     "DataClear()",
     "SharedSet('k', 'v')",
     "SharedGet('k')",
+    "SharedHasKey('k')",
     "SharedIncr('n')",
     "SharedDelete('k')",
     "Notify('title', {a: 1})",
@@ -165,9 +166,9 @@ def test_calls_and_answers_are_the_same(tmp_path: Path, recipes: Path) -> None:
     assert "ok" == ran["outcome"], ran
     # What the reaction gave is shown, also where it is of the wrong type.
     calls = [
-        same_everywhere(one["call"], one["arguments"], one["decision"], one["value"], one["reason"])
-        for one in ran["happened"]
-        if "call" in one
+        same_everywhere(step["call"], step["arguments"], step["decision"], step["value"], step["reason"])
+        for step in ran["happened"]
+        if "call" in step
     ]
     for one, other in zip(expected, calls, strict=True):
         assert one[0::2] == other[0::2], (one, other)

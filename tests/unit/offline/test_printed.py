@@ -85,7 +85,7 @@ def test_an_event_leads_back_to_the_observation(
         assert json.loads(detection.data_json) == json.loads(printed.data_json)
     else:
         without = {"ancestry"}
-        told, found = (json.loads(one)["background"] for one in (detection.data_json, printed.data_json))
+        told, found = (json.loads(text)["background"] for text in (detection.data_json, printed.data_json))
         assert {k: v for k, v in told.items() if k not in without and k != "flow_list"} == {
             k: v for k, v in found.items() if k not in without and k != "flow_list"
         }
@@ -174,7 +174,7 @@ def test_logs_are_searched_from_the_oldest(tmp_path: Path, detection: Detection)
     log.write_bytes(msgspec.json.encode(outcome) + b"\n" + uuid.encode() + b"\n{}\n")
     for wanted in (uuid, uuid[:8], uuid.upper()):
         found = find_events(logs_of(log, 3), wanted)
-        assert ["file_access", "outcome"] == [one.event.event_type for one in found]
+        assert ["file_access", "outcome"] == [item.event.event_type for item in found]
     assert [] == find_events(logs_of(log, 3), "f" * 36)
     with pytest.raises(UsageError, match="at least its first 8 characters, found '0'"):
         find_events(logs_of(log, 3), "0")
@@ -183,7 +183,7 @@ def test_logs_are_searched_from_the_oldest(tmp_path: Path, detection: Detection)
 def test_a_beginning_that_several_have_is_told(tmp_path: Path, detection: Detection) -> None:
     log = tmp_path / "events.jsonl"
     uuids = [f"01890a5d-ac96-774b-bcce-{number:012d}" for number in range(8)]
-    log.write_bytes(b"".join(msgspec.json.encode(with_uuid(detection.event, one)) + b"\n" for one in uuids))
+    log.write_bytes(b"".join(msgspec.json.encode(with_uuid(detection.event, uuid)) + b"\n" for uuid in uuids))
     with pytest.raises(UsageError, match="found several: 01890a5d") as raised:
         find_events([log], "01890a5d")
     assert str(raised.value).endswith(", …")
@@ -205,7 +205,7 @@ def test_the_ledger_is_searched(tmp_path: Path) -> None:
     for uuid in ("a", "b", "a"):
         ledger.append(Entry(uuid=uuid, action="KillCurrent", decision="done", reason="about a"))
     ledger.close()
-    assert [1, 3] == [one.seq for one in ledger_entries(tmp_path / "ledger.jsonl", "a")]
+    assert [1, 3] == [entry.seq for entry in ledger_entries(tmp_path / "ledger.jsonl", "a")]
     assert [] == ledger_entries(tmp_path / "none", "a")
 
 

@@ -39,7 +39,7 @@ def run_one(expect: str, *, code: str = CODE, fields: str = "", repeat: int = 1)
       expect: {expect}
 """
     loaded = load_text(text, "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     (report,) = run_recipe_tests(loaded.recipes, Config())
     return report
 
@@ -107,7 +107,7 @@ def test_each_test_finds_an_empty_store() -> None:
         "  tests:\n" + text,
         "test.yaml",
     )
-    assert ["passed", "passed"] == [one.outcome for one in run_recipe_tests(loaded.recipes, Config())]
+    assert ["passed", "passed"] == [report.outcome for report in run_recipe_tests(loaded.recipes, Config())]
 
 
 def test_reactions_to_a_flow_see_its_peer() -> None:
@@ -133,7 +133,7 @@ def test_reactions_to_a_flow_see_its_peer() -> None:
       expect: {match: true}
 """
     loaded = load_text(text, "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     seen, unseen = run_recipe_tests(loaded.recipes, Config())
     assert ("passed", "") == (seen.outcome, seen.message)
     assert ("failed", "flow") == (unseen.outcome, unseen.because)

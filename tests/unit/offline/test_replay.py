@@ -32,7 +32,7 @@ def replayed(fields: str, *recorded: Recorded, real_time: bool = False) -> tuple
         "- {kind: k, name: flows, mechanism: network_peers, breed: remote_domains, importance: low, remote_port: 443}"
     )
     loaded = load_text(head + fields + "}\n" + flows, "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     found: list[Found] = []
     lines: list[LogLine] = []
     replay = Replay(
@@ -54,7 +54,7 @@ def test_detections_and_what_reactions_would_have_done() -> None:
     )
     assert [11, 12] == [detection.process.pid for detection, _ in found]
     calls = [
-        [(call["name"], call["decision"], call["value"]) for one in reacted for call in one.calls]
+        [(call["name"], call["decision"], call["value"]) for reaction in reacted for call in reaction.calls]
         for _, reacted in found
     ]
     expected = [("KillCurrent", "would", 0), ("KillParent", "would", 0)]

@@ -8,13 +8,13 @@ from raqib.model.observation import FileObservation
 from raqib.offline.samples import SampleResult, fill_sample, run_tests
 from raqib.recipes.compile import EXECVE_IMPLIES
 from raqib.recipes.load import load_text
-from raqib.recipes.spec import Call, RecipeSpec
+from raqib.recipes.spec import ExpectedCall, RecipeSpec
 
 
 def spec(fields: str, mechanism: str = "file_access") -> RecipeSpec:
     head = f"- {{kind: k, name: n, mechanism: {mechanism}, breed: {mechanism}, importance: low, "
     loaded = load_text(head + fields + "}", "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     return loaded.recipes[0]
 
 
@@ -69,17 +69,17 @@ def test_a_family_is_filled_in() -> None:
     rule = spec(f"tests: [{{event: {event}, expect: {{match: true}}}}]")
     observation, ancestors = fill_sample(rule, rule.tests[0])
     assert isinstance(observation, FileObservation)
-    assert [one.image.exe for one in ancestors] == [b"/bin/sh", b"/usr/sbin/sshd", b"/init"]
+    assert [ancestor.image.exe for ancestor in ancestors] == [b"/bin/sh", b"/usr/sbin/sshd", b"/init"]
     chain = [observation.process, *ancestors]
-    assert [9, *(one.ppid for one in chain[:-1])] == [one.pid for one in chain]
-    assert [one.parent for one in chain[:-1]] == [one.key for one in ancestors]
+    assert [9, *(line.ppid for line in chain[:-1])] == [line.pid for line in chain]
+    assert [line.parent for line in chain[:-1]] == [ancestor.key for ancestor in ancestors]
     assert not observation.actions & FileAction.EXECVE
 
 
 def flow_spec(fields: str) -> RecipeSpec:
     head = "- {kind: k, name: n, mechanism: network_peers, breed: remote_domains, importance: low, "
     loaded = load_text(head + fields + "}", "test.yaml")
-    assert not loaded.errors, [str(one) for one in loaded.errors]
+    assert not loaded.errors, [str(error) for error in loaded.errors]
     return loaded.recipes[0]
 
 
@@ -142,7 +142,7 @@ def test_a_flow_is_filled_in(fields: str, flow: str, expected: tuple[object, ...
 def test_a_sample_flow_is_checked(flow: str, problem: str) -> None:
     head = "- {kind: k, name: n, mechanism: network_peers, breed: remote_domains, importance: low, "
     loaded = load_text(head + f"tests: [{{event: {{flow: {flow}}}, expect: {{match: true}}}}]}}", "test.yaml")
-    assert any(problem in str(one) for one in loaded.errors), loaded.errors
+    assert any(problem in str(error) for error in loaded.errors), loaded.errors
 
 
 def test_expected_calls_are_kept() -> None:
@@ -151,9 +151,9 @@ def test_expected_calls_are_kept() -> None:
         " {DataSet: [k, '7', 1.5, true]}]}}]"
     )
     expected = (
-        Call("KillCurrent"),
-        Call("NetBlockIp", ("10.0.0.1",)),
-        Call("KillProcess", (7,)),
-        Call("DataSet", ("k", "7", 1.5, True)),
+        ExpectedCall("KillCurrent"),
+        ExpectedCall("NetBlockIp", ("10.0.0.1",)),
+        ExpectedCall("KillProcess", (7,)),
+        ExpectedCall("DataSet", ("k", "7", 1.5, True)),
     )
     assert expected == rule.tests[0].calls

@@ -74,7 +74,7 @@ def printed(event: Event) -> tuple[dict[str, Any], int]:
 
 
 def cuts(plain: dict[str, Any]) -> dict[str, tuple[int, str]]:
-    return {one["field"]: (one["left_out"], one["unit"]) for one in plain["cut"]}
+    return {cut_field["field"]: (cut_field["left_out"], cut_field["unit"]) for cut_field in plain["cut"]}
 
 
 def test_the_members_of_a_small_event() -> None:
@@ -88,7 +88,7 @@ def test_the_members_of_a_small_event() -> None:
         "file_list"
     ]
     assert event.background is not None
-    assert [flow_line(one) for one in event.background.flow_list] == plain["background"]["flow_list"]
+    assert [flow_line(flow) for flow in event.background.flow_list] == plain["background"]["flow_list"]
     for member in ("process", "file", "score", "habitat"):
         assert json.loads(encode(event))[member] == plain[member]
     assert {"background.ancestry.*": (5, "entries")} == cuts(plain)
@@ -100,9 +100,9 @@ def test_command_lines_are_whole_for_the_process_and_its_parent_alone(fill: byte
     plain, _ = printed(made_event_with_arguments(long))
     *others, parent, process = plain["background"]["ancestry"]
     whole = b"sh " + long
-    for one in (parent, process):
-        assert whole == exactly(one, "cmdline")
-    assert [whole[:COMMAND_LINE_BYTES]] * 3 == [exactly(one, "cmdline") for one in others]
+    for program in (parent, process):
+        assert whole == exactly(program, "cmdline")
+    assert [whole[:COMMAND_LINE_BYTES]] * 3 == [exactly(other, "cmdline") for other in others]
     assert (3 * (len(whole) - COMMAND_LINE_BYTES), "bytes") == cuts(plain)["background.ancestry.cmdline"]
 
 
@@ -125,7 +125,7 @@ def test_files_and_flows_fill_the_room_the_newest_first_and_neither_pushes_the_o
     background = plain["background"]
     files, flows = len(background["file_list"]), len(background["flow_list"])
     assert min(files, flows) > 10
-    assert [f"/srv/{number}x" for number in range(files)] == [one["path"] for one in background["file_list"]]
+    assert [f"/srv/{number}x" for number in range(files)] == [file["path"] for file in background["file_list"]]
     assert {
         "background.file_list": (1000 - files, "entries"),
         "background.flow_list": (1000 - flows, "entries"),
@@ -141,7 +141,7 @@ def test_a_file_that_is_too_large_hides_no_other() -> None:
     ]
     plain, size = printed(event)
     assert size <= USUAL_BYTES
-    assert ["/old"] == [one["path"] for one in plain["background"]["file_list"]]
+    assert ["/old"] == [file["path"] for file in plain["background"]["file_list"]]
     assert (1, "entries") == cuts(plain)["background.file_list"]
 
 
@@ -161,7 +161,7 @@ def test_whatever_a_program_is_called_an_event_has_its_bounds(unit: bytes, ances
     assert event.process.comm == plain["process"]["comm"]
     chain = plain["background"]["ancestry"]
     assert ancestors + 1 == len(chain)
-    assert list(range(100 - ancestors, 101)) == [one["pid"] for one in chain]
+    assert list(range(100 - ancestors, 101)) == [line["pid"] for line in chain]
     assert plain["process"]["exe"].startswith("/bin/")
     assert plain["file"]["path"].startswith("/etc/")
     told = cuts(plain)

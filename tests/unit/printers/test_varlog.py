@@ -95,7 +95,7 @@ def test_a_log_that_cannot_be_rotated_grows(path: Path, event: Event, capsys: py
         printer.print(event, line)
     assert b"11\n22\n33\n" == path.read_bytes()
     output = capsys.readouterr()
-    assert 1 == (output.out + output.err).count("cannot be rotated")
+    assert 1 == (output.out + output.err).count("event log rotation failed")
 
 
 def test_renaming_from_outside_begins_a_new_file(path: Path, event: Event) -> None:

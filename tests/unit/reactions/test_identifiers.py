@@ -85,7 +85,7 @@ def test_what_nothing_defines_is_told(code: str, line: int, column: int, said: s
 
 
 def test_each_name_is_told_once_and_not_too_many() -> None:
-    assert ["a", "b"] == [one.message[-1] for one in unknown_names("function process() { a; b; a() }")]
+    assert ["a", "b"] == [problem.message[-1] for problem in unknown_names("function process() { a; b; a() }")]
     many = ";".join(f"unknown{number}" for number in range(500))
     assert 20 == len(unknown_names(many))
 
@@ -96,7 +96,7 @@ def test_the_names_are_those_of_the_engine() -> None:
         found = str(isolate._runtime.eval("Object.getOwnPropertyNames(globalThis).join(' ')")).split()
     finally:
         isolate.close()
-    own = {one for one in found if not one.startswith("__raqib_")}
+    own = {item for item in found if not item.startswith("__raqib_")}
     assert own | {"kind", "name", "uuid", "data"} == GLOBALS
 
 

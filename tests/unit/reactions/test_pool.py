@@ -102,14 +102,14 @@ def test_only_time_that_was_used_while_idle_counts() -> None:
             pool.keep(worker)
             look(0)
             look(0.25)
-            assert pool.take() is worker
+            assert pool.acquire() is worker
             look(100)
         pool.expect_ready(worker)
         pool.keep(worker)
         look(0)
         # What it used before its jobs counts as well.
         look(0.25)
-        assert pool.take() is None
+        assert pool.acquire() is None
         await pool.close()
         return seen
 

@@ -19,44 +19,44 @@ class Job(NamedTuple):
 def test_important_ones_first_then_in_order() -> None:
     line: WaitingLine[Job] = WaitingLine(10, 1000)
     jobs = [Job(0, "a", "low"), Job(1, "b", "critical"), Job(2, "c", "low"), Job(3, "d", "critical")]
-    assert [line.put(job) for job in jobs] == [[]] * 4
+    assert [line.push(job) for job in jobs] == [[]] * 4
     assert [job.number for job in line] == [1, 3, 0, 2]
-    assert [job.number for job in iter(line.take, None)] == [1, 3, 0, 2]
+    assert [job.number for job in iter(line.pop, None)] == [1, 3, 0, 2]
     assert len(line) == 0
 
 
 def test_least_important_gives_way() -> None:
     line: WaitingLine[Job] = WaitingLine(2, 1000)
     low, high = Job(0, "a", "low"), Job(1, "b", "high")
-    line.put(low)
-    line.put(high)
-    assert line.put(Job(2, "c", "high")) == [low]
+    line.push(low)
+    line.push(high)
+    assert line.push(Job(2, "c", "high")) == [low]
     late = Job(3, "d", "none")
-    assert [late] == line.put(late)
+    assert [late] == line.push(late)
 
 
 def test_among_equals_the_latest_of_the_recipe_that_waits_most() -> None:
     line: WaitingLine[Job] = WaitingLine(4, 1000)
     for job in (Job(0, "noisy"), Job(1, "noisy"), Job(2, "quiet"), Job(3, "noisy")):
-        line.put(job)
-    assert line.put(Job(4, "quiet")) == [Job(3, "noisy")]
+        line.push(job)
+    assert line.push(Job(4, "quiet")) == [Job(3, "noisy")]
 
 
 def test_bytes_are_bounded_like_numbers() -> None:
     line: WaitingLine[Job] = WaitingLine(100, 100)
     kept = Job(0, "a", "high", 60)
-    assert [] == line.put(kept)
-    assert [] == line.put(first := Job(1, "b", "low", 20))
-    assert [] == line.put(second := Job(2, "b", "low", 20))
-    assert [second, first] == line.put(Job(3, "c", "high", 40))
-    assert 60 == line.take().size  # type: ignore[union-attr]
-    assert [] == line.put(Job(4, "c", "high", 60))
+    assert [] == line.push(kept)
+    assert [] == line.push(first := Job(1, "b", "low", 20))
+    assert [] == line.push(second := Job(2, "b", "low", 20))
+    assert [second, first] == line.push(Job(3, "c", "high", 40))
+    assert 60 == line.pop().size  # type: ignore[union-attr]
+    assert [] == line.push(Job(4, "c", "high", 60))
 
 
 def test_what_waits_alone_may_be_of_any_size() -> None:
     line: WaitingLine[Job] = WaitingLine(100, 100)
-    assert [] == line.put(Job(0, "a", "low", 1000))
-    assert [Job(0, "a", "low", 1000)] == line.put(Job(1, "b", "high", 1))
+    assert [] == line.push(Job(0, "a", "low", 1000))
+    assert [Job(0, "a", "low", 1000)] == line.push(Job(1, "b", "high", 1))
 
 
 JOBS = st.builds(Job, st.integers(), st.sampled_from("abc"), st.sampled_from(IMPORTANCES), st.integers(0, 100))
@@ -67,9 +67,9 @@ def test_nothing_is_lost_and_nothing_more_important_is_dropped(jobs: list[Job]) 
     line: WaitingLine[Job] = WaitingLine(5, 60)
     dropped = []
     for job in jobs:
-        for victim in line.put(job):
+        for victim in line.push(job):
             dropped.append(victim)
             assert all(IMPORTANCES.index(victim.importance) <= IMPORTANCES.index(kept.importance) for kept in line)
         assert len(line) <= 5
         assert sum(kept.size for kept in line) <= 60 or len(line) == 1
-    assert sorted(jobs) == sorted([*dropped, *iter(line.take, None)])
+    assert sorted(jobs) == sorted([*dropped, *iter(line.pop, None)])

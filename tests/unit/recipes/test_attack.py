@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from raqib.config.config import RecipesConfig
 from raqib.library.library import Library
-from raqib.recipes.attack import Attack, resolve
+from raqib.recipes.attack import AttackIdentifiers, resolve
 from raqib.recipes.check import _FIELDS
 from raqib.recipes.load import load_text
 
@@ -135,8 +135,8 @@ def test_no_field_of_a_recipe_meets_a_fault(fields: dict[str, Any], mechanism: s
     recipe = {"kind": "k", "name": "n", "mechanism": mechanism, "breed": mechanism, "importance": "low", **fields}
     whole = {"kind": "k", "mechanism": "execution", "breed": "execution", "importance": "low", "name": "good"}
     loaded = load_text(yaml.safe_dump([recipe, whole], allow_unicode=False), "a.yaml")
-    assert "good" in [one.name for one in loaded.recipes]
-    assert not [str(one) for one in loaded.diagnostics if "a fault in raqib" in str(one)]
+    assert "good" in [loaded_recipe.name for loaded_recipe in loaded.recipes]
+    assert not [str(diagnostic) for diagnostic in loaded.diagnostics if "a fault in raqib" in str(diagnostic)]
 
 
 def test_a_fault_in_raqib_costs_one_recipe_and_its_last_good_version_stays(
@@ -146,16 +146,16 @@ def test_a_fault_in_raqib_costs_one_recipe_and_its_last_good_version_stays(
         said = RECIPE.format("tactic: impact, technique: T1496")
         (tmp_path / f"{name}.yaml").write_text(said.replace("name: n", f"name: {name}"))
     library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
-    assert ["a", "b"] == [one.name for one in library.load().recipes]
+    assert ["a", "b"] == [recipe.name for recipe in library.load().recipes]
 
-    def faulty(tactic: str, *others: str) -> Attack:
+    def faulty(tactic: str, *others: str) -> AttackIdentifiers:
         if tactic == "stumble":
             raise KeyError("subtechnique")
         return resolve(tactic, *others)
 
     monkeypatch.setattr("raqib.recipes.check.resolve", faulty)
     (tmp_path / "a.yaml").write_text((tmp_path / "a.yaml").read_text().replace("impact", "stumble"))
-    assert ["a", "b"] == sorted(one.name for one in library.load().recipes)
+    assert ["a", "b"] == sorted(recipe.name for recipe in library.load().recipes)
     said = "\n".join(map(str, library.diagnostics))
     assert "a.yaml:1: a: $[0]: expected a recipe that can be checked, found a fault in raqib: KeyError" in said
     assert "a: its last good version stays in force" in said

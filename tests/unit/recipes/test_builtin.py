@@ -20,7 +20,7 @@ CASES = [(spec, test) for spec in BUILTIN.recipes for test in spec.tests]
 
 
 def test_nothing_is_wrong() -> None:
-    assert [str(one) for one in BUILTIN.diagnostics] == []
+    assert [str(diagnostic) for diagnostic in BUILTIN.diagnostics] == []
 
 
 @pytest.mark.parametrize(("spec", "test"), CASES, ids=[f"{spec.name}: {test.name}" for spec, test in CASES])

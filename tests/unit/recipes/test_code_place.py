@@ -61,7 +61,9 @@ def test_a_fault_in_code_is_told_where_it_stands(
     tmp_path: Path, code: str, severity: str, line: int, column: int, said: str
 ) -> None:
     for ending in ("\n", "\r\n"):
-        found = [one for one in told(tmp_path, (HEAD + code).replace("\n", ending)) if one.path != "reactions[0]"]
+        found = [
+            report for report in told(tmp_path, (HEAD + code).replace("\n", ending)) if report.path != "reactions[0]"
+        ]
         if not severity:
             assert found
             continue
@@ -76,8 +78,8 @@ def test_a_warning_is_told_once_and_the_recipe_runs(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(HEAD + LITERAL.replace("SAID", "if (0) KilCurrent();"))
     library = Library(RecipesConfig(directories=(tmp_path,), builtin=False, allow_unsafe_owner=True))
     for _ in range(2):
-        assert ["n"] == [one.name for one in library.load().recipes]
-        assert 1 == sum("KilCurrent" in str(one) for one in library.diagnostics)
+        assert ["n"] == [recipe.name for recipe in library.load().recipes]
+        assert 1 == sum("KilCurrent" in str(diagnostic) for diagnostic in library.diagnostics)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,9 @@ def test_an_action_without_any_condition_is_told(
     tmp_path: Path, change: tuple[str, str], code: str, found: str
 ) -> None:
     head = HEAD.replace("  - format: shell\n    code: 'true'\n", "").replace(*change) if change[0] else HEAD
-    said = [str(one) for one in told(tmp_path, head + LITERAL.replace("SAID", code)) if one.path == "reactions[0]"]
+    said = [
+        str(report) for report in told(tmp_path, head + LITERAL.replace("SAID", code)) if report.path == "reactions[0]"
+    ]
     if change[0]:
         assert len(said) == bool(found), said
     if found:

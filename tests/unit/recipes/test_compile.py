@@ -37,7 +37,7 @@ def interest_pre(compiled: CompiledSet, path: bytes) -> FileAction:
         "dir": lambda value: value == (directory or b"/"),
         "prefix": lambda value: value in above,
     }
-    hits = (one.actions for one in compiled.literals if holds[one.kind](one.value))
+    hits = (literal.actions for literal in compiled.literals if holds[literal.kind](literal.value))
     return reduce(or_, hits, compiled.residual)
 
 
@@ -241,7 +241,7 @@ def test_a_set_does_not_hide_a_literal() -> None:
     text = HEAD + "mechanism: file_access, file_actions: [execve, unlink], file_actions_how: all}"
     (every,) = load_text(text, "").recipes
     compiled = compile_set([every, recipe(Pattern(b"log"), name="m", actions=FileAction.UNLINK)])
-    assert [tuple(one) for one in compiled.literals] == [("base", b"log", FileAction.UNLINK)]
+    assert [tuple(literal) for literal in compiled.literals] == [("base", b"log", FileAction.UNLINK)]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def loaded(directory: Path, fields: str) -> Loaded:
 
 
 def part(found: Loaded) -> NetworkPart:
-    assert not found.diagnostics, [str(one) for one in found.diagnostics]
+    assert not found.diagnostics, [str(diagnostic) for diagnostic in found.diagnostics]
     (recipe,) = found.recipes
     assert recipe.network is not None
     return recipe.network
@@ -66,7 +66,9 @@ def test_several_files_and_absolute_paths(tmp_path: Path) -> None:
     other = write(tmp_path / "other", "b.org\n")
     write(tmp_path / "one", "a.org\n")
     found = part(loaded(tmp_path, f"breed: remote_domains, remote_domains_file: [one, '{other}']"))
-    assert [str(tmp_path / "one"), str(other)] == [one.path for one in found.remote_domain_lists]
+    assert [str(tmp_path / "one"), str(other)] == [
+        remote_domain_list.path for remote_domain_list in found.remote_domain_lists
+    ]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_a_bad_list_costs_its_recipe_only(tmp_path: Path, content: str | None, f
         + "breed: remote_cidrs, remote_cidrs: 10.0.0.1}\n"
     )
     found = load_file(write(tmp_path / "r.yaml", text))
-    assert ["other"] == [one.name for one in found.recipes]
+    assert ["other"] == [recipe.name for recipe in found.recipes]
     (error,) = found.errors
     assert problem in str(error)
     assert "n: $[0]." in str(error)

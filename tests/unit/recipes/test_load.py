@@ -24,7 +24,7 @@ def recipe(fields: str = "", name: str = "n") -> str:
 
 
 def messages(loaded: Loaded) -> list[str]:
-    return [str(one) for one in loaded.diagnostics]
+    return [str(diagnostic) for diagnostic in loaded.diagnostics]
 
 
 def only(fields: str) -> Loaded:
@@ -207,11 +207,11 @@ BROKEN = [
 def test_what_is_wrong_is_named_and_costs_only_its_recipe(fields: str, expected: str) -> None:
     broken = only(fields)
     assert broken.recipes == ()
-    assert any(expected in one for one in messages(broken)), messages(broken)
+    assert any(expected in message for message in messages(broken)), messages(broken)
     if "expected YAML" not in expected:
         both = load_text(recipe("base: z", "good") + recipe(fields), "r.yaml")
         assert [spec.name for spec in both.recipes] == ["good"]
-        assert {"n"} == {one.recipe for one in both.diagnostics}
+        assert {"n"} == {diagnostic.recipe for diagnostic in both.diagnostics}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_what_is_wrong_is_named_and_costs_only_its_recipe(fields: str, expected:
 def test_warnings_disable_nothing(fields: str, expected: str) -> None:
     loaded = only(fields)
     assert len(loaded.recipes) == 1
-    assert any(expected in one for one in messages(loaded)), messages(loaded)
+    assert any(expected in message for message in messages(loaded)), messages(loaded)
 
 
 @pytest.mark.parametrize("missing", ["kind", "mechanism", "breed", "importance"])
@@ -243,7 +243,7 @@ def test_required_fields(missing: str) -> None:
 
 def test_fields_that_are_expected_are_missed_with_a_warning() -> None:
     loaded = load_text(f"- {{name: n, {HEAD}}}", "r.yaml")
-    assert [one.severity for one in loaded.diagnostics] == ["warning"] * 4
+    assert [diagnostic.severity for diagnostic in loaded.diagnostics] == ["warning"] * 4
     assert len(loaded.recipes) == 1
 
 
@@ -272,14 +272,14 @@ def test_a_network_recipe_is_checked() -> None:
         ("remote_domains: 'a b'", "expected a domain name"),
         ("remote_domains: '*.example.org'", "all below a name is meant by the type suffix"),
     ]:
-        assert any(expected in one for one in messages(load_text(head + ", " + wrong + "}", "r.yaml")))
+        assert any(expected in message for message in messages(load_text(head + ", " + wrong + "}", "r.yaml")))
 
 
 def test_aliases_are_few_and_small() -> None:
     assert len(load_text(recipe("bases: [&a {base: x}, *a]"), "r.yaml").recipes) == 1
     many = only("bases: [&a {base: x}, " + ", ".join(["*a"] * 17) + "]")
     assert many.recipes == ()
-    assert any("expected at most 16 aliases" in one for one in messages(many))
+    assert any("expected at most 16 aliases" in message for message in messages(many))
     bomb = "".join(f"- &x{level} [{', '.join([f'*x{level - 1}'] * 16)}]\n" for level in range(1, 30))
     assert load_text("- &x0 [a, b, c]\n" + bomb, "r.yaml").recipes == ()
 
@@ -306,7 +306,7 @@ def test_deep_nesting_is_an_error() -> None:
 def test_files_that_are_no_recipes(text: str | bytes, expected: str) -> None:
     loaded = load_text(text, "r.yaml")
     assert loaded.recipes == ()
-    assert any(expected in one for one in messages(loaded)), messages(loaded)
+    assert any(expected in message for message in messages(loaded)), messages(loaded)
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment", "---\n", "null", "[]"])
@@ -317,7 +317,7 @@ def test_a_file_without_recipes_is_fine(text: str) -> None:
 def test_messages_carry_no_control_characters() -> None:
     loaded = load_text('- {"a\\e[31m\\nb": 1, name: "x\\ny", importance: "\\e[0m"}', "r.yaml")
     assert loaded.diagnostics
-    assert not [one for one in messages(loaded) if "\x1b" in one or "\n" in one]
+    assert not [message for message in messages(loaded) if "\x1b" in message or "\n" in message]
 
 
 WORDS = st.sampled_from(
@@ -335,8 +335,8 @@ TREES = st.recursive(
 @given(st.lists(st.dictionaries(WORDS, TREES, max_size=12), min_size=1, max_size=3))
 @settings(max_examples=150, deadline=None)
 def test_no_tree_is_too_strange(tree: object) -> None:
-    for one in load_text(json.dumps(tree, ensure_ascii=False), "r.yaml").diagnostics:
-        assert str(one).isprintable() or not str(one).isascii()
+    for diagnostic in load_text(json.dumps(tree, ensure_ascii=False), "r.yaml").diagnostics:
+        assert str(diagnostic).isprintable() or not str(diagnostic).isascii()
 
 
 @given(st.binary(max_size=60) | st.text(alphabet="-[]{}:,&*!|>'\"%@ab\n\t ?#", max_size=60))
@@ -418,7 +418,7 @@ def test_between_users_files_the_first_by_name_holds() -> None:
     early = load_text(recipe("base: early"), "/b/10.yaml")
     combined = combine(Loaded(), [late, early])
     assert [spec.file.patterns[0].base for spec in combined.recipes if spec.file] == [b"early"]
-    assert [one.source for one in combined.diagnostics] == ["/a/20.yaml"]
+    assert [diagnostic.source for diagnostic in combined.diagnostics] == ["/a/20.yaml"]
 
 
 def test_limits_are_written_as_people_do() -> None:

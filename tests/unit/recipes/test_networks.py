@@ -15,8 +15,8 @@ NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
 
 def naive_domain(names: list[str], match: DomainMatch, name: str) -> bool:
     wanted = name.lower().split(".")
-    for one in names:
-        labels = one.lower().split(".")
+    for entry in names:
+        labels = entry.lower().split(".")
         part = {
             "exact": wanted,
             "suffix": wanted[len(wanted) - len(labels) :] if len(labels) <= len(wanted) else [],

@@ -380,6 +380,21 @@ HELPERS = (
             type="string",
         ),
     ),
+    _reading(
+        "SharedHasKey",
+        "false",
+        _has_key,
+        (_KEY,),
+        namespace=SHARED_NAMESPACE,
+        about=Description(
+            summary="As DataHasKey, in the data that all recipes share: tells an empty text from none.",
+            result="true or false",
+            errors="the store cannot be read",
+            example="SharedSet('seen', '');\nInfo(SharedHasKey('seen'), SharedHasKey('other'));",
+            prints="true false",
+            type="boolean",
+        ),
+    ),
     _incrementing(
         "SharedIncr",
         SHARED_NAMESPACE,

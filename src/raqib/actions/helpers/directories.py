@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path, PurePosixPath
 
 from raqib.actions.context import ActionContext, Services
-from raqib.actions.created import MadeDirectories
+from raqib.actions.created import CreatedDirectories
 from raqib.actions.declare import (
     DONE_OR_NOT,
     Argument,
@@ -36,14 +36,14 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY
 
 
 def _create_temp_dir(context: ActionContext, arguments: Arguments) -> Checked:
-    services, made = context.services, context.services.made
+    services, created = context.services, context.services.created
     prefix = _prefix(arguments[0] if arguments else DEFAULT_PATTERN, services.places.temp_dir)
     if isinstance(prefix, Failed):
         return prefix
     name = prefix + secrets.token_hex(8)
     path = str(services.places.temp_dir / name)
     if context.dry_run:
-        made.add_dry(path, context.recipe)
+        created.add_dry(path, context.recipe)
 
     def do() -> Result:
         try:
@@ -66,7 +66,7 @@ def make_directory(context: ActionContext, parent: int, name: str, path: str) ->
     try:
         descriptor = open_without_links(parent, name, _FLAGS)
         try:
-            context.services.made.add(path, descriptor, context.recipe)
+            context.services.created.add(path, descriptor, context.recipe)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -88,14 +88,14 @@ def _prefix(pattern: str, temp_dir: Path) -> str | Failed:
 
 def _remove_dir(context: ActionContext, arguments: Arguments) -> Checked:
     path: str = arguments[0]
-    made = context.services.made
-    if context.dry_run and made.forget_dry(path, context.recipe):
+    created = context.services.created
+    if context.dry_run and created.forget_dry(path, context.recipe):
         return Plan(lambda: Done(0), would=0)
-    return _removal(made, path, context.recipe)
+    return _removal(created, path, context.recipe)
 
 
 def _undo_create(services: Services, entry: Entry) -> Result:
-    plan = _removal(services.made, entry.arguments["path"], None)
+    plan = _removal(services.created, entry.arguments["path"], None)
     if not isinstance(plan, Plan):
         return plan
     try:
@@ -106,8 +106,8 @@ def _undo_create(services: Services, entry: Entry) -> Result:
     return result
 
 
-def _removal(made: MadeDirectories, path: str, recipe: str | None) -> Checked:
-    """Plan to remove a directory that a recipe made, None for whichever: none destroys what another collected."""
+def _removal(created: CreatedDirectories, path: str, recipe: str | None) -> Checked:
+    """Plan to remove a directory that a recipe created, None for whichever: none destroys what another collected."""
     pure = PurePosixPath(path)
     if str(pure) != path or not pure.is_absolute() or ".." in pure.parts or not pure.name:
         return Refused("expected an absolute path of a directory without . and .. in it")
@@ -126,7 +126,7 @@ def _removal(made: MadeDirectories, path: str, recipe: str | None) -> Checked:
         os.close(parent)
 
     try:
-        refused = _refusal(made.maker(path, directory), path, recipe)
+        refused = _refusal(created.creator(path, directory), path, recipe)
         if refused is None:
             check_contents(directory)
     except RemovalError as error:
@@ -146,7 +146,7 @@ def _removal(made: MadeDirectories, path: str, recipe: str | None) -> Checked:
             if (now.st_dev, now.st_ino) != (held.st_dev, held.st_ino):
                 return Failed(f"{path}: it was emptied, but is no longer there")
             os.rmdir(pure.name, dir_fd=parent)
-            made.forget(path)
+            created.forget(path)
         except (OSError, RaqibError) as error:
             return problem(path, error)
         return Done(0)
@@ -154,12 +154,13 @@ def _removal(made: MadeDirectories, path: str, recipe: str | None) -> Checked:
     return Plan(do, would=0, release=release)
 
 
-def _refusal(maker: str | None, path: str, recipe: str | None) -> Refused | None:
-    expected = f"{path}: expected a directory that CreateTempDir or CollectEvidence made"
-    if maker is None:
+def _refusal(creator: str | None, path: str, recipe: str | None) -> Refused | None:
+    expected = f"{path}: expected a directory that CreateTempDir or CollectEvidence created"
+    if creator is None:
         return Refused(expected)
-    if recipe is not None and maker != recipe:
-        return Refused(f"{expected} for this recipe, {maker!r} made it" if maker else f"{expected} for this recipe")
+    if recipe is not None and creator != recipe:
+        found = f", {creator!r} created it" if creator else ""
+        return Refused(f"{expected} for this recipe{found}")
     return None
 
 
@@ -194,8 +195,8 @@ HELPERS = (
         place="files",
         about=Description(
             summary=(
-                "Removes a directory that CreateTempDir or CollectEvidence made for the same recipe, with all that is"
-                " in it."
+                "Removes a directory that CreateTempDir or CollectEvidence created for the same recipe, with all"
+                " that is in it."
             ),
             result=DONE_OR_NOT,
             errors="another directory, or another recipe's; a symbolic link on the way; a mount in it; already gone",

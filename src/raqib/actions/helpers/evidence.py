@@ -40,7 +40,7 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
     if (refused := _refusal(context)) is not None:
         return refused
     if context.dry_run:
-        context.services.made.add_dry(str(path), context.recipe)
+        context.services.created.add_dry(str(path), context.recipe)
 
     def do() -> Result:
         try:
@@ -53,15 +53,15 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
                 try:
                     digest, missing, size = _fill(context, parent, name)
                 except BaseException:
-                    context.services.made.forget(str(path))
+                    context.services.created.forget(str(path))
                     raise
             finally:
                 os.close(parent)
-            context.services.made.note_size(str(path), size)
+            context.services.created.note_size(str(path), size)
             context.charge("written_bytes", size)
         except (OSError, RaqibError) as error:
             return problem(str(path), error)
-        reason = "; ".join(f"{one.name} is missing: {one.reason}" for one in missing)
+        reason = "; ".join(f"{part.name} is missing: {part.reason}" for part in missing)
         return Done(str(path), reason, {"event": uuid, "manifest_sha256": digest})
 
     return Plan(do, would=str(path), details={"path": str(path)})
@@ -69,10 +69,10 @@ def _collect_evidence(context: ActionContext, arguments: Arguments) -> Checked:
 
 def _refusal(context: ActionContext) -> Refused | None:
     """Return why nothing more is collected. What was collected is never removed for it: it may be what matters."""
-    if not context.take("written_bytes", 0):
+    if not context.spend("written_bytes", 0):
         return Refused(context.used_up("written_bytes"))
     limit, recipe = context.services.settings.max_evidence_bytes, context.recipe
-    total, own = context.services.made.evidence_bytes(recipe, limit)
+    total, own = context.services.created.evidence_bytes(recipe, limit)
     if own and own >= limit // 2:
         return Refused(f"the evidence of {recipe!r} takes {own} bytes, expected fewer than {limit // 2}; remove some")
     if total >= limit:
@@ -131,7 +131,7 @@ class _Collection:
                 finally:
                     os.close(root)
         self._put("event.json", lambda: detection.event_json)
-        self._put("ancestry.json", lambda: _json([_describe(one) for one in detection.ancestry]))
+        self._put("ancestry.json", lambda: _json([_describe(process) for process in detection.ancestry]))
 
     def _ask(self, root: int) -> None:
         self._copy("program", "exe", root, self._context.services.bounds.max_copy_bytes)

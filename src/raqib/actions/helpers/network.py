@@ -59,7 +59,7 @@ def _block(context: ActionContext, kind: Kind, targets: list[str], until_ns: int
         problems = list(reasons)
         for target in allowed:
             try:
-                if blocks.put(kind, target, owner=owner, reason=f"event {uuid}", until_ns=until_ns):
+                if blocks.block(kind, target, owner=owner, reason=f"event {uuid}", until_ns=until_ns):
                     new.append(target)
             except RaqibError as error:
                 problems.append(str(error))
@@ -87,7 +87,7 @@ def _guarded(access: NetworkAccess, kind: Kind, targets: list[str]) -> tuple[lis
 
 def _within_budget(context: ActionContext, targets: list[str]) -> tuple[list[str], dict[str, str]]:
     """Take from the recipe's budget for each target; return those that are paid for, and why the others are not."""
-    paid = list(takewhile(lambda target: context.take("blocks"), targets))
+    paid = list(takewhile(lambda target: context.spend("blocks"), targets))
     return paid, dict.fromkeys(targets[len(paid) :], context.used_up("blocks"))
 
 
@@ -102,7 +102,7 @@ def _block_given_or_all(kind: Kind, all_of: Callable[[Remote], Iterable[str]]) -
             return Refused(NOT_ENABLED)
         if context.detection.by_hearsay:
             return Refused(BY_HEARSAY)
-        found = dict.fromkeys(target for one in access.remotes(context.detection) for target in all_of(one))
+        found = dict.fromkeys(target for remote in access.remotes(context.detection) for target in all_of(remote))
         if not found:
             return Failed("no remote addresses" if kind == "network" else NO_NAMES)
         return _block(context, kind, list(found)[:_MOST_TARGETS], None)
@@ -133,7 +133,7 @@ def _unblock(kind: Kind) -> Check:
 
         def do() -> Result:
             try:
-                taken = blocks.take(kind, arguments[0], by=owner)
+                taken = blocks.unblock(kind, arguments[0], by=owner)
             except RefusedError as error:
                 return Refused(str(error))
             except RaqibError as error:
@@ -150,9 +150,9 @@ def _undo(kind: Kind) -> Undo:
         access = services.network()
         if access is None:
             return Failed(f"{NOT_ENABLED} here: raqib blocks remove takes off what is in force")
-        targets = [str(one) for one in entry.arguments.get("blocked", ())]
+        targets = [str(target) for target in entry.arguments.get("blocked", ())]
         try:
-            taken = sum(access.blocks.take(kind, one, by=None) for one in targets)
+            taken = sum(access.blocks.unblock(kind, target, by=None) for target in targets)
         except RaqibError as error:
             return Failed(str(error))
         return Done(taken, "" if taken == len(targets) else "some were not blocked any more")

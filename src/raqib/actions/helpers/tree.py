@@ -213,7 +213,7 @@ def _bring_to_a_stand(tree: _Tree) -> bool:
 def _within_budget(context: ActionContext, tree: _Tree) -> tuple[list[_Node], list[_Node]]:
     """Return which of them the recipe's budget allows to kill, the root being paid for already, and the others."""
     root, *others = tree.nodes.values()
-    allowed = [node for node in others if context.take("kills")]
+    allowed = [node for node in others if context.spend("kills")]
     return [root, *allowed], others[len(allowed) :]
 
 

@@ -84,5 +84,7 @@ def test_shared_data_is_apart_from_the_recipes_own(act: Acting) -> None:
     act.detection = make_detection("", recipe=make_recipe(name="another"))
     assert act("SharedGet", "k").value == "v"
     assert act("SharedIncr", "n", 2).value == 2
+    assert [True, False] == [act("SharedHasKey", key).value for key in ("k", "other")]
     assert act("SharedDelete", "k").value == 0
+    assert act("SharedHasKey", "k").value is False
     assert act("SharedGet", "k").reason == "no such key"

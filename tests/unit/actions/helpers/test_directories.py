@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from raqib.actions import created as made_module
-from raqib.actions.created import MadeDirectories, identify
+from raqib.actions.created import CreatedDirectories, identify
 from raqib.errors import RaqibError
 from raqib.host.removal import MAX_DEPTH
 from raqib.testing import make_detection, make_recipe
@@ -56,14 +56,14 @@ def test_only_what_was_made_is_removed(act: Acting, tmp_path: Path) -> None:
 def test_only_the_recipe_that_made_it_removes_it(act: Acting) -> None:
     path, evidence = make(act), Path(act("CollectEvidence").value)
     act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
-    for one in (path, evidence):
-        record = act("RemoveDir", str(one))
-        assert ("refused", True) == (record.decision, "'test_recipe' made it" in record.reason), record.reason
-        assert one.exists()
-    act.made = MadeDirectories(act.places.data_dir / "directories.json")
+    for directory in (path, evidence):
+        record = act("RemoveDir", str(directory))
+        assert ("refused", True) == (record.decision, "'test_recipe' created it" in record.reason), record.reason
+        assert directory.exists()
+    act.created = CreatedDirectories(act.places.data_dir / "directories.json")
     assert "refused" == act("RemoveDir", str(path)).decision
     act.detection = make_detection("")
-    assert [0, 0] == [act("RemoveDir", str(one)).value for one in (path, evidence)]
+    assert [0, 0] == [act("RemoveDir", str(directory)).value for directory in (path, evidence)]
 
 
 def test_what_an_older_list_holds_belongs_to_no_recipe(act: Acting) -> None:
@@ -71,7 +71,7 @@ def test_what_an_older_list_holds_belongs_to_no_recipe(act: Acting) -> None:
     listed = act.places.data_dir / "directories.json"
     entries = msgspec.json.decode(listed.read_bytes())
     listed.write_bytes(msgspec.json.encode({name: entry[:3] for name, entry in entries.items()}))
-    act.made = MadeDirectories(listed)
+    act.created = CreatedDirectories(listed)
     assert "refused" == act("RemoveDir", str(path)).decision
     assert path.exists()
 
@@ -84,8 +84,8 @@ def test_raqibs_own_data_is_not_read(act: Acting) -> None:
     os.link(data / "directories.json", act.writable / "hard")
     by_descriptor = f"/proc/self/fd/{os.open(data / 'ledger.jsonl', os.O_RDONLY)}"
     own = [data / name for name in ("directories.json", "store.db", "store.db-wal", "ledger.jsonl")]
-    for one in map(str, (*own, act.writable / "link", act.writable / "hard", by_descriptor)):
-        for call in (("ReadFile", one), ("HashFile", one), ("CopyFile", one, str(path))):
+    for name in map(str, (*own, act.writable / "link", act.writable / "hard", by_descriptor)):
+        for call in (("ReadFile", name), ("HashFile", name), ("CopyFile", name, str(path))):
             record = act(*call)
             assert ("refused", True) == (record.decision, "raqib's own" in record.reason), (call, record)
     os.close(int(by_descriptor.rpartition("/")[2]))
@@ -98,7 +98,7 @@ def test_another_directory_of_the_same_name_is_not_removed(act: Acting) -> None:
     path.rename(path.with_name("elsewhere"))
     path.mkdir()
     (path / "precious").touch()
-    assert "that CreateTempDir or CollectEvidence made" in act("RemoveDir", str(path)).reason
+    assert "that CreateTempDir or CollectEvidence created" in act("RemoveDir", str(path)).reason
     assert (path / "precious").exists()
 
 
@@ -114,15 +114,15 @@ def test_identity_includes_the_birth(tmp_path: Path) -> None:
 
 def test_list_survives_a_restart(act: Acting) -> None:
     path = make(act)
-    act.made = MadeDirectories(act.places.data_dir / "directories.json")
+    act.created = CreatedDirectories(act.places.data_dir / "directories.json")
     assert 0 == act("RemoveDir", str(path)).value
     assert {} == msgspec.json.decode((act.places.data_dir / "directories.json").read_bytes())
 
 
 def test_list_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("[]")
-    with pytest.raises(RaqibError, match="expected the list of directories made"):
-        MadeDirectories(tmp_path / "list")
+    with pytest.raises(RaqibError, match="expected the list of created directories"):
+        CreatedDirectories(tmp_path / "list")
 
 
 def test_so_many_at_a_time(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_so_many_at_a_time(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None
 def test_one_recipe_leaves_room_for_the_others(act: Acting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(made_module, "MAX_OF_ONE_RECIPE", 2)
     make(act), make(act)
-    assert "expected at most 2 directories at a time that 'test_recipe' made" in act("CreateTempDir").reason
+    assert "expected at most 2 directories at a time that 'test_recipe' created" in act("CreateTempDir").reason
     act.detection = make_detection(recipe=make_recipe("", name="another_recipe"))
     make(act)
 

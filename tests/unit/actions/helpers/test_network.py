@@ -36,11 +36,11 @@ class Blocks:
             raise RefusedError(f"{target} is protected")
         return target
 
-    def put(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
+    def block(self, kind: Kind, target: str, *, owner: str, reason: str, until_ns: int | None) -> bool:
         self.blocked.append(target)
         return True
 
-    def take(self, kind: Kind, target: str, *, by: str | None) -> bool:
+    def unblock(self, kind: Kind, target: str, *, by: str | None) -> bool:
         return False
 
 

@@ -7,7 +7,9 @@ from tests.unit.actions.conftest import Acting, Change
 def test_notice_is_handed_on(act: Acting) -> None:
     assert 0 == act("Notify", "títle").value
     assert 0 == act("Notify", "more", {"a": [1, {"b": None}]}).value
-    assert [("títle", {}), ("more", {"a": [1, {"b": None}]})] == [(one.title, one.fields) for one in act.notices]
+    assert [("títle", {}), ("more", {"a": [1, {"b": None}]})] == [
+        (notice.title, notice.fields) for notice in act.notices
+    ]
     assert act.detection is act.notices[0].detection
     assert ["títle", "more"] == [entry["arguments"]["title"] for entry in act.entries]
 

@@ -9,7 +9,7 @@ NAMES = """
 KillCurrent KillParent KillProcess KillTree NetBlockIp NetUnblockIp NetBlockIpTimer NetBlockDomain NetUnblockDomain
 NetBlockDomainTimer ReadFile WriteFile AppendFile Stat HashFile CopyFile CollectEvidence CreateTempDir RemoveDir DataSet
 DataGet DataDelete DataPush DataPop DataKeys DataValues DataClear DataSize DataIsEmpty DataHasKey DataHasValue DataIncr
-SharedSet SharedGet SharedIncr SharedDelete Notify PowerOff Panic
+SharedSet SharedGet SharedHasKey SharedIncr SharedDelete Notify PowerOff Panic
 """
 
 
