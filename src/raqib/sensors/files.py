@@ -19,7 +19,7 @@ from raqib.sensors.accounts import Accounts, Lost
 from raqib.sensors.decode import Record
 from raqib.sensors.policy import Hint, Policy, Teacher
 from raqib.sensors.processes import ProcessTable
-from raqib.sensors.resolve import Resolver, by_letters
+from raqib.sensors.resolve import Giver, Resolver, by_letters
 
 __all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
 
@@ -141,18 +141,25 @@ class FileSensor:
         return path
 
     def counters(self) -> dict[str, int]:
-        """Return the kernel side's counters by name, and how many long names were no longer whole when delivered."""
+        """Return the kernel side's counters by name.
+
+        And `lost_text`: long names no longer whole when delivered; `unfollowed`: names not followed in time.
+        """
         raw = self._counters.get(self._zero)
         counters = {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
-        return counters | {"lost_text": self._lost_texts}
+        return counters | {"lost_text": self._lost_texts, "unfollowed": self._resolver.unfollowed}
 
     def lost(self) -> list[Lost]:
-        """Return what the kernel side lost since this was last asked, and of whom."""
+        """Return what was lost since this was last asked, and of whom."""
+        found = [
+            Lost("unfollowed_names", latest.user, count, latest.key)
+            for count, latest in self._resolver.take_unfollowed()
+        ]
         lost = sum(value for name, value in self.counters().items() if name in _LOST)
-        if lost == self._lost_before:
-            return []
-        self._lost_before = lost
-        return self._accounts.lost()
+        if lost != self._lost_before:
+            self._lost_before = lost
+            found += self._accounts.lost()
+        return found
 
     def heaviest(self) -> tuple[ProcessKey, int, int] | None:
         """Return the process of which most records were taken in since this was last asked, how many, and of others."""
@@ -204,7 +211,9 @@ class FileSensor:
         record = Record(raw, self.processes.text)
         if record.flags & _AS_GIVEN:
             others = (record.inside,) if record.inside else ()
-            names = self._follow(record.path, others, raw.process.key.pid, raw.process.mnt_ns, record.flags)
+            key = ProcessKey(raw.process.key.pid, raw.process.key.start_ns)
+            giver = Giver(key, raw.process.mnt_ns, raw.process.tally.account)
+            names = self._follow(record.path, others, giver, record.flags)
             if FileAction(raw.fresh) & self._interest_of(names.all):
                 self._observe_followed(record.observation(), names)
             return
@@ -228,12 +237,12 @@ class FileSensor:
         total = self._merge(seen.process.key, seen.path, seen.actions, interest, told=seen.new)
         return replace(seen, actions=total) if total != seen.actions else seen
 
-    def _follow(self, given: bytes, others: tuple[bytes, ...], pid: int, mnt_ns: int, flags: int) -> _Followed:
+    def _follow(self, given: bytes, others: tuple[bytes, ...], giver: Giver, flags: int) -> _Followed:
         """Find out where a name led; `others` are further names of the same."""
         named = by_letters(given)
         path = None
         if not flags & _TRUNCATED:
-            path = self._resolver.resolve(given, pid=pid, mnt_ns=mnt_ns, follow=bool(flags & _FOLLOW))
+            path = self._resolver.resolve(given, giver, follow=bool(flags & _FOLLOW))
         aliases = others if path in (None, named) else (named, *others)
         return _Followed(path or named, aliases, as_given=path is None)
 
@@ -287,8 +296,8 @@ class FileSensor:
             lost=self.processes.lost_of(identity),
         )
         if as_given:
-            mnt_ns = seen.process.namespaces.mnt_ns
-            names = self._follow(seen.path, seen.aliases, identity.pid, mnt_ns, entry.flags)
+            giver = Giver(identity, seen.process.namespaces.mnt_ns, entry.account)
+            names = self._follow(seen.path, seen.aliases, giver, entry.flags)
             if fresh & self._interest_of(names.all):
                 self._observe_followed(seen, names)
             return
