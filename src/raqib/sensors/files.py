@@ -15,7 +15,7 @@ from raqib.kernel.ring import Ring
 from raqib.model.actions import NO_ACTIONS, FileAction, union
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
-from raqib.sensors.accounts import Accounts, Lost
+from raqib.sensors.accounts import OTHERS, Accounts, Lost
 from raqib.sensors.decode import Record
 from raqib.sensors.policy import Hint, Policy, Teacher
 from raqib.sensors.processes import ProcessTable
@@ -29,6 +29,8 @@ _WAITS = constant("RECORD_WAITS")
 
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
+_MOST_CUT = 64
+"""Users whose names were cut, each told of by itself."""
 _LOST = ("lost_watched", "lost_name", "lost_budget")
 _LOOKED_AT = 16
 """So many entries of `watched` are looked at for each that may be delivered in one portion."""
@@ -79,6 +81,7 @@ class FileSensor:
         self._sweeping: Iterator[tuple[Any, Any]] | None = None
         self._known_paths: dict[int, bytes] = {}
         self._lost_texts = 0
+        self._cut: dict[int, Lost] = {}
         self._told: dict[tuple[int, int], int] = {}
         self._accounts = Accounts(self._bpf)
         self._lost_before = 0
@@ -155,6 +158,8 @@ class FileSensor:
             Lost("unfollowed_names", latest.user, count, latest.key)
             for count, latest in self._resolver.take_unfollowed()
         ]
+        found += self._cut.values()
+        self._cut = {}
         lost = sum(value for name, value in self.counters().items() if name in _LOST)
         if lost != self._lost_before:
             self._lost_before = lost
@@ -310,6 +315,19 @@ class FileSensor:
                 seen = self._remembered(seen, interest)
         if seen.actions & interest:
             self._observe(seen)
+        elif self._is_cut(entry):
+            self._count_cut(entry.account, identity)
+
+    def _is_cut(self, entry: Any) -> bool:
+        """Tell whether one of the names is no longer whole, so that nobody knows what it meant."""
+        names = (entry.path, entry.used, entry.inside)
+        return any(name.hash and name.len > len(name.text) and self.processes.text(name.hash) is None for name in names)
+
+    def _count_cut(self, user: int, key: ProcessKey) -> None:
+        if user not in self._cut and len(self._cut) >= _MOST_CUT:
+            user = OTHERS
+        before = self._cut.get(user)
+        self._cut[user] = Lost("cut_names", user, 1 if before is None else before.count + 1, key)
 
     def _settle(self, key: Any, reported: FileAction, *, forget: bool) -> FileAction:
         """Tell the kernel what of an entry is delivered now, or that it only waited; return what waited meanwhile."""
