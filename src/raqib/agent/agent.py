@@ -32,6 +32,7 @@ from raqib.events.ancestry import Lineage
 from raqib.events.build import detect, detect_within, flow_event
 from raqib.events.notice import notice_event
 from raqib.events.surroundings import Surroundings
+from raqib.host.spared import be_spared, be_usual
 from raqib.library.library import Library
 from raqib.library.reload import Reloader
 from raqib.matcher.flows import FlowMatcher
@@ -128,6 +129,8 @@ class Agent:
             self._lock(stack)
             take_short_slices()
             take_short_turns(stack)
+            if (score := be_spared()) is not None:
+                stack.callback(be_usual, score)
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop)
                 stack.callback(loop.remove_signal_handler, number)
