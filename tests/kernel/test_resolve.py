@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -107,6 +109,64 @@ def test_links(tmp_path: Path) -> None:
     assert os.fsencode(tmp_path / "x") == resolve(resolver, Path(f"/proc/self/root{tmp_path}/x"))
 
 
+WAITS = "import os, sys; os.chdir(sys.argv[1]); print(flush=True); sys.stdin.read()"
+CHANGES_ROOT = "import os, sys; os.chroot(sys.argv[1]); os.chdir('/'); print(flush=True); sys.stdin.read()"
+
+
+@contextlib.contextmanager
+def started(script: str, directory: Path) -> Iterator[int]:
+    """Start a program, and yield its pid once it is where it should be."""
+    command: list[str | Path] = ["/usr/bin/python3", "-I", "-c", script, directory]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert b"\n" == program.stdout.readline()
+        yield program.pid
+
+
+@pytest.mark.parametrize("target", ["/proc/self/cwd", "/proc/thread-self/cwd", "../../proc/self/cwd", "{here}/other"])
+def test_links_to_what_procfs_calls_oneself(tmp_path: Path, target: str) -> None:
+    """For whoever looks it up it would be the daemon."""
+    below = tmp_path / "below"
+    below.mkdir()
+    (tmp_path / "other").symlink_to("/proc/self/cwd")
+    ups = "../" * (len(tmp_path.parts) - 3)
+    (tmp_path / "link").symlink_to(ups + target if target.startswith("..") else target.format(here=tmp_path))
+    with started(WAITS, below) as pid:
+        for name in (tmp_path / "link/x", Path("/tmp/../proc/self/cwd/x"), Path(f"/proc/{pid}/cwd/x")):
+            found = Resolver().resolve(os.fsencode(name), giver(pid), follow=False)
+            assert os.fsencode(below / "x") == found
+
+
+def test_links_to_what_a_process_has_open(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    fd = os.open(tmp_path / "below", os.O_RDONLY)
+    try:
+        (tmp_path / "link").symlink_to(f"/proc/self/fd/{fd}")
+        assert os.fsencode(tmp_path / "below/x") == resolve(Resolver(), tmp_path / "link/x")
+    finally:
+        os.close(fd)
+
+
+def test_links_within_a_root_that_was_changed(tmp_path: Path) -> None:
+    (tmp_path / "root/etc").mkdir(parents=True)
+    (tmp_path / "root/link").symlink_to("/etc")
+    (tmp_path / "root/up").symlink_to("../../../etc")
+    with started(CHANGES_ROOT, tmp_path / "root") as pid:
+        for link in ("link", "up"):
+            name = os.fsencode(tmp_path / "root" / link / "x")
+            assert os.fsencode(tmp_path / "root/etc/x") == Resolver().resolve(name, giver(pid), follow=False)
+
+
+def test_links_through_procfs_end(tmp_path: Path) -> None:
+    descriptors = len([*Path("/proc/self/fd").iterdir()])
+    (tmp_path / "loop").symlink_to(f"/proc/self/cwd/{'../' * 20}{tmp_path}/loop")
+    resolver = Resolver()
+    for name in ("loop/x", "none/../loop/x"):
+        assert None is resolve(resolver, tmp_path / name)
+    assert None is resolve(resolver, Path("/proc/self/cwd/\udcff/none/x"))
+    assert descriptors == len([*Path("/proc/self/fd").iterdir()])
+
+
 def test_file_at_the_root() -> None:
     assert b"/none" == resolve(Resolver(), Path("/none"))
 
@@ -131,6 +191,7 @@ def test_names_that_are_not_followed_in_time_are_told_as_a_loss(
     pid = watch.act(["mkdirat", AT_FDCWD, tmp_path / "made", 0o700])
     assert {"made": CREATE} == watch.of(pid)
     assert watch.last(CREATE).as_given
-    lost = [one for one in watch.sensor.lost() if one.kind == "unfollowed_names" and one.process.pid == pid]
-    assert [(os.getuid(), 1)] == [(one.uid, one.count) for one in lost]
+    # Whoever else is root here may have given the latest.
+    lost = [one for one in watch.sensor.lost() if one.kind == "unfollowed_names"]
+    assert os.getuid() in {one.uid for one in lost if one.count}
     assert 1 <= watch.sensor.counters()["unfollowed"]

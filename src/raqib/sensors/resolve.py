@@ -5,7 +5,6 @@ The daemon walks paths that others made, and never waits long for one: see `look
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import posixpath
@@ -17,35 +16,12 @@ from typing import NamedTuple
 from raqib.model.process import ProcessKey
 from raqib.sensors.accounts import OTHERS
 from raqib.sensors.lookups import Lookups, Unanswered
+from raqib.sensors.walk import CACHED, IN_ROOT, NO_MAGIC_LINKS, location, open_location, walk
 
-_SYS_OPENAT2 = 437  # the same on every architecture
-_RESOLVE_IN_ROOT, _RESOLVE_CACHED = 0x10, 0x20
 _THROUGH_ROOT = re.compile(rb"/proc/\d+(?:/task/\d+)?/root(/.+)", re.DOTALL)
 _MOST_USERS = 64
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _open_location(root: int, name: bytes, resolve: int) -> int:
-    """Open a path for its location only."""
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolve)
-    fd: int = _libc.syscall(_SYS_OPENAT2, root, ctypes.c_char_p(name), ctypes.byref(how), ctypes.sizeof(how))
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), name)
-    return fd
-
-
-def _location(fd: int) -> bytes:
-    try:
-        path = os.readlink(b"/proc/self/fd/%d" % fd)  # noqa: PTH115  # Path knows no bytes
-        return path if os.fstat(fd).st_nlink else path.removesuffix(b" (deleted)")
-    finally:
-        os.close(fd)
+_WALK = (errno.ELOOP, errno.EXDEV)
+"""What the kernel says of links through procfs, which mean another process than the daemon."""
 
 
 class Giver(NamedTuple):
@@ -57,10 +33,14 @@ class Giver(NamedTuple):
     """On whose account it is looked up."""
 
 
-def _look_up(root: int, name: bytes, resolve: int) -> bytes:
+def _look_up(root: int, name: bytes, resolve: int, pid: int) -> bytes:
     """Return where a path leads; closes `root`."""
     try:
-        return _location(_open_location(root, name, resolve))
+        return location(open_location(root, name, resolve))
+    except OSError as error:
+        if error.errno not in _WALK:
+            raise
+        return walk(os.dup(root), name, pid)
     finally:
         os.close(root)
 
@@ -88,10 +68,9 @@ class Resolver:
 
         The last component is followed only with `follow`; it need not exist.
         """
-        pid = giver.key.pid
         for itself in (b"/proc/self/", b"/proc/thread-self/"):
             if name.startswith(itself):
-                name = b"/proc/%d/" % pid + name.removeprefix(itself)
+                name = b"/proc/%d/" % giver.key.pid + name.removeprefix(itself)
         try:
             found = self._follow(name, giver, follow=follow)
             if found is None and giver.mnt_ns == self._own and (through := _THROUGH_ROOT.match(name)):
@@ -125,18 +104,32 @@ class Resolver:
             return None
 
     def _open(self, name: bytes, giver: Giver) -> bytes:
-        foreign = giver.mnt_ns != self._own
-        root = os.open(b"/proc/%d/root" % giver.key.pid if foreign else b"/", os.O_PATH | os.O_CLOEXEC)
-        resolve = _RESOLVE_IN_ROOT if foreign else 0
+        root, name, resolve = self._root_of(name, giver)
         try:
-            return _location(_open_location(root, name, resolve | _RESOLVE_CACHED))
+            return location(open_location(root, name, resolve | CACHED))
         except OSError as error:
-            if error.errno != errno.EAGAIN:
+            if error.errno not in (errno.EAGAIN, *_WALK):
                 raise
             own = os.dup(root)
-            return self._lookups.ask(giver.user, partial(_look_up, own, name, resolve), partial(os.close, own))
+            work = partial(_look_up, own, name, resolve, giver.key.pid)
+            return self._lookups.ask(giver.user, work, partial(os.close, own))
         finally:
             os.close(root)
+
+    def _root_of(self, name: bytes, giver: Giver) -> tuple[int, bytes, int]:
+        """Return from where a name is to be looked up, what of it, and how: links do not leave a process's root."""
+        own = b"/proc/%d/root" % giver.key.pid
+        foreign = giver.mnt_ns != self._own
+        try:
+            place = os.readlink(own)  # noqa: PTH115  # Path knows no bytes
+        except OSError:  # it has ended, most probably, and had the host's root
+            if foreign:
+                raise
+            place = b"/"
+        changed = place != b"/" and name.startswith(place + b"/")
+        root = os.open(own if foreign or changed else b"/", os.O_PATH | os.O_CLOEXEC)
+        resolve = NO_MAGIC_LINKS | (IN_ROOT if foreign or changed else 0)
+        return root, name[len(place) :] if changed else name, resolve
 
 
 def by_letters(name: bytes) -> bytes:
