@@ -94,9 +94,12 @@ class FileSensor:
         return ProcessKey(key.pid, key.start_ns)
 
     def set_policy(self, policy: Policy) -> None:
-        """Teach the kernel what the recipes want; verdicts under the policy before end."""
-        self._interest = policy.interest
+        """Teach the kernel what the recipes want; verdicts under the policy before end.
+
+        Raises RaqibError if there is no room for it: then the one before stays.
+        """
         self._teacher.teach(policy)
+        self._interest = policy.interest
         self.processes.set_environments_kept(policy.environments)
 
     def start(self) -> None:
