@@ -31,6 +31,8 @@ _MOST_OF_EACH: Final = 4
 """Variables kept for each expression of the recipes."""
 _MOST_OTHERS: Final = 32
 _MOST_PROCESSES: Final = 8192
+_MOST_KEPT_BYTES: Final = 8 << 20
+"""Of all processes together: one alone may have megabytes."""
 _LOADER: Final = "LD_"
 
 _Key = tuple[ProcessKey, int]
@@ -49,6 +51,7 @@ class Environments:
         self._wanted = Wanted(())
         self._active = False
         self._known: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
+        self._known_bytes = 0
 
     def replace(self, compiled: CompiledSet) -> None:
         """Take the recipes whose questions are to be answered."""
@@ -64,6 +67,7 @@ class Environments:
         if patterns != self._wanted.patterns:
             self._wanted = Wanted(patterns)
             self._known.clear()
+            self._known_bytes = 0
         self._active = compiled.wants_envs
 
     def of_observation(self, seen: Observation) -> Observation:
@@ -89,8 +93,10 @@ class Environments:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._read(process)
-            if len(self._known) > _MOST_PROCESSES:
-                self._known.popitem(last=False)
+            self._known_bytes += sum(map(len, known))
+            # The latest stays, whatever it takes.
+            while len(self._known) > _MOST_PROCESSES or (self._known_bytes > _MOST_KEPT_BYTES and len(self._known) > 1):
+                self._known_bytes -= sum(map(len, self._known.popitem(last=False)[1]))
         return replace(process, envs=known) if known else process
 
     def _read(self, process: Process) -> tuple[bytes, ...]:

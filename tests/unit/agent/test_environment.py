@@ -104,3 +104,15 @@ def test_what_the_kernel_does_not_keep_is_read() -> None:
         assert (b"LD_PRELOAD=/none.so", b"PROXY=p") == environments.of(process).envs
         environments.replace(compiled("^LD_(PRELOAD|AUDIT)="))
         assert (b"LD_PRELOAD=/none.so",) == environments.of(process).envs
+
+
+def test_however_large_environments_are_little_of_them_is_kept() -> None:
+    """A user may have thousands of processes with megabytes of the loader's variables each."""
+    large = LoaderVariables(tuple(b"LD_X%d=" % number + b"x" * 100_000 for number in range(10)), complete=True)
+    environments = Environments(lambda process: large)
+    environments.replace(compiled("^LD_PRELOAD="))
+    for pid in range(100):
+        assert large.variables == environments.of(Process(key=ProcessKey(1 << 23, pid + 1))).envs
+        kept = [*environments._known.values()]
+        assert (8 << 20) + 1_100_000 > sum(len(one) for envs in kept for one in envs)
+    assert 1 <= len(kept) < 10
