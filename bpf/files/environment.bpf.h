@@ -63,8 +63,10 @@ static __noinline void environment_keep(struct scratch *scratch, struct task_str
 	bpf_loop(ENVIRONMENT_STEPS, environment_step, &scan, 0);
 	if (scan.at < scan.end)
 		kept->incomplete = true;
-	if (kept->len || kept->incomplete)
-		bpf_map_update_elem(&environments, &process->key, kept, BPF_ANY);
+	if (!kept->len && !kept->incomplete)
+		return;
+	process->now.flags |= IMAGE_ENVIRONMENT;
+	bpf_map_update_elem(&environments, &process->key, kept, BPF_ANY);
 }
 
 #endif

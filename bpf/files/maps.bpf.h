@@ -100,7 +100,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1048576);
+	__uint(max_entries, 262144);
 	__type(key, struct literal_key);
 	__type(value, __u32);
 } literals SEC(".maps");

@@ -41,6 +41,8 @@ struct process_key {
 
 enum image_flag {
 	IMAGE_ARGS_TRUNCATED = 1 << 0,
+	/* Its environment was kept: if `environments` has none, it was pushed out. */
+	IMAGE_ENVIRONMENT = 1 << 1,
 };
 
 /* A program as one execve started it. A text longer than its field here is whole in the map

@@ -9,9 +9,18 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from raqib.host.spared import SPARED
 from tests.e2e.conftest import RAQIB, AgentProcess, recipe, start_victim
 
 RunAgent = Callable[..., AgentProcess]
+
+
+CAP_SYS_RESOURCE = 24
+
+
+def has_capability(number: int) -> bool:
+    found = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
+    return bool(int(found.split()[1], 16) >> number & 1)
 
 
 def test_a_reaction_gets_the_event_and_kills(run_agent: RunAgent, victim: Path) -> None:
@@ -42,6 +51,8 @@ def test_a_reaction_gets_the_event_and_kills(run_agent: RunAgent, victim: Path) 
     assert {"open", "read", "mmap", "close", "execve"} == set(event["file"]["actions"])
     assert not {"files", "flows"} & set(event["background"])
     assert os.getpid() in [ancestor["pid"] for ancestor in event["background"]["ancestry"]]
+    spared = int(Path(f"/proc/{agent.process.pid}/oom_score_adj").read_text())
+    assert spared == (SPARED if has_capability(CAP_SYS_RESOURCE) else 0)
     assert 0 == agent.stop()
     said = [json.loads(line) for line in agent.logged().splitlines()]
     texts = [line["event"] for line in said if line.get("recipe") == "kills"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from raqib.errors import RaqibError
 from raqib.model.actions import ALL_ACTIONS, NO_ACTIONS, FileAction
 from raqib.sensors.files import Hint, Interests
 from tests.kernel.acting import AT_FDCWD, Call, Watch, arguments_of, below
@@ -133,3 +134,17 @@ def test_syscalls_that_nobody_wants_are_not_looked_at(watch: Watch, tree: Path) 
     watch.act(opened(tree / "one"), ["lseek", "$f", 0, 0], ["read", "$f", "buf", 0])
     # What an open would have told is not known either.
     assert [(READ, READ)] == [(observation.new, observation.actions) for observation in watch.seen]
+
+
+def test_too_many_literals_are_refused_and_those_of_before_stay(
+    make_watch: Callable[[dict[str, int]], Watch], tmp_path: Path
+) -> None:
+    watch = make_watch({"literals": 64})
+    watch.look(tmp_path)
+    watch.start()
+    many = [Hint("base", b"%d" % number, OPEN) for number in range(64)]
+    with pytest.raises(RaqibError, match=r"at most 64 literals .* found 1 and 64; sensors\.literals"):
+        watch.sensor.set_interests(Interests(OPEN, NO_ACTIONS, many, lambda name: NO_ACTIONS))
+    (tmp_path / "a").touch()
+    watch.act(["openat", AT_FDCWD, tmp_path / "a", os.O_RDONLY])
+    assert "a" in watch.of()

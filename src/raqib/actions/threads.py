@@ -31,7 +31,7 @@ _Job = tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class LeftBehindError(RaqibError):
-    """Too many calls have not come back."""
+    """Too many calls have not come back, or there is no thread for one."""
 
 
 class Threads:
@@ -60,17 +60,16 @@ class Threads:
 
         def leave() -> None:
             nonlocal left
-            left = self._leave
-            if not left:
-                return
-            self._left[recipe] += 1
-            self._start()
-            self._free.release()
+            # Without another thread nobody would take its place.
+            left = self._leave and self._start()
+            if left:
+                self._left[recipe] += 1
+                self._free.release()
 
         try:
             self._check(recipe)
-            if self._started < self._count:
-                self._start()
+            if self._started < self._count and not self._start() and not self._started:
+                raise LeftBehindError("no thread can be started: the host has as many as it allows")
             future: Future[_T] = Future()
             self._jobs.put((future, work, arguments))
             timer = asyncio.get_running_loop().call_later(LEFT_AFTER_S, leave)
@@ -93,9 +92,14 @@ class Threads:
         if self._left.total() >= MAX_LEFT:
             raise LeftBehindError(f"{self._left.total()} calls to do with files have not come back")
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start a thread; False if the host has as many as it allows."""
+        try:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except RuntimeError:
+            return False
         self._started += 1
-        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        return True
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -18,6 +18,7 @@ from raqib.agent.stages import Stages, load_stages
 from raqib.config.config import Config
 from raqib.config.stages import make_printers
 from raqib.errors import RaqibError
+from raqib.host.spared import be_spared, be_usual
 from raqib.library.library import Library
 from raqib.printers import Printer
 from raqib.recipes.spec import RecipeSpec
@@ -66,6 +67,8 @@ class Agent:
             lock_data_dir(self._config.data_dir, stack)
             use_short_slices()
             use_short_interpreter_slices(stack)
+            if (score := be_spared()) is not None:
+                stack.callback(be_usual, score)
             self._heed_signals(stack)
             outlets = Outlets(self._config, self._config_file, self._printers, self._hooks)
             outlets.open(stack)

@@ -25,6 +25,8 @@ _MOST_OF_EACH: Final = 4
 """Variables kept for each expression of the recipes."""
 _MOST_OTHERS: Final = 32
 _MOST_PROCESSES: Final = 8192
+_MOST_KEPT_BYTES: Final = 8 << 20
+"""Of all processes together: one alone may have megabytes."""
 _LOADER: Final = "LD_"
 
 _Key = tuple[ProcessKey, int]
@@ -51,6 +53,7 @@ class Environments:
         self._wanted = Wanted(())
         self._active = False
         self._known: OrderedDict[_Key, tuple[bytes, ...]] = OrderedDict()
+        self._known_bytes = 0
 
     def replace(self, compiled: CompiledSet) -> None:
         """Take the recipes whose questions are to be answered."""
@@ -66,6 +69,7 @@ class Environments:
         if patterns != self._wanted.patterns:
             self._wanted = Wanted(patterns)
             self._known.clear()
+            self._known_bytes = 0
         self._active = compiled.wants_envs
 
     def complete_observation(self, seen: Observation) -> Observation:
@@ -107,8 +111,10 @@ class Environments:
                 return known
             known = tuple(dict.fromkeys((*known, *read)))
         self._known[process.key, process.image.exec_ns] = known
-        if len(self._known) > _MOST_PROCESSES:
-            self._known.popitem(last=False)
+        self._known_bytes += sum(map(len, known))
+        # The latest stays, whatever it takes.
+        while len(self._known) > _MOST_PROCESSES or (self._known_bytes > _MOST_KEPT_BYTES and len(self._known) > 1):
+            self._known_bytes -= sum(map(len, self._known.popitem(last=False)[1]))
         return known
 
 

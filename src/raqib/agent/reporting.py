@@ -117,7 +117,7 @@ class Reporter:
         handed = self._printers.submit(
             detection.event, detection.head_json, detection.shared_json, add_base=True, hold=hold
         )
-        self._publisher.outcomes.submitted(detection.event.uuid)
+        self._publisher.outcomes.submitted(detection.event.uuid, handed.dropped_by)
         hold.take()
         task = asyncio.get_running_loop().create_task(
             self._react(detection, hold, matched_ns, self._printers.printed(handed), release)

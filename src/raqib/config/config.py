@@ -81,6 +81,8 @@ class SensorsConfig(_Section, frozen=True, kw_only=True):
     verdicts: Count = 65536
     paths: Count = 32768
     texts: Count = 2048
+    literals: Count = 262_144
+    """Names and directories that recipes spell out, the set in force and the next one together."""
     cadence_s: Seconds = 0.25
     """How often what did not fit into the ring buffer is looked for."""
 

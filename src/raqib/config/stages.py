@@ -61,7 +61,7 @@ def _own_logs(config: Config) -> tuple[Path, ...]:
 
 def map_sizes(config: SensorsConfig) -> dict[str, int]:
     """Return the number of entries for each map."""
-    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts")
+    names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts", "literals")
     return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
 
 

@@ -74,7 +74,6 @@ class ResolverFiles:
         if len(users) >= MOST_AT_ONCE or users.count(user) >= MOST_OF_ONE:
             self.refused += 1
             return False
-        self._reading[mnt_ns] = user
 
         def run() -> None:
             try:
@@ -83,7 +82,13 @@ class ResolverFiles:
                 found = None
             self._call(lambda: self._take(mnt_ns, found, then))
 
-        threading.Thread(target=run, name="resolv.conf", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="resolv.conf", daemon=True).start()
+        except RuntimeError:  # as many threads as the host allows
+            self.refused += 1
+            return False
+        # Taken out by a call in this thread, so never before.
+        self._reading[mnt_ns] = user
         return True
 
     def _take(self, mnt_ns: int, found: frozenset[str] | None, then: Callable[[], None]) -> None:

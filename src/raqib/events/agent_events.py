@@ -26,6 +26,8 @@ _DESCRIPTIONS: Final = {
     "records": "what a process did has been lost: it did more than there was room for",
     "names": "names of files could not be read from a process's memory: what it did to them has been lost",
     "unresolved_names": "a process exceeds its budget of unresolved names: what it did to further ones is not told",
+    "unfollowed_names": "names could not be followed in time: what was done under them is told by the name as given",
+    "cut_names": "long names were no longer whole when they were judged: what was done under them may not be told",
     "environments": "a process kept its environment from being read: recipes that ask for it do not match",
     "network": "records of the network have been lost: the ring buffer was full",
     "flood": "a process makes raqib work far more than all others together",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -24,7 +24,14 @@ class _Open:
     expected: int
     done: list[Finished] = field(default_factory=list)
     printable: bool = False
-    """Whether every printer has the event itself in its queue."""
+    """Whether the event itself is in the line of every printer that had room for it."""
+    dropped_by: Sequence[str] = ()
+
+    @property
+    def note(self) -> str | None:
+        if not self.dropped_by:
+            return None
+        return f"no room was left for the event itself at {', '.join(self.dropped_by)}"
 
 
 class Outcomes:
@@ -42,11 +49,15 @@ class Outcomes:
         told = Event(event.uuid, event.timestamp, event.event_type, event.metadata, process=event.process)
         self._open[event.uuid] = _Open(told, reactions)
 
-    def submitted(self, uuid: str) -> None:
-        """Note that every printer has the event in its queue. Reactions may be over already."""
+    def submitted(self, uuid: str, dropped_by: Sequence[str] = ()) -> None:
+        """Hear that the event is in the line of every printer but those; reactions may be over already.
+
+        Who finds the outcome alone must not look for the event: the outcome says so. More may drop it until then.
+        """
         entry = self._open.get(uuid)
         if entry is not None:
             entry.printable = True
+            entry.dropped_by = dropped_by
             self._conclude(entry)
 
     def add(self, finished: Finished) -> None:
@@ -69,6 +80,7 @@ class Outcomes:
                 event_type="outcome",
                 metadata=msgspec.structs.replace(event.metadata, format="outcome"),
                 process=event.process,
+                note=entry.note,
                 fields={"reactions": msgspec.Raw(msgspec.json.encode(reactions))},
             )
         )

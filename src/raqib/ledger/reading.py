@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import uuid as uuids
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +17,11 @@ from raqib.ledger.chain import Entry
 from raqib.model.uuids import is_named_by
 
 _DECODER = msgspec.json.Decoder(Entry)
+
+MOST_SEARCHED = 256
+"""Files that are searched for an event, the newest first: more are kept only by who sets that."""
+_CLOCK_STEPS = timedelta(hours=1)
+"""So much the calendar may have been set back between an event and what was done."""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,3 +132,64 @@ def find(path: Path, seq: int) -> Entry | None:
         return next((entry for _, entry in reader.read() if entry.seq == seq), None)
     finally:
         reader.close()
+
+
+def about_event(path: Path, uuid: str) -> list[Entry]:
+    """Return the entries about an event, oldest first: its UUID, the beginning of it, or its short form.
+
+    The newest files come first, and none that was finished before the event. Raises OSError if one cannot be read.
+    """
+    found: list[Entry] = []
+    for file in _newest_first(path):
+        with file:
+            began, entries = _about(file, uuid)
+        found[:0] = entries
+        since = _time_of(found[0].uuid if found else uuid)
+        if since and began and began < since:
+            break
+    return found
+
+
+def _newest_first(path: Path) -> Iterator[BinaryIO]:
+    """Open the files of a ledger one by one; one that is set aside meanwhile comes once."""
+    try:
+        current = path.open("rb")
+    except FileNotFoundError:
+        return
+    status = os.fstat(current.fileno())
+    yield current
+    for file in files_of(path)[: -MOST_SEARCHED - 1 : -1]:
+        try:
+            opened = file.open("rb")
+        except FileNotFoundError:
+            continue  # not kept any longer
+        if file == path or os.path.samestat(status, os.fstat(opened.fileno())):
+            opened.close()
+            continue
+        yield opened
+
+
+def _about(file: BinaryIO, uuid: str) -> tuple[str, list[Entry]]:
+    """Return the time of a file's first entry, and the entries about an event."""
+    began, wanted, found = "", uuid.encode(), []
+    for line in file:
+        if began and wanted not in line:
+            continue
+        try:
+            entry = _DECODER.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        began = began or entry.time
+        if is_named_by(entry.uuid, uuid):
+            found.append(entry)
+    return began, found
+
+
+def _time_of(uuid: str) -> str:
+    """Return when an event was made, as the entries have it; empty if that is not a whole UUID of version 7."""
+    try:
+        created = uuids.UUID(uuid)
+        when = datetime.fromtimestamp((made.int >> 80) / 1000, UTC) - _CLOCK_STEPS
+    except (ValueError, OverflowError):
+        return ""
+    return f"{when:%Y-%m-%dT%H:%M:%S}" if made.version == 7 else ""

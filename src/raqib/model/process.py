@@ -25,6 +25,8 @@ class Image(msgspec.Struct, frozen=True, gc=False):
     exec_ns: int = 0
     """CLOCK_BOOTTIME of the execve; 0 if the process was already running when the sensors started."""
     args_truncated: bool = False
+    has_environment: bool = False
+    """Variables for the dynamic loader were kept when it started."""
 
 
 class Namespaces(msgspec.Struct, frozen=True, gc=False):

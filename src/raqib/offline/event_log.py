@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from raqib.errors import RaqibError, UsageError
 from raqib.ledger.chain import Entry
+from raqib.ledger.reading import about_event
 from raqib.model.uuids import is_named_by
 from raqib.offline.printed import Printed, printed_of
 from raqib.printers.varlog import older_file
@@ -67,16 +66,11 @@ def find_detection(files: Sequence[Path], uuid: str) -> Printed | None:
 
 
 def ledger_entries(path: Path, uuid: str) -> list[Entry]:
-    """Return what the ledger has about an event. Raises RaqibError if it is there but cannot be read."""
-    found = []
-    for line in _lines(path, uuid):
-        try:
-            entry = msgspec.json.decode(line, type=Entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue
-        if is_named_by(entry.uuid, uuid):
-            found.append(entry)
-    return found
+    """Return what the ledger, its older files too, has about an event. Raises RaqibError if it cannot be read."""
+    try:
+        return about_event(path, uuid)
+    except OSError as error:
+        raise RaqibError(f"{path}: expected a ledger that can be read: {error.strerror or error}") from error
 
 
 def _lines(path: Path, uuid: str) -> Iterator[bytes]:

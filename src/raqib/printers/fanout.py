@@ -18,9 +18,11 @@ from raqib.printers.worker import LATE_S, Worker
 class Handed:
     """An event on its way to the local printers. Made by `Printers.submit`, awaited by `Printers.printed`."""
 
-    __slots__ = ("_lock", "_open", "_waiters")
+    __slots__ = ("_lock", "_open", "_waiters", "dropped_by")
 
     def __init__(self, printers: int) -> None:
+        self.dropped_by: list[str] = []
+        """The names of the printers that had no room for it, or dropped it since."""
         self._open = printers
         self._lock = threading.Lock()
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
@@ -95,10 +97,12 @@ class Printers:
         waited_for = [worker for worker in self._workers if worker.printer.local and not worker.late]
         handed = Handed(len(waited_for))
         for worker in self._workers:
-            if worker not in waited_for:
-                worker.offer(event, line, rest, add_base=add_base, written=None, hold=hold)
-            elif not worker.offer(event, line, rest, add_base=add_base, written=handed.settle, hold=hold):
-                handed.settle()
+            written = handed.settle if worker in waited_for else None
+            dropped = handed.dropped_by.append
+            if not worker.offer(event, line, rest, add_base=add_base, written=written, dropped=dropped, hold=hold):
+                dropped(worker.printer.name)
+                if written is not None:
+                    written()
         return handed
 
     def give_way(self) -> bool:

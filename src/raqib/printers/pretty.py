@@ -60,7 +60,8 @@ class Pretty:
         What the event carries is made visible first: no character of it can steer the terminal.
         """
         if event.event_type == "outcome":
-            return "".join((self._outcome_headline(event), *outcome_lines(self._layout, event)))
+            note = self.detail("note", event.note) if event.note else ""
+            return "".join((self._outcome_headline(event), note, *outcome_lines(self._layout, event)))
         lines = [self._headline(event)]
         lines += [self._layout.labelled(label, parts) for label, parts in self._details(event)]
         return "".join(lines)

@@ -44,6 +44,8 @@ class Item(NamedTuple):
     """Called, from the printer's thread, once the printer has written the event or failed to."""
     hold: Hold | None
     """Its part in what is in flight."""
+    dropped: Callable[[str], None] | None = None
+    """Called with the printer's name if it is dropped after all."""
 
     @property
     def json(self) -> bytes:
@@ -103,15 +105,17 @@ class Worker:
         *,
         add_base: bool,
         written: Callable[[], None] | None,
+        dropped: Callable[[str], None] | None = None,
         hold: Hold | None = None,
     ) -> bool:
         """Queue an event without ever waiting; if there is no room it is dropped, counted, and False returned.
 
         `line` and `rest` are its JSON, without a newline; `written` is called, from the printer's thread, once the
-        printer has written the event or failed to. `hold` is taken until then.
+        printer has written the event or failed to. `hold` is taken until then. `dropped` is called with the printer's
+        name if the event waited and is dropped after all.
         """
         kept = event if self.printer.reads_events or self._compact else None
-        item = Item(kept, line, rest, add_base and self._full, written, hold)
+        item = Item(kept, line, rest, add_base and self._full, written, hold, dropped)
         important = event.metadata.importance in ("high", "critical")
         if self._closing or not self._has_room(item.size, important=important):
             self._dropped += 1
@@ -217,6 +221,8 @@ class Worker:
                 self._dropped += 1
                 with self._lock:
                     self._bytes_out += item.size
+                if item.dropped is not None:
+                    item.dropped(self.printer.name)
                 item.over()
 
     def _close_printer(self) -> None:

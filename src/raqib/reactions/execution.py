@@ -39,6 +39,8 @@ class Execution:
         self.released = False
         """Whether it may run, once a worker has prepared it."""
         self.started_ns: int | None = None
+        self.tried = 0
+        """How many workers were lost with it, before it had done anything."""
         self.worker: WorkerProcess | None = None
         self.deadline: asyncio.TimerHandle | None = None
         self.call: asyncio.Task[None] | None = None
@@ -74,6 +76,20 @@ class Execution:
     def details(self) -> dict[str, Any]:
         """What the ledger says of it beside its result."""
         return {"format": "shell"} if self.reaction.format == "shell" else {}
+
+    def begin_anew(self, *, killed: bool, most: int) -> bool:
+        """Be as if no worker had got it, if that is true to the host; False if it is not, or if `most` are lost.
+
+        `killed`: its worker was ended by somebody else, which is not its own doing.
+        """
+        untouched = self.started_ns is None or (killed and not self.calls and not self.log_bytes)
+        self.tried += 1
+        if not untouched or self.tried >= most:
+            return False
+        if self.deadline is not None:
+            self.deadline.cancel()
+        self.worker = self.deadline = self.started_ns = None
+        return True
 
     def keep(self, record: ActionRecord) -> None:
         """Note what became of a call; contents that it returned are not kept."""

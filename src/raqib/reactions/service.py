@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import threading
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -260,6 +261,15 @@ class Reactions:
         if execution is None:
             if worker.violation:
                 self._tell_trouble(f"an idle worker broke the protocol and was ended: {worker.violation}")
+            return
+        killed = worker.exit_status == -signal.SIGKILL and not worker.violation
+        # If all are killed at once, it may have been given to each of them.
+        most = self._worker_count + _SPARE_WORKERS + 2
+        if self._accepting and execution.begin_anew(killed=killed, most=most):
+            del self._running[worker]
+            self._waiting.put_back(execution)
+            self._tell_trouble(f"{execution.place()}: its worker ended before it had done anything; another runs it")
+            self._dispatch()
             return
         if worker.violation:
             self._end(worker, execution, "crashed", f"its worker broke the protocol: {worker.violation}")

@@ -64,6 +64,11 @@ class WaitingLine(Generic[T]):
             dropped.append(self._drop())
         return dropped
 
+    def put_back(self, waiter: T) -> None:
+        """Let one that was popped be the next of its importance; nobody gives way for it."""
+        self._lines[waiter.importance].appendleft(waiter)
+        self._bytes += waiter.size
+
     def pop(self) -> T | None:
         """Take out the next one."""
         for importance in reversed(IMPORTANCES):

@@ -17,6 +17,7 @@ TextOf = Callable[[int], bytes | None]
 _AS_GIVEN = constant("RECORD_AS_GIVEN")
 _DELETED = constant("RECORD_DELETED")
 _ARGS_TRUNCATED = constant("IMAGE_ARGS_TRUNCATED")
+_ENVIRONMENT = constant("IMAGE_ENVIRONMENT")
 
 
 def _split_args(packed: bytes) -> tuple[bytes, ...]:
@@ -39,6 +40,7 @@ def _image(raw: Any, text_of: TextOf) -> Image:
         loader=bytes(ffi.buffer(raw.loader, raw.loader_len)),
         exec_ns=raw.exec_ns,
         args_truncated=truncated,
+        has_environment=bool(raw.flags & _ENVIRONMENT),
     )
 
 

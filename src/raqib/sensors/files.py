@@ -15,11 +15,11 @@ from raqib.kernel.ring import Ring
 from raqib.model.actions import NO_ACTIONS, FileAction, union
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
-from raqib.sensors.accounts import Accounts, Lost
+from raqib.sensors.accounts import OTHERS, Accounts, Lost
 from raqib.sensors.decode import Record
 from raqib.sensors.interests import Hint, Interests, Teacher
 from raqib.sensors.processes import ProcessTable
-from raqib.sensors.resolve import Resolver, by_letters
+from raqib.sensors.resolve import Giver, Resolver, by_letters
 
 __all__ = ["Accessed", "FileSensor", "Hint", "Interests"]
 
@@ -29,6 +29,8 @@ _WAITS = constant("RECORD_WAITS")
 
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
+_MOST_CUT = 64
+"""Users whose names were cut, each told of by itself."""
 _LOST = ("lost_watched", "lost_name", "lost_budget")
 _LOOKED_AT = 16
 """So many entries of `watched` are looked at for each that may be delivered in one portion."""
@@ -83,6 +85,7 @@ class FileSensor:
         self._sweeping: Iterator[tuple[Any, Any]] | None = None
         self._known_paths: dict[int, bytes] = {}
         self._lost_texts = 0
+        self._cut: dict[int, Lost] = {}
         self._told: dict[tuple[int, int], int] = {}
         self._accounts = Accounts(self._bpf)
         self._lost_before = 0
@@ -95,9 +98,12 @@ class FileSensor:
         return ProcessKey(key.pid, key.start_ns)
 
     def set_interests(self, interests: Interests) -> None:
-        """Teach the kernel what the recipes want; verdicts of before end."""
-        self._interest = interests.interest
+        """Teach the kernel what the recipes want; verdicts of before end.
+
+        Raises RaqibError if there is no room for them: then those of before stay.
+        """
         self._teacher.teach(interests)
+        self._interest = interests.interest
         self.processes.set_environments_kept(interests.environments)
 
     def start(self, observe: Callable[[FileObservation], None]) -> None:
@@ -149,18 +155,27 @@ class FileSensor:
         return path
 
     def counters(self) -> dict[str, int]:
-        """Return the kernel side's counters by name, and how many long names were no longer whole when delivered."""
+        """Return the kernel side's counters by name.
+
+        And `lost_text`: long names no longer whole when delivered; `unfollowed`: names not followed in time.
+        """
         raw = self._counters.get(self._zero)
         counters = {name: getattr(raw, name) for name, _ in ffi.typeof("struct counters").fields or ()}
-        return counters | {"lost_text": self._lost_texts}
+        return counters | {"lost_text": self._lost_texts, "unfollowed": self._resolver.unfollowed}
 
     def lost(self) -> list[Lost]:
-        """Return what the kernel side lost since this was last asked, and of whom."""
+        """Return what was lost since this was last asked, and of whom."""
+        found = [
+            Lost("unfollowed_names", latest.user, count, latest.key)
+            for count, latest in self._resolver.take_unfollowed()
+        ]
+        found += self._cut.values()
+        self._cut = {}
         lost = sum(value for name, value in self.counters().items() if name in _LOST)
-        if lost == self._lost_before:
-            return []
-        self._lost_before = lost
-        return self._accounts.lost()
+        if lost != self._lost_before:
+            self._lost_before = lost
+            found += self._accounts.lost()
+        return found
 
     def heaviest(self) -> tuple[ProcessKey, int, int] | None:
         """Return the process of which most records were taken in since this was last asked, how many, and of others."""
@@ -212,7 +227,9 @@ class FileSensor:
         record = Record(raw, self.processes.text)
         if record.flags & _AS_GIVEN:
             others = (record.inside,) if record.inside else ()
-            names = self._follow(record.path, others, raw.process.key.pid, raw.process.mnt_ns, record.flags)
+            key = ProcessKey(raw.process.key.pid, raw.process.key.start_ns)
+            giver = Giver(key, raw.process.mnt_ns, raw.process.tally.account)
+            names = self._follow(record.path, others, giver, record.flags)
             if FileAction(raw.fresh) & self._interest_of(names.all):
                 self._observe_followed(record.observation(), names)
             return
@@ -236,12 +253,12 @@ class FileSensor:
         total = self._merge(seen.process.key, seen.path, seen.actions, interest, told=seen.new)
         return replace(seen, actions=total) if total != seen.actions else seen
 
-    def _follow(self, given: bytes, others: tuple[bytes, ...], pid: int, mnt_ns: int, flags: int) -> _Followed:
+    def _follow(self, given: bytes, others: tuple[bytes, ...], giver: Giver, flags: int) -> _Followed:
         """Find out where a name led; `others` are further names of the same."""
         named = by_letters(given)
         path = None
         if not flags & _TRUNCATED:
-            path = self._resolver.resolve(given, pid=pid, mnt_ns=mnt_ns, follow=bool(flags & _FOLLOW))
+            path = self._resolver.resolve(given, giver, follow=bool(flags & _FOLLOW))
         aliases = others if path in (None, named) else (named, *others)
         return _Followed(path or named, aliases, as_given=path is None)
 
@@ -295,8 +312,8 @@ class FileSensor:
             lost=self.processes.lost_of(identity),
         )
         if as_given:
-            mnt_ns = seen.process.namespaces.mnt_ns
-            names = self._follow(seen.path, seen.aliases, identity.pid, mnt_ns, entry.flags)
+            giver = Giver(identity, seen.process.namespaces.mnt_ns, entry.account)
+            names = self._follow(seen.path, seen.aliases, giver, entry.flags)
             if fresh & self._interest_of(names.all):
                 self._observe_followed(seen, names)
             return
@@ -309,6 +326,19 @@ class FileSensor:
                 seen = self._remembered(seen, interest)
         if seen.actions & interest:
             self._observe(seen)
+        elif self._is_cut(entry):
+            self._count_cut(entry.account, identity)
+
+    def _is_cut(self, entry: Any) -> bool:
+        """Tell whether one of the names is no longer whole, so that nobody knows what it meant."""
+        names = (entry.path, entry.used, entry.inside)
+        return any(name.hash and name.len > len(name.text) and self.processes.text(name.hash) is None for name in names)
+
+    def _count_cut(self, user: int, key: ProcessKey) -> None:
+        if user not in self._cut and len(self._cut) >= _MOST_CUT:
+            user = OTHERS
+        before = self._cut.get(user)
+        self._cut[user] = Lost("cut_names", user, 1 if before is None else before.count + 1, key)
 
     def _settle(self, key: Any, reported: FileAction, *, forget: bool) -> FileAction:
         """Tell the kernel what of an entry is delivered now, or that it only waited; return what waited meanwhile."""

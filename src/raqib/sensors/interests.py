@@ -65,6 +65,12 @@ class Teacher:
             hash_ = self._hash(b"/" + hint.value) if hint.kind == "base" else self._hash(hint.value)
             entry = (hash_.base_hash if hint.kind == "base" else hash_.hash, kind)
             fresh[entry] = fresh.get(entry, 0) | int(hint.actions)
+        most = self._bpf.size("literals")
+        if len(fresh) + len(self._known) > most:
+            raise RaqibError(
+                f"expected at most {most} literals in the recipes now in force and in these, "
+                f"found {len(self._known)} and {len(fresh)}; sensors.literals makes room for more"
+            )
         keys = []
         for (hash_value, kind), actions in fresh.items():
             key = self._literals.key({"hash": hash_value, "kind": kind, "generation": generation})

@@ -90,7 +90,8 @@ class ProcessTable:
             return LoaderVariables((), complete=False)
         raw: Any = self._environments.get(self._environments.key({"pid": seen.key.pid, "start_ns": seen.key.start_ns}))
         if raw is None or raw.exec_ns != began_ns:
-            return LoaderVariables((), complete=raw is None or raw.exec_ns < began_ns)
+            # None were kept, or they were pushed out.
+            return LoaderVariables((), complete=not seen.image.has_environment)
         text = bytes(ffi.buffer(raw.text, raw.len))
         return LoaderVariables(tuple(text.split(b"\0")[:-1]), complete=not raw.incomplete)
 

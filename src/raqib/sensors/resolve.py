@@ -1,126 +1,135 @@
 """Where a name that a program gave really leads: the links on the way, in the program's mount namespace.
 
-The daemon walks paths that others made. Whoever mounts a file system in user space decides how long a look-up in it
-takes, so whatever is not answered from the kernel's cache is asked for in a thread that may be left behind.
+The daemon walks paths that others made, and never waits long for one: see `lookups`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import posixpath
 import re
-import threading
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-_SYS_OPENAT2 = 437  # the same on every architecture
-_RESOLVE_IN_ROOT, _RESOLVE_CACHED = 0x10, 0x20
+from raqib.model.process import ProcessKey
+from raqib.sensors.accounts import OTHERS
+from raqib.sensors.lookups import Lookups, Unanswered
+from raqib.sensors.walk import CACHED, IN_ROOT, NO_MAGIC_LINKS, location, open_location, walk
+
 _THROUGH_ROOT = re.compile(rb"/proc/\d+(?:/task/\d+)?/root(/.+)", re.DOTALL)
-_PATIENCE_S = 0.2
-_MOST_STUCK = 8
+_MOST_USERS = 64
+_WALK = (errno.ELOOP, errno.EXDEV)
+"""What the kernel says of links through procfs, which mean another process than the daemon."""
 
 
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+class Giver(NamedTuple):
+    """The process that gave a name."""
+
+    key: ProcessKey
+    mnt_ns: int
+    user: int
+    """On whose account it is looked up."""
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _open_location(root: int, name: bytes, resolve: int) -> int:
-    """Open a path for its location only."""
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolve)
-    fd: int = _libc.syscall(_SYS_OPENAT2, root, ctypes.c_char_p(name), ctypes.byref(how), ctypes.sizeof(how))
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), name)
-    return fd
-
-
-def _location(fd: int) -> bytes:
+def _look_up(root: int, name: bytes, resolve: int, pid: int) -> bytes:
+    """Return where a path leads; closes `root`."""
     try:
-        path = os.readlink(b"/proc/self/fd/%d" % fd)  # noqa: PTH115  # Path knows no bytes
-        return path if os.fstat(fd).st_nlink else path.removesuffix(b" (deleted)")
+        return location(open_location(root, name, resolve))
+    except OSError as error:
+        if error.errno not in _WALK:
+            raise
+        return walk(os.dup(root), name, pid)
     finally:
-        os.close(fd)
+        os.close(root)
 
 
-class _Lookup:
-    """A look-up of its own that nobody needs to wait for."""
+class Unfollowed(NamedTuple):
+    """How many names could not be followed in time, and who gave the latest."""
 
-    def __init__(self, root: int, name: bytes, resolve: int) -> None:
-        self._root, self._name, self._resolve = os.dup(root), name, resolve
-        self.found: bytes | None = None
-        self.error: OSError | None = None
-        self.thread = threading.Thread(target=self._run, name="resolve", daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.found = _location(_open_location(self._root, self._name, self._resolve))
-        except OSError as error:
-            self.error = error
-        finally:
-            os.close(self._root)
+    number: int
+    latest: Giver
 
 
 class Resolver:
     """Resolves in the mount namespace of a process; its own needs no help of the process, which may have ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, lookups: Lookups | None = None) -> None:
+        """`lookups` sees to what the kernel does not answer from its cache."""
         self._own = Path("/proc/self/ns/mnt").stat().st_ino
-        self._stuck: list[_Lookup] = []
+        self._lookups = lookups or Lookups()
+        self._unfollowed: dict[int, Unfollowed] = {}
+        self.unfollowed = 0
+        """So many names could not be followed in time since the start."""
 
-    def resolve(self, name: bytes, *, pid: int, mnt_ns: int, follow: bool) -> bytes | None:
+    def resolve(self, name: bytes, giver: Giver, *, follow: bool) -> bytes | None:
         """Return the path that an absolute name leads to, or None if it cannot be told any more.
 
         The last component is followed only with `follow`; it need not exist.
         """
         for itself in (b"/proc/self/", b"/proc/thread-self/"):
             if name.startswith(itself):
-                name = b"/proc/%d/" % pid + name.removeprefix(itself)
-        found = self._follow(name, pid, mnt_ns, follow=follow)
-        if found is None and mnt_ns == self._own and (through := _THROUGH_ROOT.match(name)):
-            # The process behind that link has ended, but most share one root.
-            found = self._follow(through[1], pid, mnt_ns, follow=follow)
+                name = b"/proc/%d/" % giver.key.pid + name.removeprefix(itself)
+        try:
+            found = self._follow(name, giver, follow=follow)
+            if found is None and giver.mnt_ns == self._own and (through := _THROUGH_ROOT.match(name)):
+                # The process behind that link has ended, but most share one root.
+                found = self._follow(through[1], giver, follow=follow)
+        except Unanswered:
+            self._count(giver)
+            return None
         return found
 
-    def _follow(self, name: bytes, pid: int, mnt_ns: int, *, follow: bool) -> bytes | None:
+    def take_unfollowed(self) -> list[Unfollowed]:
+        """Return what could not be followed in time since this was last asked, by user."""
+        found, self._unfollowed = list(self._unfollowed.values()), {}
+        return found
+
+    def _count(self, giver: Giver) -> None:
+        self.unfollowed += 1
+        user = giver.user if giver.user in self._unfollowed or len(self._unfollowed) < _MOST_USERS else OTHERS
+        before = self._unfollowed.get(user)
+        latest = giver._replace(user=user)
+        self._unfollowed[user] = Unfollowed(1 if before is None else before.number + 1, latest)
+
+    def _follow(self, name: bytes, giver: Giver, *, follow: bool) -> bytes | None:
         try:
             if follow:
-                return self._open(name, pid, mnt_ns)
+                return self._open(name, giver)
             directory, _, base = name.rpartition(b"/")
-            found = self._open(directory or b"/", pid, mnt_ns)
+            return self._open(directory or b"/", giver).rstrip(b"/") + b"/" + base
         except OSError:
             # Whatever it is: file systems in user space choose their errors, and none may keep a record from matching.
             return None
-        return None if found is None else found.rstrip(b"/") + b"/" + base
 
-    def _open(self, name: bytes, pid: int, mnt_ns: int) -> bytes | None:
-        foreign = mnt_ns != self._own
-        root = os.open(b"/proc/%d/root" % pid if foreign else b"/", os.O_PATH | os.O_CLOEXEC)
-        resolve = _RESOLVE_IN_ROOT if foreign else 0
+    def _open(self, name: bytes, giver: Giver) -> bytes:
+        root, name, resolve = self._root_of(name, giver)
         try:
-            return _location(_open_location(root, name, resolve | _RESOLVE_CACHED))
+            return location(open_location(root, name, resolve | CACHED))
         except OSError as error:
-            if error.errno != errno.EAGAIN:
+            if error.errno not in (errno.EAGAIN, *_WALK):
                 raise
-            return self._open_slowly(root, name, resolve)
+            own = os.dup(root)
+            work = partial(_look_up, own, name, resolve, giver.key.pid)
+            return self._lookups.ask(giver.user, work, partial(os.close, own))
         finally:
             os.close(root)
 
-    def _open_slowly(self, root: int, name: bytes, resolve: int) -> bytes | None:
-        self._stuck = [lookup for lookup in self._stuck if lookup.thread.is_alive()]
-        if len(self._stuck) >= _MOST_STUCK:
-            return None
-        lookup = _Lookup(root, name, resolve)
-        lookup.thread.join(_PATIENCE_S)
-        if lookup.thread.is_alive():
-            self._stuck.append(lookup)
-            return None
-        if lookup.error is not None:
-            raise lookup.error
-        return lookup.found
+    def _root_of(self, name: bytes, giver: Giver) -> tuple[int, bytes, int]:
+        """Return from where a name is to be looked up, what of it, and how: links do not leave a process's root."""
+        own = b"/proc/%d/root" % giver.key.pid
+        foreign = giver.mnt_ns != self._own
+        try:
+            place = os.readlink(own)  # noqa: PTH115  # Path knows no bytes
+        except OSError:  # it has ended, most probably, and had the host's root
+            if foreign:
+                raise
+            place = b"/"
+        changed = place != b"/" and name.startswith(place + b"/")
+        root = os.open(own if foreign or changed else b"/", os.O_PATH | os.O_CLOEXEC)
+        resolve = NO_MAGIC_LINKS | (IN_ROOT if foreign or changed else 0)
+        return root, name[len(place) :] if changed else name, resolve
 
 
 def by_letters(name: bytes) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -318,6 +320,63 @@ def test_those_that_spin_leave_a_worker_for_important_ones_when_theirs_are_repla
 
     run_scenario(scenario, timeout_s=0.5)
     assert 0 not in ready
+
+
+def _kill(host: Host) -> None:
+    for pid in host.reactions.worker_pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("moment", ["waiting", "prepared", "running"])
+def test_a_critical_reaction_outlives_the_death_of_all_workers(run_scenario: RunScenario, moment: str) -> None:
+    """As when the host is out of memory: it waits for a fresh one, and runs once."""
+    critical = make_recipe("function process() { DataIncr('ran'); }", name="critical", importance="critical")
+
+    async def scenario(host: Host) -> None:
+        await host.warm(3)
+        if moment == "waiting":
+            _kill(host)
+        held = host.reactions.hold(make_detection(recipe=critical))
+        if moment == "prepared":
+            _kill(host)
+        held.release()
+        if moment == "running":
+            _kill(host)
+        await host.reactions.drain()
+
+    host = run_scenario(scenario)
+    assert [("critical", "ok")] == [(item.recipe, item.outcome) for item in host.finished]
+    assert ["DataIncr"] == [item["action"] for item in host.ledger if item["action"] != "execution"]
+    timings = host.finished[0].timings
+    assert timings.started_ns is not None
+    print("started after the massacre within ms:", (timings.started_ns - timings.queued_ns) // 10**6)
+
+
+def test_what_has_done_something_is_not_run_again(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        told = host.next_line()
+        host.reactions.submit(make_detection("function process() { Info('begun'); for (;;); }"))
+        await told.wait()
+        _kill(host)
+        await host.reactions.drain()
+
+    host = run_scenario(scenario)
+    assert ["crashed"] == [item.outcome for item in host.finished]
+    assert 1 == host.texts.count("begun")
+
+
+def test_who_loses_every_worker_is_given_up(run_scenario: RunScenario) -> None:
+    async def scenario(host: Host) -> None:
+        await host.warm(2)
+        host.reactions.hold(make_detection(OK))
+        async with asyncio.timeout(100):
+            while not host.finished:
+                if host.reactions.running:
+                    _kill(host)
+                await asyncio.sleep(0.001)
+
+    host = run_scenario(scenario, workers=1)
+    assert ["crashed"] == [item.outcome for item in host.finished]
 
 
 def test_important_shell_reactions_start_while_others_run(run_scenario: RunScenario) -> None:

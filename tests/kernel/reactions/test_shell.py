@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from raqib.host.spared import USUAL, be_usual
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished, LogLine
 from raqib.model.process import Process
@@ -56,6 +57,16 @@ def test_output_becomes_lines_of_the_log(run_scenario: RunScenario) -> None:
     }
     assert ("error", True) == (finished.outcome, finished.error.endswith("ended with status 3"))
     assert [("error", "error")] == executions(host)
+
+
+def test_what_the_daemon_is_spared_is_not_for_a_shell(run_scenario: RunScenario) -> None:
+    before = Path("/proc/self/oom_score_adj").read_text()
+    be_usual(100)
+    try:
+        host, _ = run(run_scenario, shell("cat /proc/self/oom_score_adj"))
+    finally:
+        be_usual(int(before))
+    assert [str(USUAL)] == host.texts
 
 
 def test_event_is_in_the_environment_and_in_a_file(run_scenario: RunScenario) -> None:

@@ -115,3 +115,15 @@ def test_who_does_not_answer_is_told_and_asked_again(monkeypatch: pytest.MonkeyP
         assert (b"PROXY=p",) == environments.complete(process).envs
     assert [process] == unread
     environments.close()
+
+
+def test_however_large_environments_are_little_of_them_is_kept() -> None:
+    """A user may have thousands of processes with megabytes of the loader's variables each."""
+    large = LoaderVariables(tuple(b"LD_X%d=" % number + b"x" * 100_000 for number in range(10)), complete=True)
+    environments = patient(lambda process: large)
+    environments.replace(compiled("^LD_PRELOAD="))
+    for pid in range(100):
+        assert large.variables == environments.complete(Process(key=ProcessKey(1 << 23, pid + 1))).envs
+        kept = [*environments._known.values()]
+        assert (8 << 20) + 1_100_000 > sum(len(env) for envs in kept for env in envs)
+    assert 1 <= len(kept) < 10

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -137,3 +138,17 @@ def test_reads_that_never_end_stop_only_their_users() -> None:
     others = [files.refresh(1, 100 + number, 2000 + number, lambda: None) for number in range(MOST_AT_ONCE)]
     assert MOST_AT_ONCE - MOST_OF_ONE == sum(others)
     assert files.refused == 2 + MOST_OF_ONE
+
+
+def test_a_file_for_which_no_thread_can_be_started_is_read_later(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert not files.files.refresh(1, POD_MNT, 1000, lambda: None)
+    assert 1 == files.files.refused
+    assert not files.files.is_reading
+    assert files.files.refresh(1, POD_MNT, 1000, lambda: None)
+    files.finish()
+    assert frozenset({POD_RESOLVER}) == files.files.resolvers(POD_MNT)

@@ -44,6 +44,16 @@ def test_the_last_of_reactions_and_event_brings_the_outcome(
     assert [told] == published
 
 
+def test_an_event_that_a_printer_had_no_room_for_is_missed_in_the_outcome(published: list[Event]) -> None:
+    outcomes = Outcomes(published.append)
+    for dropped_by in ([], ["stdout", "varlog"]):
+        event = make_event(make_recipe("a"))
+        outcomes.expect(event, 1)
+        outcomes.submitted(event.uuid, dropped_by)
+        outcomes.add(finished(event.uuid, 0))
+    assert [None, "no room was left for the event itself at stdout, varlog"] == [item.note for item in published]
+
+
 def test_a_reaction_that_nobody_waits_for_is_nothing(published: list[Event]) -> None:
     Outcomes(published.append).add(finished("unknown", 0))
     assert [] == published

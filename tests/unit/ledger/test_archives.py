@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pytest
 
 from raqib.ledger import chain as ledger_module
+from raqib.ledger import reading
 from raqib.ledger.archives import archive_path, archives, files_of
 from raqib.ledger.chain import Entry, Ledger, parse_head
-from raqib.ledger.reading import Filter, LedgerReader, find
+from raqib.ledger.reading import Filter, LedgerReader, about_event, find
 from raqib.ledger.verification import verify
 
 
@@ -277,3 +279,54 @@ def test_the_chain_holds_after_a_kill_at_any_moment(path: Path) -> None:
         result = verify(path)
         assert result.intact, result.breaks
     assert 2 < len(files_of(path))
+
+
+EVENT, OTHER_EVENT = "019c8f2e-1111-7abc-8def-b302099a8057", "019c8f2e-1111-7abc-8def-b302099a8058"
+
+
+def test_what_was_done_about_an_event_is_found_in_older_files_too(path: Path) -> None:
+    ledger = Ledger(path, max_bytes=500)
+    for uuid in (EVENT, OTHER_EVENT) * 10:
+        assert ledger.append(Entry(uuid=uuid, action="a", decision="done"))
+        ledger.sync()
+    ledger.close()
+    assert 3 < len(files_of(path))
+    for name in (EVENT, "b302099a8057"):
+        assert list(range(1, 20, 2)) == [item.seq for item in about_event(path, name)]
+    assert [] == about_event(path, "b302099a8059")
+
+
+def test_files_from_before_the_event_are_not_searched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path, max_bytes=500)
+    fill(ledger, 20)
+    now_ms = time.time_ns() // 10**6
+    made = f"{now_ms + 7_200_000:012x}"
+    uuid = f"{made[:8]}-{made[8:]}-7abc-8def-b302099a8057"
+    assert ledger.append(Entry(uuid=uuid, action="a", decision="done"))
+    ledger.close()
+    read: list[str] = []
+    about = reading._about
+
+    def note(file: BinaryIO, name: str) -> tuple[str, list[Entry]]:
+        read.append(file.name)
+        return about(file, name)
+
+    monkeypatch.setattr(reading, "_about", note)
+    assert [21] == [item.seq for item in about_event(path, uuid)]
+    assert [str(path)] == read
+
+
+def test_a_file_that_is_set_aside_while_it_is_searched_counts_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(path, max_bytes=500)
+    assert ledger.append(Entry(uuid=EVENT, action="a", decision="done"))
+    about = reading._about
+
+    def rotate(file: BinaryIO, name: str) -> tuple[str, list[Entry]]:
+        monkeypatch.setattr(reading, "_about", about)
+        fill(ledger, 10)
+        return about(file, name)
+
+    monkeypatch.setattr(reading, "_about", rotate)
+    assert [1] == [item.seq for item in about_event(path, EVENT)]
+    assert 1 < len(files_of(path))
+    ledger.close()

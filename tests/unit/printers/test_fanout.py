@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from raqib.model.event import Event, encode
-from raqib.printers import Counts, Printers, VoidPrinter
+from raqib.printers import Counts, Printers, VoidPrinter, worker
 
 MakeEvent = Callable[..., Event]
 
@@ -142,8 +142,12 @@ def test_a_full_queue_drops_and_keeps_an_eighth_for_what_is_important(make_event
     printers.start()
     printers.submit(make_event(), b"first")
     stuck.entered.wait()
+    dropped_by = []
     for number in range(20):
-        asyncio.run(printers.printed(printers.submit(make_event(number), b"low"), timeout_s=10))
+        handed = printers.submit(make_event(number), b"low")
+        asyncio.run(printers.printed(handed, timeout_s=10))
+        dropped_by.append(handed.dropped_by)
+    assert [[]] * 14 + [["stuck"]] * 6 == dropped_by
     assert Counts(written=0, failed=0, dropped=6, waiting=14) == printers.counts["stuck"]
     for number in range(3):
         printers.submit(make_event(number, "critical"), b"critical")
@@ -152,6 +156,22 @@ def test_a_full_queue_drops_and_keeps_an_eighth_for_what_is_important(make_event
     printers.close()
     assert [b"first"] + [b"low"] * 14 + [b"critical"] * 2 == stuck.lines
     assert [b"first"] + [b"low"] * 20 + [b"critical"] * 3 == good.lines
+
+
+def test_who_gives_way_says_so_of_each_event(make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "STUCK_S", -1.0)
+    stuck, good = Memory("stuck", local=False, gate_open=False), Memory("good")
+    printers = Printers([stuck, good])
+    printers.start()
+    printers.submit(make_event(), b"first")
+    stuck.entered.wait()
+    handed = printers.submit(make_event(1), b"second")
+    asyncio.run(printers.printed(handed, timeout_s=100))
+    assert [] == handed.dropped_by
+    assert printers.give_way()
+    assert ["stuck"] == handed.dropped_by
+    stuck.gate.set()
+    printers.close()
 
 
 def printing_forever(stuck: Memory, event: Event, max_waiting_bytes: int) -> Printers:

@@ -167,3 +167,15 @@ def test_a_name_that_somebody_made_up_is_told_from_others() -> None:
 
     assert "a.org 192.0.2.1:443" == shown(None) == shown("resolver")
     assert "a.org (unlisted server) 192.0.2.1:443" == shown("unlisted")
+
+
+def test_an_outcome_shows_its_note() -> None:
+    event = Event(
+        "01890a5d-ac96-774b-bcce-b302099a8057",
+        "2026-01-02T03:04:05Z",
+        "outcome",
+        Metadata("k", "n", "outcome"),
+        note="no room\x1b",
+    )
+    told = Pretty().render(event)
+    assert "note     no room\\x1b" in told

@@ -25,6 +25,17 @@ def test_important_ones_first_then_in_order() -> None:
     assert len(line) == 0
 
 
+def test_who_is_put_back_is_the_next_of_its_importance() -> None:
+    line: WaitingLine[Job] = WaitingLine(2, 1000)
+    low, other, high = Job(0, "a", "low"), Job(1, "a", "low"), Job(2, "b", "high")
+    line.push(low)
+    assert low == line.pop()
+    line.push(other)
+    line.push(high)
+    line.put_back(low)
+    assert [high, low, other] == [*iter(line.pop, None)]
+
+
 def test_least_important_gives_way() -> None:
     line: WaitingLine[Job] = WaitingLine(2, 1000)
     low, high = Job(0, "a", "low"), Job(1, "b", "high")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from raqib.host.opening import open_without_links
 from raqib.host.removal import RemovalError, check_contents, remove_contents
+from raqib.host.spared import USUAL
 from raqib.model.execution import LogLevel
 from raqib.reactions.shell.data import reaction_data
 
@@ -23,6 +24,9 @@ PARENT = "/tmp"  # noqa: S108 -- the contract's
 DIRECTORY_PREFIX = "raqib-shell-"
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_AS_USUAL = f'echo {USUAL} 2>/dev/null >/proc/$$/oom_score_adj; exec /bin/sh "$0"'
+"""What the daemon is spared, if the host is out of memory, is not for what it starts."""
 
 MAX_LINE = 8192
 """Characters of one line of output; what is longer is logged in parts."""
@@ -169,7 +173,7 @@ async def _run(directory: Path, data: str, timeout_s: float, say: Say, on_start:
 def _start(directory: Path, data: str, outputs: tuple[_Output, _Output]) -> subprocess.Popen[bytes]:
     """Start the shell, as the leader of a process group. Raises OSError."""
     return subprocess.Popen(
-        ["/bin/sh", str(directory / _CODE)],
+        ["/bin/sh", "-c", _AS_USUAL, str(directory / _CODE)],
         stdin=subprocess.DEVNULL,
         stdout=outputs[0].write_end,
         stderr=outputs[1].write_end,
