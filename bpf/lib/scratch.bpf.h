@@ -48,6 +48,8 @@ struct text {
 	__u32 len;
 	__u32 truncated;
 	__u32 components;
+	__u32 above; /* what literals say of the directories above */
+	__u32 zero;
 	char bytes[PATH_BYTES + NAME_MAX + 16];
 };
 
@@ -70,7 +72,16 @@ struct progress {
 	__u32 start;
 	__u32 floor; /* what an absolute name cannot climb above */
 	__u32 keep_dots;
-	__u32 count;
+	__u32 from;  /* the first part that is told */
+	__u32 count; /* of such parts */
+	__u32 above; /* components before them */
+	__u32 has_object;
+	__u32 below;		  /* the first part below the object */
+	struct object_key object; /* the nearest one on the way up */
+	__u64 base_mnt;		  /* where a name starts, the dots at its beginning left behind */
+	__u64 base_dentry;
+	__u32 dots; /* so many bytes of it are such dots */
+	__u32 zero;
 	struct siphash whole;
 	struct siphash component;
 };
@@ -100,12 +111,13 @@ struct scratch {
 	struct part parts[PARTS];
 	struct text path;   /* as reached */
 	struct text used;   /* as used by the program, made absolute */
-	struct text inside; /* within its own file system */
+	struct text inside; /* on the host, or within its own file system */
 	char name[PATH_BYTES + 16];
 	char args[PATH_BYTES + 16];
 	struct context_path context;
 	struct environment environment;
 	struct watched watched;
+	struct object object;
 	struct process process;
 	struct record record;
 };

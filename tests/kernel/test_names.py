@@ -81,7 +81,7 @@ def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
     watch.look(tmp_path, needle)
     watch.act(
         ["chdir", tmp_path], ["descend", text("c" * 200), 25], opened_here("needle"),
-        ["unlinkat", AT_FDCWD, text("./needle"), 0],
+        ["unlinkat", AT_FDCWD, text("../" + "c" * 200 + "/needle"), 0],
     )  # fmt: skip
     seen = [one for one in watch.seen if one.process.pid == watch.pid]
     assert [UNLINK] == [one.new for one in seen]

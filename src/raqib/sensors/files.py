@@ -17,6 +17,7 @@ from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.accounts import Accounts, Lost
 from raqib.sensors.decode import Record
+from raqib.sensors.objects import Objects
 from raqib.sensors.policy import Hint, Policy, Teacher
 from raqib.sensors.processes import ProcessTable
 from raqib.sensors.resolve import Resolver, by_letters
@@ -25,7 +26,7 @@ __all__ = ["Accessed", "FileSensor", "Hint", "Policy"]
 
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
-_WAITS = constant("RECORD_WAITS")
+_WAITS, _HOST = constant("RECORD_WAITS"), constant("RECORD_HOST")
 
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
@@ -46,12 +47,13 @@ class _Followed(NamedTuple):
 
     path: bytes
     aliases: tuple[bytes, ...]
+    host_path: bytes
     as_given: bool
     """It cannot be told; the path is the name."""
 
     @property
     def all(self) -> tuple[bytes, ...]:
-        return (self.path, *self.aliases)
+        return (self.path, *self.aliases, self.host_path) if self.host_path else (self.path, *self.aliases)
 
 
 class FileSensor:
@@ -84,6 +86,7 @@ class FileSensor:
         self._lost_before = 0
         self.agent = self._identify()
         self._teacher = Teacher(self._bpf, self.agent)
+        self._objects = Objects(self._bpf)
 
     def _identify(self) -> ProcessKey:
         key: Any = ffi.new("struct process_key *")
@@ -94,6 +97,7 @@ class FileSensor:
         """Teach the kernel what the recipes want; verdicts under the policy before end."""
         self._interest = policy.interest
         self._teacher.teach(policy)
+        self._objects.watch(hint.value for hint in policy.hints if hint.kind != "base")
         self.processes.set_environments_kept(policy.environments)
 
     def start(self) -> None:
@@ -173,6 +177,7 @@ class FileSensor:
         No more than `most`: then the next call goes on from there.
         """
         if self._sweeping is None:
+            self._objects.refresh()
             pending = self.counters()["pending"]
             if pending == self._swept:
                 return 0
@@ -191,6 +196,7 @@ class FileSensor:
 
     def close(self) -> None:
         """Detach everything."""
+        self._objects.close()
         self._ring.close()
         self._bpf.close()
 
@@ -203,10 +209,10 @@ class FileSensor:
         self._count(raw.process.key)
         record = Record(raw, self.processes.text)
         if record.flags & _AS_GIVEN:
-            others = (record.inside,) if record.inside else ()
-            names = self._follow(record.path, others, raw.process.key.pid, raw.process.mnt_ns, record.flags)
-            if FileAction(raw.fresh) & self._interest_of(names.all):
-                self._observe_followed(record.observation(), names)
+            seen = record.observation()
+            names = self._follow(seen, record.flags)
+            if seen.new & self._interest_of(names.all):
+                self._observe_followed(seen, names)
             return
         interest = NO_ACTIONS
         undecided = bool(record.flags & _UNDECIDED)
@@ -228,14 +234,30 @@ class FileSensor:
         total = self._merge(seen.process.key, seen.path, seen.actions, interest, told=seen.new)
         return replace(seen, actions=total) if total != seen.actions else seen
 
-    def _follow(self, given: bytes, others: tuple[bytes, ...], pid: int, mnt_ns: int, flags: int) -> _Followed:
-        """Find out where a name led; `others` are further names of the same."""
-        named = by_letters(given)
-        path = None
+    def _follow(self, seen: FileObservation, flags: int) -> _Followed:
+        """Find out where a name led."""
+        pid, mnt_ns = seen.process.pid, seen.process.namespaces.mnt_ns
+        named, path = by_letters(seen.path), None
         if not flags & _TRUNCATED:
-            path = self._resolver.resolve(given, pid=pid, mnt_ns=mnt_ns, follow=bool(flags & _FOLLOW))
-        aliases = others if path in (None, named) else (named, *others)
-        return _Followed(path or named, aliases, as_given=path is None)
+            path = self._resolver.resolve(seen.path, pid=pid, mnt_ns=mnt_ns, follow=bool(flags & _FOLLOW))
+        if path is None:
+            host = by_letters(seen.host_path) if seen.host_path else b""
+            return _Followed(named, seen.aliases, host, as_given=True)
+        aliases = seen.aliases if path == named else (named, *seen.aliases)
+        return _Followed(path, aliases, self._host_path(path, pid, mnt_ns), as_given=False)
+
+    def _host_path(self, path: bytes, pid: int, mnt_ns: int) -> bytes:
+        """Return what the host calls a path of a process, if that is known and another one."""
+        directory, _, base = path.rpartition(b"/")
+        fd = self._resolver.open_cached(directory or b"/", pid=pid, mnt_ns=mnt_ns)
+        if fd is None:
+            return b""
+        try:
+            found = self._objects.locate(fd)
+        finally:
+            os.close(fd)
+        host = found.rstrip(b"/") + b"/" + base if found else b""
+        return b"" if host == path else host
 
     def _observe_followed(self, seen: FileObservation, names: _Followed) -> None:
         """Join what the process has done to that file before, and what it will do."""
@@ -245,6 +267,7 @@ class FileSensor:
                 seen,
                 path=names.path,
                 aliases=names.aliases,
+                host_path=names.host_path,
                 as_given=names.as_given,
                 actions=seen.actions | total,
             )
@@ -274,11 +297,13 @@ class FileSensor:
         actions = self._settle(key, fresh, forget=as_given or waits) | FileAction(entry.actions)
         fresh |= FileAction(actions & entry.interest & ~entry.reported)
         self._count(key.process)
+        host, inside = bool(entry.flags & _HOST), self._name(entry.inside) or b""
         identity = ProcessKey(key.process.pid, key.process.start_ns)
         seen = FileObservation(
             process=self.processes.find(identity) or Process(key=identity),
             path=self._name(entry.path) or b"",
-            aliases=tuple(name for name in map(self._name, (entry.used, entry.inside)) if name),
+            aliases=tuple(name for name in (self._name(entry.used), b"" if host else inside) if name),
+            host_path=inside if host else b"",
             actions=actions,
             new=fresh,
             timestamp_ns=entry.timestamp_ns,
@@ -287,8 +312,7 @@ class FileSensor:
             lost=self.processes.lost_of(identity),
         )
         if as_given:
-            mnt_ns = seen.process.namespaces.mnt_ns
-            names = self._follow(seen.path, seen.aliases, identity.pid, mnt_ns, entry.flags)
+            names = self._follow(seen, entry.flags)
             if fresh & self._interest_of(names.all):
                 self._observe_followed(seen, names)
             return

@@ -85,6 +85,18 @@ class Resolver:
             found = self._follow(through[1], pid, mnt_ns, follow=follow)
         return found
 
+    def open_cached(self, name: bytes, *, pid: int, mnt_ns: int) -> int | None:
+        """Open the location of an absolute path without links, if the kernel need not ask anybody for it."""
+        foreign = mnt_ns != self._own
+        try:
+            root = os.open(b"/proc/%d/root" % pid if foreign else b"/", os.O_PATH | os.O_CLOEXEC)
+            try:
+                return _open_location(root, name, _RESOLVE_CACHED | (_RESOLVE_IN_ROOT if foreign else 0))
+            finally:
+                os.close(root)
+        except OSError:
+            return None
+
     def _follow(self, name: bytes, pid: int, mnt_ns: int, *, follow: bool) -> bytes | None:
         try:
             if follow:
