@@ -344,7 +344,10 @@ static __noinline bool sight_file(struct scratch *scratch, struct sighting *seen
 		return false;
 	seen->inode = BPF_CORE_READ(file, f_inode);
 	walk_up(scratch, mnt, dentry, true);
-	emit_text(scratch, &scratch->path);
+	/* Where there are more directories than can be told, the nearest that is known stands for
+	 * them. */
+	if (!scratch->span.overflow || !emit_host(scratch, &scratch->path))
+		emit_text(scratch, &scratch->path);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
 		seen->flags |= RECORD_DELETED;
 	if (scratch->path.truncated) {

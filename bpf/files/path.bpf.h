@@ -33,6 +33,13 @@ static long walk_step(__u64 index, struct walk *walk)
 	}
 	if (!step.parent)
 		goto done;
+	if (!scratch->span.first) {
+		scratch->span.overflow = 1;
+		if (step.parent == progress->dentry)
+			goto done;
+		progress->dentry = step.parent;
+		return 0;
+	}
 	at = (scratch->span.first - 1) & (PARTS - 1);
 	part = &scratch->parts[at];
 	part->name = step.name;
@@ -74,8 +81,9 @@ static __always_inline void walk_up(struct scratch *scratch, struct vfsmount *vf
 	progress->has_object = 0;
 	scratch->span.first = PARTS_MIDDLE;
 	scratch->span.last = PARTS_MIDDLE;
-	bpf_loop(PARTS_MIDDLE, walk_step, &walk, 0);
-	scratch->span.overflow = !progress->done;
+	scratch->span.overflow = 0;
+	bpf_loop(STEPS_MOST, walk_step, &walk, 0);
+	scratch->span.overflow |= !progress->done;
 }
 
 static __always_inline void split_component(struct scratch *scratch, __u32 end)
@@ -358,7 +366,7 @@ static __noinline bool emit_host(struct scratch *scratch, struct text *text)
 	progress->whole.v3 = object->state[3];
 	text->len = AT_MOST(object->len, OBJECT_BYTES);
 	bpf_probe_read_kernel(text->bytes, text->len, object->text);
-	text->truncated = 0;
+	text->truncated = scratch->span.overflow;
 	text->components = object->components + count;
 	text->above = object->generation == policy.generation ? object->above : policy.wanted;
 	text->hash = object->hash;

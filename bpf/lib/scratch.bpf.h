@@ -10,8 +10,11 @@
 
 /* A path is collected as parts around the middle: dentries from the leaf downwards, named
  * components upwards. */
-#define PARTS	     2048
+#define PARTS	     4096
 #define PARTS_MIDDLE (PARTS / 2)
+/* So many directories and mounts a walk goes up. More than PARTS_MIDDLE cannot be told, but what
+ * they lie below can. */
+#define STEPS_MOST 65536
 
 /* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
 #define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))
