@@ -43,8 +43,12 @@ static __always_inline struct access *access_remember(struct scratch *scratch,
 
 static __always_inline __u32 interest_by(__u64 hash, __u32 guess, bool whole, __u32 *flags)
 {
-	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &hash);
+	struct verdict *verdict;
 
+	/* The literals' guess may be too wide, but never too narrow. */
+	if (!(guess & policy.wanted))
+		return 0;
+	verdict = bpf_map_lookup_elem(&verdicts, &hash);
 	if (verdict && verdict->generation == policy.generation && whole)
 		return verdict->interest;
 	*flags |= RECORD_UNDECIDED;
@@ -224,7 +228,7 @@ static __noinline int note_complete(struct scratch *scratch, struct process *pro
 	note->interest = interest_of(&scratch->path, &note->flags);
 	if (note->has_inside)
 		note->interest |= interest_of(&scratch->inside, &note->flags);
-	entry = bpf_map_lookup_elem(&watched, key);
+	entry = process->tally.last_watched ? bpf_map_lookup_elem(&watched, key) : NULL;
 	if (note->has_used)
 		used = interest_of(&scratch->used, &note->flags) & policy.wanted;
 	else if (entry && entry->used.hash)

@@ -8,6 +8,7 @@
 /* Written by the daemon. */
 struct policy policy SEC(".data.policy");
 struct syscall_table syscalls SEC(".data.syscalls");
+struct literal_filter literal_filter SEC(".data.literals");
 struct object_filter object_filter SEC(".data.objects");
 /* Read by the daemon. */
 struct counters counters SEC(".data.counters");

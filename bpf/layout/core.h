@@ -203,6 +203,13 @@ enum literal_kind {
 	LITERAL_PREFIX = 4,
 };
 
+/* Sixteen bits of a literal's hash, others for each kind: bit n, some literal has these. */
+#define LITERAL_BITS 65536
+
+struct literal_filter {
+	__u64 words[LITERAL_BITS / 64];
+};
+
 struct literal_key {
 	__u64 hash;
 	__u32 kind;

@@ -71,6 +71,7 @@ STRUCTS = (
     "context_path",
     "long_text",
     "verdict",
+    "literal_filter",
     "literal_key",
     "object_key",
     "object",
