@@ -287,6 +287,10 @@ enum syscall_flag {
 	SYSCALL_FLAGS_INDIRECT = 1 << 1,
 	/* The file is emptied whatever the flags. */
 	SYSCALL_TRUNCATES = 1 << 2,
+	/* Arguments are 32-bit numbers in memory, to which the argument `call_flags` points. */
+	SYSCALL_ARGS_INDIRECT = 1 << 4,
+	/* `name` is an address of a socket, as long as the argument after it says. */
+	SYSCALL_SOCKET = 1 << 5,
 };
 
 /* An argument index of -1: there is none. */
