@@ -13,10 +13,12 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import HOOKS, BpfObject
 from raqib.kernel.ring import Ring
 from raqib.model.actions import NO_ACTIONS, FileAction, union
+from raqib.model.clock import boottime_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.accounts import Accounts, Lost
 from raqib.sensors.decode import Record
+from raqib.sensors.directories import Change
 from raqib.sensors.objects import Objects
 from raqib.sensors.policy import Hint, Policy, Teacher
 from raqib.sensors.processes import ProcessTable
@@ -31,6 +33,8 @@ _WAITS, _HOST = constant("RECORD_WAITS"), constant("RECORD_HOST")
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
 _LOST = ("lost_watched", "lost_name", "lost_budget")
+_GONE = FileAction.UNLINK | FileAction.RENAME
+_MOST_SEEN = 65536
 _LOOKED_AT = 16
 """So many entries of `watched` are looked at for each that may be delivered in one portion."""
 
@@ -64,7 +68,7 @@ class FileSensor:
 
     def __init__(self, observe: Callable[[FileObservation], None], sizes: Mapping[str, int] | None = None) -> None:
         """Load the programs; nothing is seen before `start`."""
-        self._observe = observe
+        self._hand_over = observe
         self._bpf = BpfObject(sizes)
         self.processes = ProcessTable(self._bpf)
         """What is known of processes, for whoever asks."""
@@ -80,6 +84,8 @@ class FileSensor:
         self._swept = 0
         self._sweeping: Iterator[tuple[Any, Any]] | None = None
         self._known_paths: dict[int, bytes] = {}
+        self._seen_lately: dict[tuple[int, bytes], FileAction] = {}
+        """What was removed or moved, by process and name, since the directories were last asked."""
         self._lost_texts = 0
         self._told: dict[tuple[int, int], int] = {}
         self._accounts = Accounts(self._bpf)
@@ -97,7 +103,10 @@ class FileSensor:
         """Teach the kernel what the recipes want; verdicts under the policy before end."""
         self._interest = policy.interest
         self._teacher.teach(policy)
-        self._objects.watch(hint.value for hint in policy.hints if hint.kind != "base")
+        named = [hint for hint in policy.hints if hint.kind != "base"]
+        self._objects.watch(
+            (hint.value for hint in named), (_directory(hint) for hint in named if hint.actions & _GONE)
+        )
         self.processes.set_environments_kept(policy.environments)
 
     def start(self) -> None:
@@ -178,6 +187,7 @@ class FileSensor:
         """
         if self._sweeping is None:
             self._objects.refresh()
+            self._add_changes()
             pending = self.counters()["pending"]
             if pending == self._swept:
                 return 0
@@ -194,11 +204,44 @@ class FileSensor:
         self._sweeping = None
         return count
 
+    def _add_changes(self) -> None:
+        """Tell what happened in directories that recipes name, where the hooks were told another name."""
+        changes = self._objects.changes()
+        if not changes:
+            return
+        self.consume()  # what the hooks tell of them is there by now
+        missed = [change for change in changes if change.pid != self.agent.pid and self._is_news(change)]
+        self._seen_lately.clear()
+        keys = self.processes.newest({change.pid for change in missed})
+        for change in missed:
+            key = keys.get(change.pid, ProcessKey(change.pid, 0))
+            self._observe(
+                FileObservation(
+                    process=self.processes.find(key) or Process(key=key),
+                    path=change.path,
+                    actions=change.actions,
+                    new=change.actions,
+                    timestamp_ns=boottime_ns(),
+                    lost=self.processes.lost_of(key),
+                )
+            )
+
+    def _is_news(self, change: Change) -> bool:
+        told = self._seen_lately.get((change.pid, change.path), NO_ACTIONS)
+        return bool(change.actions & self._interest(change.path) & ~told)
+
     def close(self) -> None:
         """Detach everything."""
         self._objects.close()
         self._ring.close()
         self._bpf.close()
+
+    def _observe(self, seen: FileObservation) -> None:
+        if seen.new & _GONE and len(self._seen_lately) < _MOST_SEEN:
+            for name in seen.names:
+                place = (seen.process.pid, name)
+                self._seen_lately[place] = self._seen_lately.get(place, NO_ACTIONS) | seen.new
+        self._hand_over(seen)
 
     def _count(self, key: Any) -> None:
         place = (key.pid, key.start_ns)
@@ -343,3 +386,7 @@ class FileSensor:
             self._lost_texts += 1
             return bytes(ffi.buffer(name.text))
         return whole
+
+
+def _directory(hint: Hint) -> bytes:
+    return hint.value.rpartition(b"/")[0] or b"/" if hint.kind == "exact" else hint.value

@@ -19,6 +19,7 @@ import structlog
 
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import BpfObject
+from raqib.sensors.directories import Change, Directories
 from raqib.sensors.places import NOTHING_THERE, Places
 
 FORMER = 4
@@ -67,7 +68,9 @@ class Objects:
         self._located = bpf.map("located", "uint32_t", "struct long_text")
         self._filter = bpf.map(".data.objects", "uint32_t", "struct object_filter")
         self._places = Places()
+        self._directories = Directories()
         self._wanted: frozenset[bytes] = frozenset()
+        self._watched: frozenset[bytes] = frozenset()
         self._queue: deque[bytes] = deque()
         self._keys: dict[bytes, list[Key]] = {}
         """The objects that a place has had, the present one last."""
@@ -79,9 +82,13 @@ class Objects:
         self._changes.register(self._mountinfo, select.POLLPRI | select.POLLERR)
         self._log = structlog.get_logger()
 
-    def watch(self, wanted: Iterable[bytes]) -> None:
-        """Know these absolute paths, and nothing else but the roots of mounts, from now on."""
+    def watch(self, wanted: Iterable[bytes], directories: Iterable[bytes] = ()) -> None:
+        """Know these absolute paths, and nothing else but the roots of mounts, from now on.
+
+        What is removed from the `directories`, or moved, is told by `changes`.
+        """
         self._wanted = frozenset(wanted)
+        self._watched = frozenset(directories)
         self._queue = deque(sorted(self._wanted))
         for name in [name for name in self._keys if not self._is_wanted(name)]:
             self._forget(name)
@@ -103,6 +110,10 @@ class Objects:
             self._look_at(place)
         self._queue.rotate(-PORTION)
 
+    def changes(self) -> list[Change]:
+        """Return what has happened in the directories since this was last asked."""
+        return self._directories.changes()
+
     def locate(self, fd: int) -> bytes | None:
         """Return what the host calls what is behind a descriptor of one's own; None if that is not known."""
         request: Any = ffi.new("struct locate_request *", {"fd": fd})
@@ -112,7 +123,8 @@ class Objects:
         return bytes(ffi.buffer(answer.text, answer.len)) if answer.len else None
 
     def close(self) -> None:
-        """Let go of the list of mounts."""
+        """Let go of the list of mounts, and of the directories."""
+        self._directories.close()
         self._mountinfo.close()
 
     def _is_wanted(self, name: bytes) -> bool:
@@ -161,6 +173,8 @@ class Objects:
         key = self._learn(b"", fd=fd)
         if key is None:
             return
+        if name in self._watched:
+            self._directories.watch(name, fd)
         known = self._names.get(key)
         keys = self._keys.setdefault(name, [])
         if known is None:
@@ -190,6 +204,7 @@ class Objects:
         return request.key.inode, request.key.device, request.key.generation
 
     def _forget(self, name: bytes) -> None:
+        self._directories.forget(name)
         for key in self._keys.pop(name):
             self._drop(key)
 
