@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -307,3 +307,14 @@ def test_mount_of_the_host_that_comes_later(watch: Watch, place: Path) -> None:
         assert [(f"{place}/deep/secret", str(secret), OPEN)] == told(watch)
     finally:
         subprocess.run(["umount", place / "other"], check=True)
+
+
+def test_no_room_for_objects(make_watch: Callable[[dict[str, int]], Watch], place: Path) -> None:
+    paths = [place / f"dir/{number}" for number in range(20)]
+    for path in paths:
+        path.touch()
+    watch = make_watch({"objects": 4})
+    watch.sensor.start()
+    watch.look(place, exactly(*paths))
+    watch.act(*(opened(path, name=f"f{number}") for number, path in enumerate(paths)))
+    assert [str(path) for path in paths] == [path for path, _, _ in told(watch)]

@@ -116,3 +116,17 @@ def test_directory_that_is_replaced(watch: Watch, tmp_path: Path, kept: Path) ->
     watch.act(["unlinkat", AT_FDCWD, tmp_path / "link/file", 0], ["unlinkat", AT_FDCWD, tmp_path / "link", 0])
     watch.sensor.sweep()
     assert str(kept / "file") in gone(watch, kept)
+
+
+def test_more_than_notification_takes_is_a_loss(watch: Watch, kept: Path) -> None:
+    """The kernel keeps 16,384 changes until they are read; the hooks tell of them all the same."""
+    count = int(Path("/proc/sys/fs/fanotify/max_queued_events").read_text()) + 1000
+    for number in range(count):
+        (kept / f"{number}").touch()
+    watch.sensor.sweep()
+    watch.sensor.lost()
+    for path in list(kept.iterdir()):
+        path.unlink()
+    watch.sensor.sweep()
+    assert ["removals"] == [lost.kind for lost in watch.sensor.lost() if lost.kind == "removals"]
+    assert [] == [lost.kind for lost in watch.sensor.lost() if lost.kind == "removals"]

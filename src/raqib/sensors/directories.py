@@ -58,7 +58,7 @@ class Directories:
         self._log = structlog.get_logger()
         self._names: dict[Handle, bytes] = {}
         self._handles: dict[bytes, Handle] = {}
-        self.overflows = 0
+        self._overflows = 0
         flags = _CLOEXEC | _NONBLOCK | _UNLIMITED_MARKS | _REPORT_DIR_AND_NAME
         self._fd: int = _libc.fanotify_init(flags, os.O_RDONLY)
         if self._fd < 0:
@@ -90,6 +90,11 @@ class Directories:
             self._parse(data, found)
         return found
 
+    def take_overflows(self) -> int:
+        """Return how often the kernel had no room for a change since this was last asked."""
+        count, self._overflows = self._overflows, 0
+        return count
+
     def close(self) -> None:
         """Watch nothing."""
         if self._fd >= 0:
@@ -110,7 +115,7 @@ class Directories:
         while at + _EVENT.size <= len(data):
             length, _, _, header, mask, _, pid = _EVENT.unpack_from(data, at)
             if mask & _OVERFLOW:
-                self.overflows += 1
+                self._overflows += 1
             else:
                 path = self._path(data[at + header : at + length])
                 if path is not None:

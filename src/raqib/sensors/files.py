@@ -16,7 +16,7 @@ from raqib.model.actions import NO_ACTIONS, FileAction, union
 from raqib.model.clock import boottime_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
-from raqib.sensors.accounts import Accounts, Lost
+from raqib.sensors.accounts import OTHERS, Accounts, Lost
 from raqib.sensors.decode import Record
 from raqib.sensors.directories import Change
 from raqib.sensors.objects import Objects
@@ -160,12 +160,16 @@ class FileSensor:
         return counters | {"lost_text": self._lost_texts}
 
     def lost(self) -> list[Lost]:
-        """Return what the kernel side lost since this was last asked, and of whom."""
+        """Return what was lost in the kernel since this was last asked, and of whom."""
+        found = []
+        if overflows := self._objects.overflows():
+            # It is not told whose they were.
+            found.append(Lost("removals", OTHERS, overflows, ProcessKey(0, 0)))
         lost = sum(value for name, value in self.counters().items() if name in _LOST)
         if lost == self._lost_before:
-            return []
+            return found
         self._lost_before = lost
-        return self._accounts.lost()
+        return [*found, *self._accounts.lost()]
 
     def heaviest(self) -> tuple[ProcessKey, int, int] | None:
         """Return the process of which most records were taken in since this was last asked, how many, and of others."""

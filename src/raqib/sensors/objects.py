@@ -114,6 +114,10 @@ class Objects:
         """Return what has happened in the directories since this was last asked."""
         return self._directories.changes()
 
+    def overflows(self) -> int:
+        """Return how often, since this was last asked, more happened in the directories than could be kept."""
+        return self._directories.take_overflows()
+
     def locate(self, fd: int) -> bytes | None:
         """Return what the host calls what is behind a descriptor of one's own; None if that is not known."""
         request: Any = ffi.new("struct locate_request *", {"fd": fd})
