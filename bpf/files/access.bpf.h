@@ -8,8 +8,6 @@
 
 #include "files/record.bpf.h"
 
-#include <linux/magic.h>
-
 /* So many of the last components are told of a path that is too long to be told. */
 #define LAST_COMPONENTS 8
 
@@ -45,8 +43,12 @@ static __always_inline struct access *access_remember(struct scratch *scratch,
 
 static __always_inline __u32 interest_by(__u64 hash, __u32 guess, bool whole, __u32 *flags)
 {
-	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &hash);
+	struct verdict *verdict;
 
+	/* The literals' guess may be too wide, but never too narrow. */
+	if (!(guess & policy.wanted))
+		return 0;
+	verdict = bpf_map_lookup_elem(&verdicts, &hash);
 	if (verdict && verdict->generation == policy.generation && whole)
 		return verdict->interest;
 	*flags |= RECORD_UNDECIDED;
@@ -226,7 +228,7 @@ static __noinline int note_complete(struct scratch *scratch, struct process *pro
 	note->interest = interest_of(&scratch->path, &note->flags);
 	if (note->has_inside)
 		note->interest |= interest_of(&scratch->inside, &note->flags);
-	entry = bpf_map_lookup_elem(&watched, key);
+	entry = process->tally.last_watched ? bpf_map_lookup_elem(&watched, key) : NULL;
 	if (note->has_used)
 		used = interest_of(&scratch->used, &note->flags) & policy.wanted;
 	else if (entry && entry->used.hash)
@@ -314,6 +316,24 @@ static __always_inline void sight_end(struct scratch *scratch, struct sighting *
 	seen->has_inside = true;
 }
 
+/* Whether a mount shows all of its file system. */
+static __always_inline bool is_whole(struct vfsmount *mnt, struct dentry *dentry)
+{
+	return BPF_CORE_READ(mnt, mnt_root) == BPF_CORE_READ(dentry, d_sb, s_root);
+}
+
+/* The name on the host, if the last walk met something that is known there, and if it is another
+ * one. `same`: the path was told from that walk, so that they can only differ above the object. */
+static __noinline bool sight_host(struct scratch *scratch, struct sighting *seen, bool same)
+{
+	if ((same && is_host_path(scratch)) || !emit_host(scratch, &scratch->inside))
+		return false;
+	seen->has_inside = scratch->inside.hash != scratch->path.hash;
+	if (seen->has_inside)
+		seen->flags |= RECORD_HOST;
+	return true;
+}
+
 /* Find the names of an open file; false for what has none (pipes, sockets, anonymous inodes). */
 static __noinline bool sight_file(struct scratch *scratch, struct sighting *seen, struct file *file)
 {
@@ -321,23 +341,35 @@ static __noinline bool sight_file(struct scratch *scratch, struct sighting *seen
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
 	unsigned long magic = BPF_CORE_READ(sb, s_magic);
+	struct dentry *real;
+	bool same;
 
 	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
 		return false;
 	seen->inode = BPF_CORE_READ(file, f_inode);
 	walk_up(scratch, mnt, dentry, true);
-	emit_text(scratch, &scratch->path);
+	/* Where there are more directories than can be told, the nearest that is known stands for
+	 * them. */
+	if (!scratch->span.overflow || !emit_host(scratch, &scratch->path))
+		emit_text(scratch, &scratch->path);
 	if (!BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry)
 		seen->flags |= RECORD_DELETED;
-	/* A bind mount shows a part of a file system in another place: the place within counts too.
-	 */
 	if (scratch->path.truncated) {
 		sight_end(scratch, seen);
-	} else if (BPF_CORE_READ(mnt, mnt_root) != BPF_CORE_READ(sb, s_root)) {
-		walk_up(scratch, mnt, dentry, false);
-		emit_text(scratch, &scratch->inside);
-		seen->has_inside = scratch->inside.hash != scratch->path.hash;
+		return true;
 	}
+	/* A bind mount shows a part of a file system in another place, an overlay another file. */
+	real = overlay_real(dentry);
+	same = !real && is_whole(mnt, dentry);
+	if (!same) {
+		walk_up(scratch, NULL, real ? real : dentry, false);
+		if (!scratch->progress.has_object && !real) {
+			emit_text(scratch, &scratch->inside);
+			seen->has_inside = scratch->inside.hash != scratch->path.hash;
+			return true;
+		}
+	}
+	sight_host(scratch, seen, same);
 	return true;
 }
 

@@ -104,11 +104,16 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		see_open(scratch, task, process, row, &call, ret);
 		break;
 	case SYSCALL_FD:
-		see_fd(scratch, task, process, call_arg(&call, row->fd), row->actions);
+		see_fd(scratch, task, process, row_arg(row, &call, row->fd), row->actions);
 		if (row->fd2 >= 0)
 			see_fd(scratch, task, process, call_arg(&call, row->fd2), row->actions2);
 		break;
 	case SYSCALL_NAME:
+		if (row->flags & SYSCALL_SOCKET) {
+			see_socket(scratch, task, process, row_arg(row, &call, row->name),
+				   row_arg(row, &call, row->name + 1), row->actions);
+			break;
+		}
 		dir = row->dir >= 0 ? (int)call_arg(&call, row->dir) : AT_FDCWD;
 		see_name(scratch, task, process, call_arg(&call, row->name), dir, row->actions,
 			 row_follows(row, &call));

@@ -8,6 +8,8 @@
 /* Written by the daemon. */
 struct policy policy SEC(".data.policy");
 struct syscall_table syscalls SEC(".data.syscalls");
+struct literal_filter literal_filter SEC(".data.literals");
+struct object_filter object_filter SEC(".data.objects");
 /* Read by the daemon. */
 struct counters counters SEC(".data.counters");
 
@@ -104,6 +106,22 @@ struct {
 	__type(key, struct literal_key);
 	__type(value, __u32);
 } literals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct long_text);
+} located SEC(".maps");
+
+/* Files and directories that are known whatever they are called. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct object_key);
+	__type(value, struct object);
+} objects SEC(".maps");
 
 /* One for each processor, and one for programs that may sleep (the daemon runs one at a time). */
 struct {

@@ -10,6 +10,10 @@
 /* include/linux/fs.h */
 #define FMODE_PATH (1 << 14)
 
+/* So many dots at the beginning of a name are followed, and so many mounts on one place. */
+#define DOTS_MOST      256
+#define MOUNTS_STACKED 16
+
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
 	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
@@ -28,9 +32,66 @@ static __always_inline int name_read(struct scratch *scratch, const char *addres
 	return bpf_probe_read_user_str(scratch->name, PATH_BYTES, address) - 1;
 }
 
-/* The parts of the directory that the name in scratch->name starts from. */
-static __always_inline void name_base(struct scratch *scratch, struct task_struct *task, int dir)
+struct dots {
+	struct scratch *scratch;
+	struct task_struct *task;
+	__u32 len;
+};
+
+/* The directory above where the name starts now: above the root of a mount, it is that of the mount
+ * point. */
+static __always_inline void climb_up(struct progress *progress, struct task_struct *task)
 {
+	struct vfsmount *mnt = (void *)progress->base_mnt;
+	struct dentry *dentry = (void *)progress->base_dentry;
+	int stacked;
+
+	for (stacked = 0; stacked < MOUNTS_STACKED; stacked++) {
+		struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+		struct mount *above;
+
+		if (dentry == BPF_CORE_READ(task, fs, root.dentry) &&
+		    mnt == BPF_CORE_READ(task, fs, root.mnt))
+			return;
+		if (dentry != BPF_CORE_READ(mnt, mnt_root))
+			break;
+		above = BPF_CORE_READ(mount, mnt_parent);
+		if (!above || above == mount)
+			return;
+		dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+	}
+	progress->base_mnt = (__u64)mnt;
+	progress->base_dentry = (__u64)BPF_CORE_READ(dentry, d_parent);
+}
+
+static long dots_step(__u64 index, struct dots *dots)
+{
+	struct progress *progress = &dots->scratch->progress;
+	char *name = &dots->scratch->name[progress->dots & (PATH_BYTES - 1)];
+
+	if (progress->dots >= dots->len)
+		return 1;
+	if (name[0] == '/') {
+		progress->dots++;
+	} else if (name[0] == '.' && name[1] == '/') {
+		progress->dots += 2;
+	} else if (name[0] == '.' && name[1] == '.' && name[2] == '/') {
+		climb_up(progress, dots->task);
+		/* What has been climbed is a step that leads nowhere, for whoever reads on. */
+		name[1] = '/';
+		progress->dots += 3;
+	} else {
+		return 1;
+	}
+	return 0;
+}
+
+/* The parts of the directory that the name in scratch->name starts from. */
+static __always_inline void name_base(struct scratch *scratch, struct task_struct *task, int dir,
+				      __u32 len)
+{
+	struct dots dots = {.scratch = scratch, .task = task, .len = len};
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
 	struct vfsmount *mnt;
 	struct dentry *dentry;
@@ -47,37 +108,13 @@ static __always_inline void name_base(struct scratch *scratch, struct task_struc
 		mnt = BPF_CORE_READ(file, f_path.mnt);
 		dentry = BPF_CORE_READ(file, f_path.dentry);
 	}
-	walk_up(scratch, mnt, dentry, true);
-}
-
-struct compare {
-	const char *a;
-	const char *b;
-	__u32 len;
-	bool differ;
-};
-
-static long compare_step(__u64 index, struct compare *compare)
-{
-	__u32 at = (index & (PATH_BYTES / 8 - 1)) * 8;
-	__u32 left = compare->len - at;
-	__u64 a, b;
-
-	__builtin_memcpy(&a, compare->a + at, 8);
-	__builtin_memcpy(&b, compare->b + at, 8);
-	a ^= b;
-	if (left < 8)
-		a &= (1ULL << ((left & 7) * 8)) - 1;
-	compare->differ = a != 0;
-	return compare->differ;
-}
-
-static __always_inline bool same_text(const char *a, const char *b, __u32 len)
-{
-	struct compare compare = {.a = a, .b = b, .len = len};
-
-	bpf_loop((len + 7) / 8, compare_step, &compare, 0);
-	return !compare.differ;
+	scratch->progress.base_mnt = (__u64)mnt;
+	scratch->progress.base_dentry = (__u64)dentry;
+	scratch->progress.dots = 0;
+	if (scratch->name[0] != '/')
+		bpf_loop(DOTS_MOST, dots_step, &dots, 0);
+	walk_up(scratch, (void *)scratch->progress.base_mnt, (void *)scratch->progress.base_dentry,
+		true);
 }
 
 /* After the names as reached are known: is the name as used (in scratch->name) another one? */
@@ -91,7 +128,7 @@ static __always_inline void sight_used(struct scratch *scratch, struct sighting 
 	if (scratch->name[0] == '/' && len == scratch->path.len &&
 	    same_text(scratch->name, scratch->path.bytes, len))
 		return;
-	name_base(scratch, seen->task, dir);
+	name_base(scratch, seen->task, dir, len);
 	split_name(scratch, len, false);
 	emit_text(scratch, &scratch->used);
 	seen->has_used = scratch->used.hash != scratch->path.hash;
@@ -99,13 +136,34 @@ static __always_inline void sight_used(struct scratch *scratch, struct sighting 
 
 struct find {
 	const char *bytes;
+	__u32 from;
 	bool slash;
 };
 
 static long find_slash_step(__u64 index, struct find *find)
 {
-	find->slash = find->bytes[index & (PATH_BYTES - 1)] == '/';
+	find->slash = find->bytes[(find->from + index) & (PATH_BYTES - 1)] == '/';
 	return find->slash;
+}
+
+/* What the host calls what the name in scratch->name, `len` bytes, says. */
+static __always_inline void sight_host_name(struct scratch *scratch, struct sighting *seen,
+					    __u32 len)
+{
+	struct dentry *dentry = (void *)scratch->progress.base_dentry;
+	struct vfsmount *mnt = (void *)scratch->progress.base_mnt;
+	struct dentry *real;
+	bool same;
+
+	if (seen->has_inside)
+		return;
+	real = overlay_real(dentry);
+	same = !real && is_whole(mnt, dentry);
+	if (!same) {
+		walk_up(scratch, NULL, real ? real : dentry, false);
+		split_name(scratch, len, seen->flags & RECORD_AS_GIVEN);
+	}
+	sight_host(scratch, seen, same);
 }
 
 /*
@@ -117,17 +175,20 @@ static __always_inline void sight_name(struct scratch *scratch, struct sighting 
 				       __u32 len, bool follow)
 {
 	struct find find = {.bytes = scratch->name};
-	char first = scratch->name[0];
+	const char *rest;
 
-	bpf_loop(len & (PATH_BYTES - 1), find_slash_step, &find, 0);
-	if (find.slash || follow || (first == '.' && len <= 2))
+	name_base(scratch, seen->task, dir, len);
+	find.from = scratch->progress.dots;
+	rest = &scratch->name[find.from & (PATH_BYTES - 1)];
+	bpf_loop((len - find.from) & (PATH_BYTES - 1), find_slash_step, &find, 0);
+	if (find.slash || follow || (rest[0] == '.' && len - find.from <= 2))
 		seen->flags |= RECORD_AS_GIVEN;
 	if (follow)
 		seen->flags |= RECORD_FOLLOW;
-	name_base(scratch, seen->task, dir);
 	split_name(scratch, len, seen->flags & RECORD_AS_GIVEN);
 	emit_text(scratch, &scratch->path);
 	sight_end(scratch, seen);
+	sight_host_name(scratch, seen, len);
 }
 
 static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,

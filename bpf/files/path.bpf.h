@@ -4,7 +4,7 @@
 #ifndef RAQIB_PATH_H
 #define RAQIB_PATH_H
 
-#include "files/maps.bpf.h"
+#include "files/object.bpf.h"
 
 struct walk {
 	struct scratch *scratch;
@@ -14,11 +14,12 @@ static long walk_step(__u64 index, struct walk *walk)
 {
 	struct scratch *scratch = walk->scratch;
 	struct progress *progress = &scratch->progress;
-	struct dentry *dentry = (void *)progress->dentry;
-	struct dentry *parent;
 	struct part *part;
+	struct step step;
 	__u32 at;
 
+	step_read(&step, progress->dentry);
+	object_look(scratch, &step);
 	if (progress->cross && progress->dentry == progress->mnt_root) {
 		struct mount *mount = (void *)progress->mount;
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
@@ -30,14 +31,20 @@ static long walk_step(__u64 index, struct walk *walk)
 		progress->mnt_root = (__u64)BPF_CORE_READ(above, mnt.mnt_root);
 		return 0;
 	}
-	parent = BPF_CORE_READ(dentry, d_parent);
-	if (!parent)
+	if (!step.parent)
 		goto done;
+	if (!scratch->span.first) {
+		scratch->span.overflow = 1;
+		if (step.parent == progress->dentry)
+			goto done;
+		progress->dentry = step.parent;
+		return 0;
+	}
 	at = (scratch->span.first - 1) & (PARTS - 1);
 	part = &scratch->parts[at];
-	part->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
-	part->len = BPF_CORE_READ(dentry, d_name.hash_len) >> 32;
-	if (parent == dentry) {
+	part->name = step.name;
+	part->len = step.len;
+	if (step.parent == progress->dentry) {
 		char first = 0;
 
 		/* The root of a file system is named "/"; a file outside any tree (memfd) is its
@@ -48,7 +55,7 @@ static long walk_step(__u64 index, struct walk *walk)
 		goto done;
 	}
 	scratch->span.first = at;
-	progress->dentry = (__u64)parent;
+	progress->dentry = step.parent;
 	return 0;
 done:
 	progress->done = 1;
@@ -71,10 +78,12 @@ static __always_inline void walk_up(struct scratch *scratch, struct vfsmount *vf
 	progress->mnt_root = (__u64)BPF_CORE_READ(vfsmount, mnt_root);
 	progress->cross = cross;
 	progress->done = 0;
+	progress->has_object = 0;
 	scratch->span.first = PARTS_MIDDLE;
 	scratch->span.last = PARTS_MIDDLE;
-	bpf_loop(PARTS_MIDDLE, walk_step, &walk, 0);
-	scratch->span.overflow = !progress->done;
+	scratch->span.overflow = 0;
+	bpf_loop(STEPS_MOST, walk_step, &walk, 0);
+	scratch->span.overflow |= !progress->done;
 }
 
 static __always_inline void split_component(struct scratch *scratch, __u32 end)
@@ -141,9 +150,21 @@ static __always_inline void span_clear(struct scratch *scratch)
 static __always_inline __u32 literal(__u64 hash, enum literal_kind kind)
 {
 	struct literal_key key = {.hash = hash, .kind = kind, .generation = policy.generation};
-	__u32 *actions = bpf_map_lookup_elem(&literals, &key);
+	__u32 bit = hash >> (kind - 1) * 16 & (LITERAL_BITS - 1);
+	__u32 *actions;
 
+	/* Nearly every name is none: one load instead of a look-up. */
+	if (!(literal_filter.words[bit / 64] >> (bit & 63) & 1))
+		return 0;
+	actions = bpf_map_lookup_elem(&literals, &key);
 	return actions ? *actions : 0;
+}
+
+/* Processors load what is not aligned; from memcpy() the compiler would make a load for each byte.
+ */
+static __always_inline __u64 word_at(const char *bytes)
+{
+	return *(const __u64 *)bytes;
 }
 
 struct hash {
@@ -153,10 +174,7 @@ struct hash {
 
 static long hash_step(__u64 index, struct hash *hash)
 {
-	__u64 word;
-
-	__builtin_memcpy(&word, hash->bytes + (index & (NAME_MAX / 8)) * 8, 8);
-	siphash_word(hash->state, word);
+	siphash_word(hash->state, word_at(hash->bytes + (index & (NAME_MAX / 8)) * 8));
 	return 0;
 }
 
@@ -170,8 +188,9 @@ static __always_inline void hash_component(struct siphash *state, const char *by
 	struct hash hash = {.state = state, .bytes = bytes};
 	__u64 word;
 
-	bpf_loop(len / 8, hash_step, &hash, 0);
-	__builtin_memcpy(&word, bytes + (len & (NAME_MAX & ~7)), 8);
+	if (len >= 8)
+		bpf_loop(len / 8, hash_step, &hash, 0);
+	word = word_at(bytes + (len & (NAME_MAX & ~7)));
 	word &= (1ULL << ((len & 7) * 8)) - 1;
 	siphash_word(state, word | (__u64)len << 56);
 }
@@ -186,11 +205,11 @@ static long emit_step(__u64 index, struct emit *emit)
 	struct scratch *scratch = emit->scratch;
 	struct progress *progress = &scratch->progress;
 	struct text *text = emit->text;
-	struct part *part = &scratch->parts[(scratch->span.first + index) & (PARTS - 1)];
+	struct part *part = &scratch->parts[(progress->from + index) & (PARTS - 1)];
 	__u32 len = part->len & NAME_MAX;
 	__u32 at = text->len;
 	__u32 left = progress->count - (__u32)index; /* components from this one on */
-	__u32 depth = index + 1;
+	__u32 depth = progress->above + index + 1;
 
 	if (part->len > NAME_MAX)
 		text->truncated = 1;
@@ -212,8 +231,23 @@ static long emit_step(__u64 index, struct emit *emit)
 	if (left == 2)
 		text->dir_hash = siphash_digest(&progress->whole);
 	if (policy.prefix_depths >> (depth < 63 ? depth : 63) & 1)
-		text->interest |= literal(siphash_digest(&progress->whole), LITERAL_PREFIX);
+		text->above |= literal(siphash_digest(&progress->whole), LITERAL_PREFIX);
 	return 0;
+}
+
+/* What the literals say, when all of a name is known. */
+static __always_inline void text_finish(struct text *text)
+{
+	text->interest = policy.residual | text->above;
+	text->interest |= literal(text->hash, LITERAL_EXACT);
+	text->interest |= literal(text->base_hash, LITERAL_BASE);
+	text->interest |= literal(text->dir_hash, LITERAL_DIR);
+	if (text->truncated) {
+		/* Its hashes are not those of the whole name, so only the daemon can tell, and
+		 * nothing may be cached. */
+		text->interest = policy.wanted;
+		COUNT(path_truncated);
+	}
 }
 
 /* Write the parts in scratch->span as a path into `text`, with hashes and the literals' interest.
@@ -226,11 +260,13 @@ static __noinline int emit_text(struct scratch *scratch, struct text *text)
 
 	siphash_begin(&scratch->progress.whole, policy.siphash_key, 0);
 	root = siphash_digest(&scratch->progress.whole);
+	scratch->progress.from = scratch->span.first;
+	scratch->progress.above = 0;
 	scratch->progress.count = count;
 	text->len = 0;
 	text->truncated = scratch->span.overflow;
 	text->components = count;
-	text->interest = policy.residual;
+	text->above = 0;
 	text->hash = root;
 	text->dir_hash = root;
 	text->base_hash = 0;
@@ -239,19 +275,119 @@ static __noinline int emit_text(struct scratch *scratch, struct text *text)
 		text->len = 1;
 	} else {
 		if (policy.prefix_depths & 1)
-			text->interest |= literal(root, LITERAL_PREFIX);
+			text->above = literal(root, LITERAL_PREFIX);
 		bpf_loop(count & (PARTS - 1), emit_step, &emit, 0);
 	}
-	text->interest |= literal(text->hash, LITERAL_EXACT);
-	text->interest |= literal(text->base_hash, LITERAL_BASE);
-	text->interest |= literal(text->dir_hash, LITERAL_DIR);
-	if (text->truncated) {
-		/* Its hashes are not those of the whole name, so only the daemon can tell, and
-		 * nothing may be cached. */
-		text->interest = policy.wanted;
-		COUNT(path_truncated);
-	}
+	text_finish(text);
 	return 0;
+}
+
+struct compare {
+	const char *a;
+	const char *b;
+	__u32 len;
+	bool differ;
+};
+
+/* Whether 8 bytes of the two differ, from `at` on. */
+static __always_inline bool compare_word(struct compare *compare, __u32 at)
+{
+	__u32 left = compare->len - at;
+	__u64 differ = word_at(compare->a + at) ^ word_at(compare->b + at);
+
+	if (left < 8)
+		differ &= (1ULL << ((left & 7) * 8)) - 1;
+	compare->differ = differ != 0;
+	return compare->differ;
+}
+
+static long compare_step(__u64 index, struct compare *compare)
+{
+	return compare_word(compare, (index & (PATH_BYTES / 8 - 1)) * 8);
+}
+
+static long compare_object_step(__u64 index, struct compare *compare)
+{
+	return compare_word(compare, (index & (OBJECT_BYTES / 8 - 1)) * 8);
+}
+
+static __always_inline bool same_text(const char *a, const char *b, __u32 len)
+{
+	struct compare compare = {.a = a, .b = b, .len = len};
+
+	bpf_loop((len + 7) / 8, compare_step, &compare, 0);
+	return !compare.differ;
+}
+
+/* The object that the last walk met, unless the name went up beyond it again. */
+static __always_inline struct object *object_met(struct scratch *scratch)
+{
+	struct progress *progress = &scratch->progress;
+
+	if (!progress->has_object || scratch->span.last < progress->below)
+		return NULL;
+	return bpf_map_lookup_elem(&objects, &progress->object);
+}
+
+/* Whether the path that was emitted last is what the host calls the file, too. */
+static __noinline bool is_host_path(struct scratch *scratch)
+{
+	struct object *object = object_met(scratch);
+	const struct text *path = &scratch->path;
+	struct compare compare = {};
+	__u64 len;
+
+	if (!object)
+		return true;
+	if (path->components != object->components + scratch->span.last - scratch->progress.below)
+		return false;
+	/* Of the root nothing is left to compare. */
+	len = AT_MOST(object->len, OBJECT_BYTES);
+	if (len && (path->len < len || (path->len > len && path->bytes[len] != '/')))
+		return false;
+	compare.a = path->bytes;
+	compare.b = object->text;
+	compare.len = len;
+	bpf_loop((len + 7) / 8, compare_object_step, &compare, 0);
+	return !compare.differ;
+}
+
+/* Write what the host calls the file into `text`: the object that was met, and the parts below it.
+ * False if there is none. */
+static __noinline bool emit_host(struct scratch *scratch, struct text *text)
+{
+	struct emit emit = {.scratch = scratch, .text = text};
+	struct progress *progress = &scratch->progress;
+	struct object *object = object_met(scratch);
+	__u32 count = scratch->span.last - progress->below;
+
+	if (!object)
+		return false;
+	progress->from = progress->below;
+	progress->above = object->components;
+	progress->count = count;
+	progress->whole.v0 = object->state[0];
+	progress->whole.v1 = object->state[1];
+	progress->whole.v2 = object->state[2];
+	progress->whole.v3 = object->state[3];
+	text->len = AT_MOST(object->len, OBJECT_BYTES);
+	bpf_probe_read_kernel(text->bytes, text->len, object->text);
+	text->truncated = scratch->span.overflow;
+	text->components = object->components + count;
+	text->above = object->generation == policy.generation ? object->above : policy.wanted;
+	text->hash = object->hash;
+	text->dir_hash = count ? object->hash : object->dir_hash;
+	text->base_hash = object->base_hash;
+	if (count) {
+		if (policy.prefix_depths >> (object->components < 63 ? object->components : 63) & 1)
+			text->above |= literal(object->hash, LITERAL_PREFIX);
+		bpf_loop(count & (PARTS - 1), emit_step, &emit, 0);
+	} else if (!text->len) {
+		text->bytes[0] = '/';
+		text->len = 1;
+	}
+	text_finish(text);
+	return true;
 }
 
 #endif

@@ -49,6 +49,87 @@ int hash_path(struct hash_request *request)
 	return 0;
 }
 
+static __always_inline bool key_of_fd(struct object_key *key, int fd)
+{
+	struct file *file = file_of_fd(bpf_get_current_task_btf(), fd);
+
+	if (!file)
+		return false;
+	*key = object_key_of(BPF_CORE_READ(file, f_inode));
+	return true;
+}
+
+/* The daemon shows a file or directory, and says what the host calls it. */
+SEC("syscall")
+int learn_object(struct learn_request *request)
+{
+	struct scratch *scratch = scratch_get_sleepable();
+	struct object_key key = {
+		.inode = request->key.inode,
+		.device = request->key.device,
+		.generation = request->key.generation,
+	};
+	struct object *object;
+	struct text *path;
+	__u32 bit;
+
+	if (!scratch || (request->fd >= 0 && !key_of_fd(&key, request->fd)))
+		return -EBADF;
+	request->key.inode = key.inode;
+	request->key.device = key.device;
+	request->key.generation = key.generation;
+	if (!request->path_len)
+		return 0;
+	if (!path_from_user(scratch, request->path, request->path_len))
+		return -EINVAL;
+	path = &scratch->path;
+	if (path->len > OBJECT_BYTES || path->truncated)
+		return -ENAMETOOLONG;
+	object = &scratch->object;
+	object->hash = path->hash;
+	object->dir_hash = path->dir_hash;
+	object->base_hash = path->base_hash;
+	object->state[0] = scratch->progress.whole.v0;
+	object->state[1] = scratch->progress.whole.v1;
+	object->state[2] = scratch->progress.whole.v2;
+	object->state[3] = scratch->progress.whole.v3;
+	object->components = path->components;
+	object->len = path->components ? path->len : 0;
+	object->above = path->above;
+	object->generation = policy.generation;
+	bpf_probe_read_kernel(object->text, OBJECT_BYTES, path->bytes);
+	if (bpf_map_update_elem(&objects, &key, object, BPF_ANY))
+		return -ENOSPC;
+	bit = key.inode & (OBJECT_BITS - 1);
+	__sync_fetch_and_or(&object_filter.words[bit / 64], 1ULL << (bit & 63));
+	return 0;
+}
+
+/* The daemon asks what the host calls what it has opened; the answer is in the map `located`. */
+SEC("syscall")
+int locate(struct locate_request *request)
+{
+	struct scratch *scratch = scratch_get_sleepable();
+	struct file *file = file_of_fd(bpf_get_current_task_btf(), request->fd);
+	struct dentry *real, *dentry;
+	struct long_text *answer;
+	__u32 zero = 0;
+
+	answer = bpf_map_lookup_elem(&located, &zero);
+	if (!scratch || !file || !answer)
+		return -EBADF;
+	dentry = BPF_CORE_READ(file, f_path.dentry);
+	real = overlay_real(dentry);
+	walk_up(scratch, NULL, real ? real : dentry, false);
+	answer->len = 0;
+	if (!emit_host(scratch, &scratch->inside) || scratch->inside.truncated)
+		return 0;
+	answer->len = scratch->inside.len;
+	bpf_probe_read_kernel(answer->text, AT_MOST(scratch->inside.len, PATH_BYTES),
+			      scratch->inside.bytes);
+	return 0;
+}
+
 /* One question instead of one for each file. The map forgets: a file that comes again is put before
  * those that follow it, so that the chain may lead back; the daemon sees it. */
 SEC("syscall")

@@ -13,6 +13,10 @@
 #define MAX_ERRNO	 4095
 #define CLOSE_RANGE_MOST 4096
 
+/* include/linux/socket.h, include/uapi/linux/un.h */
+#define AF_UNIX	 1
+#define SUN_PATH 2 /* where the name begins in an address */
+
 struct call {
 	struct pt_regs *regs;
 	bool compat;
@@ -118,13 +122,26 @@ static __always_inline bool is_error(const struct call *call, long ret)
 	return ret < 0 && ret >= -MAX_ERRNO;
 }
 
+/* An argument of a call as its row counts them. */
+static __always_inline __u64 row_arg(const struct syscall_row *row, const struct call *call,
+				     int index)
+{
+	__u32 value = 0;
+
+	if (!(row->flags & SYSCALL_ARGS_INDIRECT))
+		return call_arg(call, index);
+	bpf_probe_read_user(&value, sizeof(value),
+			    (void *)(call_arg(call, row->call_flags) + 4 * index));
+	return value;
+}
+
 static __always_inline bool row_applies(const struct syscall_row *row, const struct call *call)
 {
 	if (row->equal >= 0 && (__u32)call_arg(call, row->equal) != row->equal_value)
 		return false;
 	if (row->any >= 0 && !((__u32)call_arg(call, row->any) & row->any_bits))
 		return false;
-	if (row->none >= 0 && ((__u32)call_arg(call, row->none) & row->no_bits))
+	if (row->none >= 0 && ((__u32)row_arg(row, call, row->none) & row->no_bits))
 		return false;
 	return true;
 }
@@ -175,6 +192,35 @@ static __always_inline bool row_follows(const struct syscall_row *row, const str
 	if (row->flags & SYSCALL_FOLLOW_IF_ASKED)
 		return call_arg(call, row->call_flags) & AT_SYMLINK_FOLLOW;
 	return row->flags & SYSCALL_FOLLOW;
+}
+
+/* The name of a socket that somebody makes in the file system: what has none is no file. */
+static __always_inline int socket_name_read(struct scratch *scratch, __u64 address, __u32 len)
+{
+	__u16 family = 0;
+	int read;
+
+	if (len <= SUN_PATH || bpf_probe_read_user(&family, sizeof(family), (void *)address) ||
+	    family != AF_UNIX)
+		return 0;
+	read = name_read(scratch, (void *)(address + SUN_PATH));
+	/* It need not end with a zero byte. */
+	return read > (int)(len - SUN_PATH) ? (int)(len - SUN_PATH) : read;
+}
+
+static __always_inline void see_socket(struct scratch *scratch, struct task_struct *task,
+				       struct process *process, __u64 address, __u32 len,
+				       __u32 actions)
+{
+	struct sighting seen = {.task = task, .process = process, .actions = actions};
+	int read = socket_name_read(scratch, address, len);
+
+	if (read < 0)
+		lose(process, LOSS_NAME);
+	if (read <= 0)
+		return;
+	sight_name(scratch, &seen, AT_FDCWD, read, false);
+	access_note(scratch, &seen);
 }
 
 static __always_inline void see_name(struct scratch *scratch, struct task_struct *task,

@@ -205,10 +205,47 @@ enum literal_kind {
 	LITERAL_PREFIX = 4,
 };
 
+/* Sixteen bits of a literal's hash, others for each kind: bit n, some literal has these. */
+#define LITERAL_BITS 65536
+
+struct literal_filter {
+	__u64 words[LITERAL_BITS / 64];
+};
+
 struct literal_key {
 	__u64 hash;
 	__u32 kind;
 	__u32 generation;
+};
+
+/* A file or directory, whatever it is called. */
+struct object_key {
+	__u64 inode;
+	__u32 device;
+	__u32 generation; /* of the inode: its number may be used again */
+};
+
+#define OBJECT_BYTES 256
+
+/* What the host calls it, and what follows for names below it. */
+struct object {
+	__u64 hash;
+	__u64 dir_hash;
+	__u64 base_hash;
+	__u64 state[4]; /* of the hash, to be continued with what lies below */
+	__u32 components;
+	__u32 len; /* 0 for the root */
+	/* What literals say of the directories above it, under the policy of that generation. */
+	__u32 above;
+	__u32 generation;
+	char text[OBJECT_BYTES + 8];
+};
+
+/* Bit n: some object has an inode number of which these are the lowest bits. */
+#define OBJECT_BITS 65536
+
+struct object_filter {
+	__u64 words[OBJECT_BITS / 64];
 };
 
 struct policy {
@@ -252,6 +289,10 @@ enum syscall_flag {
 	SYSCALL_FLAGS_INDIRECT = 1 << 1,
 	/* The file is emptied whatever the flags. */
 	SYSCALL_TRUNCATES = 1 << 2,
+	/* Arguments are 32-bit numbers in memory, to which the argument `call_flags` points. */
+	SYSCALL_ARGS_INDIRECT = 1 << 4,
+	/* `name` is an address of a socket, as long as the argument after it says. */
+	SYSCALL_SOCKET = 1 << 5,
 };
 
 /* An argument index of -1: there is none. */
@@ -318,6 +359,8 @@ enum record_flag {
 	RECORD_UNDECIDED = 1 << 4,
 	/* Of an entry in `watched`: it is there only until it is delivered. */
 	RECORD_WAITS = 1 << 5,
+	/* `inside` is the host's own name. */
+	RECORD_HOST = 1 << 6,
 };
 
 /* A record ends with its texts, one after the other: path, used, inside, exe, args (the last two
@@ -397,5 +440,21 @@ struct settle_request {
 	__u32 reported;
 	__u32 forget;  /* the entry only waited */
 	__u32 actions; /* answer: all that waited, if it is forgotten */
+	__u32 zero;
+};
+
+/* What has this key, or is behind a descriptor of the daemon, is known from now on, whatever it is
+ * called. */
+struct learn_request {
+	__u64 path;	       /* user address: what the host calls it */
+	__u32 path_len;	       /* 0: only the key is asked for */
+	__s32 fd;	       /* negative: the key is given */
+	struct object_key key; /* else it is the answer */
+};
+
+/* What the host calls what is behind a descriptor of the daemon. The answer is in the map
+ * `located`, empty if nothing is known of it. */
+struct locate_request {
+	__u32 fd;
 	__u32 zero;
 };

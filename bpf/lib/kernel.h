@@ -28,7 +28,7 @@ struct pt_regs {
 #endif
 
 struct qstr {
-	__u64 hash_len;
+	__u32 len;
 	const unsigned char *name;
 };
 
@@ -56,6 +56,7 @@ struct inode {
 	kuid_t i_uid;
 	kgid_t i_gid;
 	unsigned long i_ino;
+	__u32 i_generation;
 	__s64 i_size;
 	struct super_block *i_sb;
 };
@@ -105,6 +106,30 @@ struct file {
 	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
+};
+
+/* Of an overlay: which file below it shows. 6.5 put the layers into an entry of their own. */
+struct ovl_path {
+	struct dentry *dentry;
+};
+
+struct ovl_entry {
+	unsigned int __numlower;
+	struct ovl_path __lowerstack[1];
+};
+
+struct ovl_inode {
+	struct inode vfs_inode;
+	struct dentry *__upperdentry;
+	struct ovl_entry *oe;
+};
+
+struct ovl_inode___path {
+	struct ovl_path lowerpath;
+};
+
+struct bpf_rb_root {
+	int opaque;
 };
 
 struct fdtable {

@@ -10,8 +10,11 @@
 
 /* A path is collected as parts around the middle: dentries from the leaf downwards, named
  * components upwards. */
-#define PARTS	     2048
+#define PARTS	     4096
 #define PARTS_MIDDLE (PARTS / 2)
+/* So many directories and mounts a walk goes up. More than PARTS_MIDDLE cannot be told, but what
+ * they lie below can. */
+#define STEPS_MOST 65536
 
 /* Mask an index where the compiler would leave out the operation that the verifier needs to see. */
 #define CLAMP(x, mask) asm volatile("%0 &= %1" : "+r"(x) : "i"(mask))
@@ -48,6 +51,8 @@ struct text {
 	__u32 len;
 	__u32 truncated;
 	__u32 components;
+	__u32 above; /* what literals say of the directories above */
+	__u32 zero;
 	char bytes[PATH_BYTES + NAME_MAX + 16];
 };
 
@@ -70,7 +75,16 @@ struct progress {
 	__u32 start;
 	__u32 floor; /* what an absolute name cannot climb above */
 	__u32 keep_dots;
-	__u32 count;
+	__u32 from;  /* the first part that is told */
+	__u32 count; /* of such parts */
+	__u32 above; /* components before them */
+	__u32 has_object;
+	__u32 below;		  /* the first part below the object */
+	struct object_key object; /* the nearest one on the way up */
+	__u64 base_mnt;		  /* where a name starts, the dots at its beginning left behind */
+	__u64 base_dentry;
+	__u32 dots; /* so many bytes of it are such dots */
+	__u32 zero;
 	struct siphash whole;
 	struct siphash component;
 };
@@ -100,12 +114,13 @@ struct scratch {
 	struct part parts[PARTS];
 	struct text path;   /* as reached */
 	struct text used;   /* as used by the program, made absolute */
-	struct text inside; /* within its own file system */
+	struct text inside; /* on the host, or within its own file system */
 	char name[PATH_BYTES + 16];
 	char args[PATH_BYTES + 16];
 	struct context_path context;
 	struct environment environment;
 	struct watched watched;
+	struct object object;
 	struct process process;
 	struct record record;
 };

@@ -40,7 +40,8 @@ static const struct {
 	CALL(close), CALL(close_range), CALL(unlinkat), CALL(renameat), CALL(renameat2), CALL(linkat),
 	CALL(symlinkat), CALL(mkdirat), CALL(mknodat), CALL(execve), CALL(execveat), CALL(exit_group),
 	CALL(chdir), CALL(fchdir), CALL(chroot), CALL(unshare), CALL(mount), CALL(setuid), CALL(getpid),
-	CALL(kill), CALL(memfd_create), CALL(prctl), CALL(dup2), CALL(pipe2),
+	CALL(kill), CALL(memfd_create), CALL(prctl), CALL(dup2), CALL(pipe2), CALL(open_tree),
+	CALL(move_mount), CALL(pivot_root), CALL(umount2),
 };
 
 static char buffer[65536];

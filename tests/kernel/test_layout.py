@@ -71,13 +71,19 @@ STRUCTS = (
     "context_path",
     "long_text",
     "verdict",
+    "literal_filter",
     "literal_key",
+    "object_key",
+    "object",
+    "object_filter",
     "policy",
     "syscall_row",
     "syscall_table",
     "counters",
     "record",
     "hash_request",
+    "learn_request",
+    "locate_request",
     "list_request",
     "listing",
     "merge_request",
@@ -149,7 +155,7 @@ def numbers(*candidates: str) -> dict[str, int]:
 def test_syscall_numbers(column: str, headers: tuple[str, ...]) -> None:
     known = numbers(*headers)
     # What 32-bit programs call mmap is here the call with the offset in pages.
-    names = {"mmap": "mmap2"} if column == "i386" else {}
+    names = {"mmap": "mmap2", "old_mmap": "mmap"} if column == "i386" else {}
     if column == "aarch64":
         names = {"sendfile64": "sendfile"}
     ours = {names.get(syscall.name, syscall.name): getattr(syscall, column) for syscall in SYSCALLS}

@@ -10,8 +10,9 @@ import pytest
 
 from raqib.model.actions import NO_ACTIONS
 from raqib.sensors.files import Hint, Interests
-from tests.kernel.acting import AT_FDCWD, Call, Watch, text
+from tests.kernel.acting import AT_FDCWD, Call, Watch, below, text
 from tests.kernel.test_actions import CREATE, OPEN, UNLINK, opened
+from tests.kernel.test_ways import UNSHARE
 
 PATH_MAX = 4096
 
@@ -83,19 +84,32 @@ def test_long_name_that_is_only_named(watch: Watch, tmp_path: Path) -> None:
     watch.look(tmp_path, needle)
     watch.act(
         ["chdir", tmp_path], ["descend", text("c" * 200), 25], opened_here("needle"),
-        ["unlinkat", AT_FDCWD, text("./needle"), 0],
+        ["unlinkat", AT_FDCWD, text("../" + "c" * 200 + "/needle"), 0],
     )  # fmt: skip
     seen = [observation for observation in watch.seen if observation.process.pid == watch.pid]
     assert [UNLINK] == [observation.new for observation in seen]
     assert seen[0].as_given
 
 
-def test_path_with_too_many_components(watch: Watch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1100, 2500], ids=["deep", "deeper than can be told"])
+@pytest.mark.parametrize("by", ["base", "tree"])
+def test_path_with_many_components(watch: Watch, tmp_path: Path, by: str, count: int) -> None:
     base = Interests(OPEN, NO_ACTIONS, [Hint("base", b"needle", OPEN)],
                   lambda name: OPEN if name.endswith(b"/needle") else NO_ACTIONS)  # fmt: skip
-    watch.look(tmp_path, base)
-    watch.act(["chdir", tmp_path], ["descend", text("d"), 1100], opened_here("needle"))
-    assert [OPEN] == [observation.new for observation in watch.seen if observation.process.pid == watch.pid]
+    watch.look(tmp_path, base if by == "base" else below(tmp_path, OPEN))
+    watch.act(["chdir", tmp_path], ["descend", text("d"), count], opened_here("needle"))
+    seen = [
+        observation for observation in watch.seen if observation.process.pid == watch.pid and OPEN in observation.new
+    ]
+    assert by == "base" or seen[-1].path.startswith(os.fsencode(tmp_path) + b"/d/d/")
+    assert seen[-1].path.endswith(b"/needle") or any(name.endswith(b"/needle") for name in seen[-1].aliases)
+
+
+def test_many_mounts_on_one_place(watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    stack: list[Call] = [["mount", text("none"), tmp_path / "other", text("tmpfs"), 0, 0]] * 1200
+    watch.act(*UNSHARE, *stack, opened(tmp_path / "other/needle", os.O_CREAT | os.O_RDWR))
+    assert {"other/needle": OPEN | CREATE} == watch.of()
 
 
 def opened_here(name: str) -> Call:

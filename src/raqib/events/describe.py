@@ -125,6 +125,8 @@ def file_info(seen: FileObservation) -> FileInfo:
         metadata=_metadata(seen) if seen.mode else None,
         aliases=[text(alias) for alias in seen.aliases],
         aliases_b64=exact_list(seen.aliases),
+        host_path=text(seen.host_path) if seen.host_path else None,
+        host_path_b64=exact(seen.host_path) if seen.host_path else None,
         as_given=seen.as_given,
         deleted=seen.deleted,
         **_done(seen.actions.value),

@@ -20,6 +20,7 @@ _MAP_ANONYMOUS = 0x20
 _F_SETFL, _O_ASYNC = 4, 0o20000
 _FIOASYNC = 0x5452
 _CLOSE_RANGE_CLOEXEC = 4
+_SYS_BIND = 2
 
 
 class Syscall(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class Syscall(msgspec.Struct, frozen=True):
     dir2: int = -1
     name2_at: int = -1
     call_flags: int = -1
-    """Which argument has the flags of open(2) or linkat(2)."""
+    """Which argument has the flags of open(2) or linkat(2), or leads to the arguments."""
     flags: tuple[str, ...] = ()
     equal: tuple[int, int] | None = None
     """(argument, value): only such calls count."""
@@ -116,6 +117,19 @@ SYSCALLS: tuple[Syscall, ...] = (
     _fd("ftruncate", 77, 46, 93, 93, _TRUNCATE),
     _fd("ftruncate64", None, None, 194, 194, _TRUNCATE),
     Syscall("mmap", "FD", 9, 222, 192, 192, FileAction.MMAP, fd=4, no_bits=(3, _MAP_ANONYMOUS)),
+    Syscall(
+        "old_mmap",
+        "FD",
+        None,
+        None,
+        90,
+        90,
+        FileAction.MMAP,
+        fd=4,
+        no_bits=(3, _MAP_ANONYMOUS),
+        call_flags=0,
+        flags=("ARGS_INDIRECT",),
+    ),
     _fasync("fcntl", 72, 25, 55, 55),
     _fasync("fcntl64", None, None, 221, 221),
     Syscall("ioctl", "FD", 16, 29, 54, 54, FileAction.FASYNC, fd=0, equal=(1, _FIOASYNC)),
@@ -161,6 +175,20 @@ SYSCALLS: tuple[Syscall, ...] = (
     Syscall("symlinkat", "NAME", 266, 36, 304, 331, _CREATE, dir=1, name_at=2),
     Syscall("mkdir", "NAME", 83, None, 39, 39, _CREATE, name_at=0),
     Syscall("mkdirat", "NAME", 258, 34, 296, 323, _CREATE, dir=0, name_at=1),
+    Syscall("bind", "NAME", 49, 200, 361, 282, _CREATE, name_at=1, flags=("SOCKET",)),
+    Syscall(
+        "socketcall",
+        "NAME",
+        None,
+        None,
+        102,
+        None,
+        _CREATE,
+        name_at=1,
+        equal=(0, _SYS_BIND),
+        call_flags=1,
+        flags=("SOCKET", "ARGS_INDIRECT"),
+    ),
     Syscall("mknod", "NAME", 133, None, 14, 14, _CREATE, name_at=0),
     Syscall("mknodat", "NAME", 259, 33, 297, 324, _CREATE, dir=0, name_at=1),
 )

@@ -189,7 +189,7 @@ def _time_of(uuid: str) -> str:
     """Return when an event was made, as the entries have it; empty if that is not a whole UUID of version 7."""
     try:
         created = uuids.UUID(uuid)
-        when = datetime.fromtimestamp((made.int >> 80) / 1000, UTC) - _CLOCK_STEPS
+        when = datetime.fromtimestamp((created.int >> 80) / 1000, UTC) - _CLOCK_STEPS
     except (ValueError, OverflowError):
         return ""
-    return f"{when:%Y-%m-%dT%H:%M:%S}" if made.version == 7 else ""
+    return f"{when:%Y-%m-%dT%H:%M:%S}" if created.version == 7 else ""

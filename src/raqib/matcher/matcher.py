@@ -130,10 +130,7 @@ class Matcher(Judge):
         return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
     def _candidates(self, observation: FileObservation) -> list[int]:
-        found = self.compiled.candidates(observation.path)
-        for alias in observation.aliases:
-            found |= self.compiled.candidates(alias)
-        return sorted(found)
+        return sorted(set().union(*map(self.compiled.candidates, observation.names)))
 
     def _is_reported(self, observation: FileObservation, rule: Rule) -> bool:
         return (observation.process.key, observation.path, rule.spec.name) in self._reported

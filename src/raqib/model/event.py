@@ -159,6 +159,9 @@ class FileInfo(_Part):
     aliases: list[str] = []
     """Further names of the same file: as used, within its own filesystem."""
     aliases_b64: list[str] | None = None
+    host_path: str | None = None
+    """What the host calls it, where that is known and differs from `path`."""
+    host_path_b64: str | None = None
     as_given: bool = False
     """True if `path` is what the program named, not what was reached."""
     deleted: bool = False

@@ -23,6 +23,8 @@ class FileObservation(msgspec.Struct, frozen=True):
     """CLOCK_BOOTTIME."""
     aliases: tuple[bytes, ...] = ()
     """Further absolute names of it that patterns are tried on: as used, within its own filesystem."""
+    host_path: bytes = b""
+    """What the host calls it, where that differs and is known: patterns are tried on it, too."""
     as_given: bool = False
     """The path could not be resolved: it is what the program named, made absolute."""
     deleted: bool = False
@@ -42,4 +44,4 @@ class FileObservation(msgspec.Struct, frozen=True):
     @property
     def names(self) -> tuple[bytes, ...]:
         """Every name that a pattern is tried on."""
-        return (self.path, *self.aliases)
+        return (self.path, *self.aliases, self.host_path) if self.host_path else (self.path, *self.aliases)

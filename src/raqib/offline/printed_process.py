@@ -94,6 +94,7 @@ def _observation(event: Event, file: FileInfo, process: Process) -> FileObservat
         new=actions,
         timestamp_ns=boottime_of(event.timestamp),
         aliases=_all_bytes(file.aliases, file.aliases_b64),
+        host_path=exact_bytes(file.host_path, file.host_path_b64),
         as_given=file.as_given,
         deleted=file.deleted,
     )

@@ -16,6 +16,7 @@ TextOf = Callable[[int], bytes | None]
 
 _AS_GIVEN = constant("RECORD_AS_GIVEN")
 _DELETED = constant("RECORD_DELETED")
+_HOST = constant("RECORD_HOST")
 _ARGS_TRUNCATED = constant("IMAGE_ARGS_TRUNCATED")
 _ENVIRONMENT = constant("IMAGE_ENVIRONMENT")
 
@@ -87,13 +88,15 @@ class Record:
     def observation(self) -> FileObservation:
         """Return the typed form."""
         raw = self.raw
+        host = bool(self.flags & _HOST)
         return FileObservation(
             process=process(raw.process, self._text_of),
             path=self.path,
             actions=FileAction(raw.actions),
             new=FileAction(raw.fresh),
             timestamp_ns=raw.timestamp_ns,
-            aliases=tuple(name for name in (self.used, self.inside) if name),
+            aliases=tuple(name for name in (self.used, b"" if host else self.inside) if name),
+            host_path=self.inside if host else b"",
             as_given=bool(self.flags & _AS_GIVEN),
             deleted=bool(self.flags & _DELETED),
             inode=raw.inode,

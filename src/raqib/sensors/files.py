@@ -13,11 +13,14 @@ from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import HOOKS, BpfObject
 from raqib.kernel.ring import Ring
 from raqib.model.actions import NO_ACTIONS, FileAction, union
+from raqib.model.clock import boottime_ns
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.accounts import OTHERS, Accounts, Lost
 from raqib.sensors.decode import Record
+from raqib.sensors.directories import Change
 from raqib.sensors.interests import Hint, Interests, Teacher
+from raqib.sensors.objects import Objects
 from raqib.sensors.processes import ProcessTable
 from raqib.sensors.resolve import Giver, Resolver, by_letters
 
@@ -25,13 +28,15 @@ __all__ = ["Accessed", "FileSensor", "Hint", "Interests"]
 
 _AS_GIVEN, _FOLLOW, _DELETED = constant("RECORD_AS_GIVEN"), constant("RECORD_FOLLOW"), constant("RECORD_DELETED")
 _TRUNCATED, _UNDECIDED = constant("RECORD_PATH_TRUNCATED"), constant("RECORD_UNDECIDED")
-_WAITS = constant("RECORD_WAITS")
+_WAITS, _HOST = constant("RECORD_WAITS"), constant("RECORD_HOST")
 
 _MOST_PATHS = 8192
 _MOST_TOLD = 4096
 _MOST_CUT = 64
 """Users whose names were cut, each told of by itself."""
 _LOST = ("lost_watched", "lost_name", "lost_budget")
+_GONE = FileAction.UNLINK | FileAction.RENAME
+_MOST_SEEN = 65536
 _LOOKED_AT = 16
 """So many entries of `watched` are looked at for each that may be delivered in one portion."""
 
@@ -48,12 +53,13 @@ class _Followed(NamedTuple):
 
     path: bytes
     aliases: tuple[bytes, ...]
+    host_path: bytes
     as_given: bool
     """It cannot be told; the path is the name."""
 
     @property
     def all(self) -> tuple[bytes, ...]:
-        return (self.path, *self.aliases)
+        return (self.path, *self.aliases, self.host_path) if self.host_path else (self.path, *self.aliases)
 
 
 def _ignore(seen: FileObservation) -> None:
@@ -68,7 +74,7 @@ class FileSensor:
 
     def __init__(self, sizes: Mapping[str, int] | None = None) -> None:
         """Load the programs; nothing is seen before `start`."""
-        self._observe: Callable[[FileObservation], None] = _ignore
+        self._hand_over: Callable[[FileObservation], None] = _ignore
         self._bpf = BpfObject(sizes)
         self.processes = ProcessTable(self._bpf)
         """What is known of processes, for whoever asks."""
@@ -84,6 +90,8 @@ class FileSensor:
         self._swept = 0
         self._sweeping: Iterator[tuple[Any, Any]] | None = None
         self._known_paths: dict[int, bytes] = {}
+        self._seen_lately: dict[tuple[int, bytes], FileAction] = {}
+        """What was removed or moved, by process and name, since the directories were last asked."""
         self._lost_texts = 0
         self._cut: dict[int, Lost] = {}
         self._told: dict[tuple[int, int], int] = {}
@@ -91,6 +99,7 @@ class FileSensor:
         self._lost_before = 0
         self.agent = self._identify()
         self._teacher = Teacher(self._bpf, self.agent)
+        self._objects = Objects(self._bpf)
 
     def _identify(self) -> ProcessKey:
         key: Any = ffi.new("struct process_key *")
@@ -104,6 +113,10 @@ class FileSensor:
         """
         self._teacher.teach(interests)
         self._interest = interests.interest
+        named = [hint for hint in interests.hints if hint.kind != "base"]
+        self._objects.watch(
+            (hint.value for hint in named), (_directory(hint) for hint in named if hint.actions & _GONE)
+        )
         self.processes.set_environments_kept(interests.environments)
 
     def start(self, observe: Callable[[FileObservation], None]) -> None:
@@ -111,7 +124,7 @@ class FileSensor:
 
         `observe` gets every observation in which some recipe may be interested.
         """
-        self._observe = observe
+        self._hand_over = observe
         for hook in HOOKS:
             self._bpf.attach(hook)
         self._bpf.iterate("existing_processes")
@@ -171,6 +184,9 @@ class FileSensor:
         ]
         found += self._cut.values()
         self._cut = {}
+        if overflows := self._objects.overflows():
+            # It is not told whose they were.
+            found.append(Lost("removals", OTHERS, overflows, ProcessKey(0, 0)))
         lost = sum(value for name, value in self.counters().items() if name in _LOST)
         if lost != self._lost_before:
             self._lost_before = lost
@@ -196,6 +212,8 @@ class FileSensor:
         No more than `most`: then the next call goes on from there.
         """
         if self._sweeping is None:
+            self._objects.refresh()
+            self._add_changes()
             pending = self.counters()["pending"]
             if pending == self._swept:
                 return 0
@@ -212,10 +230,44 @@ class FileSensor:
         self._sweeping = None
         return count
 
+    def _add_changes(self) -> None:
+        """Tell what happened in directories that recipes name, where the hooks were told another name."""
+        changes = self._objects.changes()
+        if not changes:
+            return
+        self.consume()  # what the hooks tell of them is there by now
+        missed = [change for change in changes if change.pid != self.agent.pid and self._is_news(change)]
+        self._seen_lately.clear()
+        keys = self.processes.newest({change.pid for change in missed})
+        for change in missed:
+            key = keys.get(change.pid, ProcessKey(change.pid, 0))
+            self._observe(
+                FileObservation(
+                    process=self.processes.find(key) or Process(key=key),
+                    path=change.path,
+                    actions=change.actions,
+                    new=change.actions,
+                    timestamp_ns=boottime_ns(),
+                    lost=self.processes.lost_of(key),
+                )
+            )
+
+    def _is_news(self, change: Change) -> bool:
+        told = self._seen_lately.get((change.pid, change.path), NO_ACTIONS)
+        return bool(change.actions & self._interest(change.path) & ~told)
+
     def close(self) -> None:
         """Detach everything."""
+        self._objects.close()
         self._ring.close()
         self._bpf.close()
+
+    def _observe(self, seen: FileObservation) -> None:
+        if seen.new & _GONE and len(self._seen_lately) < _MOST_SEEN:
+            for name in seen.names:
+                place = (seen.process.pid, name)
+                self._seen_lately[place] = self._seen_lately.get(place, NO_ACTIONS) | seen.new
+        self._hand_over(seen)
 
     def _count(self, key: Any) -> None:
         place = (key.pid, key.start_ns)
@@ -226,12 +278,10 @@ class FileSensor:
         self._count(raw.process.key)
         record = Record(raw, self.processes.text)
         if record.flags & _AS_GIVEN:
-            others = (record.inside,) if record.inside else ()
-            key = ProcessKey(raw.process.key.pid, raw.process.key.start_ns)
-            giver = Giver(key, raw.process.mnt_ns, raw.process.tally.account)
-            names = self._follow(record.path, others, giver, record.flags)
-            if FileAction(raw.fresh) & self._interest_of(names.all):
-                self._observe_followed(record.observation(), names)
+            seen = record.observation()
+            names = self._follow(seen, raw.process.tally.account, record.flags)
+            if seen.new & self._interest_of(names.all):
+                self._observe_followed(seen, names)
             return
         interest = NO_ACTIONS
         undecided = bool(record.flags & _UNDECIDED)
@@ -253,14 +303,30 @@ class FileSensor:
         total = self._merge(seen.process.key, seen.path, seen.actions, interest, told=seen.new)
         return replace(seen, actions=total) if total != seen.actions else seen
 
-    def _follow(self, given: bytes, others: tuple[bytes, ...], giver: Giver, flags: int) -> _Followed:
-        """Find out where a name led; `others` are further names of the same."""
-        named = by_letters(given)
-        path = None
+    def _follow(self, seen: FileObservation, account: int, flags: int) -> _Followed:
+        """Find out where a name led, on somebody's account."""
+        giver = Giver(seen.process.key, seen.process.namespaces.mnt_ns, account)
+        named, path = by_letters(seen.path), None
         if not flags & _TRUNCATED:
-            path = self._resolver.resolve(given, giver, follow=bool(flags & _FOLLOW))
-        aliases = others if path in (None, named) else (named, *others)
-        return _Followed(path or named, aliases, as_given=path is None)
+            path = self._resolver.resolve(seen.path, giver, follow=bool(flags & _FOLLOW))
+        if path is None:
+            host = by_letters(seen.host_path) if seen.host_path else b""
+            return _Followed(named, seen.aliases, host, as_given=True)
+        aliases = seen.aliases if path == named else (named, *seen.aliases)
+        return _Followed(path, aliases, self._host_path(path, giver), as_given=False)
+
+    def _host_path(self, path: bytes, giver: Giver) -> bytes:
+        """Return what the host calls a path of a process, if that is known and another one."""
+        directory, _, base = path.rpartition(b"/")
+        fd = self._resolver.open_cached(directory or b"/", giver)
+        if fd is None:
+            return b""
+        try:
+            found = self._objects.locate(fd)
+        finally:
+            os.close(fd)
+        host = found.rstrip(b"/") + b"/" + base if found else b""
+        return b"" if host == path else host
 
     def _observe_followed(self, seen: FileObservation, names: _Followed) -> None:
         """Join what the process has done to that file before, and what it will do."""
@@ -270,6 +336,7 @@ class FileSensor:
                 seen,
                 path=names.path,
                 aliases=names.aliases,
+                host_path=names.host_path,
                 as_given=names.as_given,
                 actions=seen.actions | total,
             )
@@ -299,11 +366,13 @@ class FileSensor:
         actions = self._settle(key, fresh, forget=as_given or waits) | FileAction(entry.actions)
         fresh |= FileAction(actions & entry.interest & ~entry.reported)
         self._count(key.process)
+        host, inside = bool(entry.flags & _HOST), self._name(entry.inside) or b""
         identity = ProcessKey(key.process.pid, key.process.start_ns)
         seen = FileObservation(
             process=self.processes.find(identity) or Process(key=identity),
             path=self._name(entry.path) or b"",
-            aliases=tuple(name for name in map(self._name, (entry.used, entry.inside)) if name),
+            aliases=tuple(name for name in (self._name(entry.used), b"" if host else inside) if name),
+            host_path=inside if host else b"",
             actions=actions,
             new=fresh,
             timestamp_ns=entry.timestamp_ns,
@@ -312,8 +381,7 @@ class FileSensor:
             lost=self.processes.lost_of(identity),
         )
         if as_given:
-            giver = Giver(identity, seen.process.namespaces.mnt_ns, entry.account)
-            names = self._follow(seen.path, seen.aliases, giver, entry.flags)
+            names = self._follow(seen, entry.account, entry.flags)
             if fresh & self._interest_of(names.all):
                 self._observe_followed(seen, names)
             return
@@ -357,3 +425,7 @@ class FileSensor:
             self._lost_texts += 1
             return bytes(ffi.buffer(name.text))
         return whole
+
+
+def _directory(hint: Hint) -> bytes:
+    return hint.value.rpartition(b"/")[0] or b"/" if hint.kind == "exact" else hint.value

@@ -40,11 +40,13 @@ class Teacher:
     def __init__(self, bpf: BpfObject, agent: ProcessKey) -> None:
         self._bpf = bpf
         self._literals = bpf.map("literals", "struct literal_key", "uint32_t")
+        self._filter = bpf.map(".data.literals", "uint32_t", "struct literal_filter")
         self._verdicts = bpf.map("verdicts", "uint64_t", "struct verdict")
         self._policies = bpf.map(".data.policy", "uint32_t", "struct policy")
         self._syscalls = bpf.map(".data.syscalls", "uint32_t", "struct syscall_table")
         self._zero = self._policies.key(0)
         self._known: list[Any] = []
+        self._bits: Any = self._filter.value()
         policy: Any = ffi.new("struct policy *")
         policy.siphash_key = [int.from_bytes(os.urandom(8), "little") for _ in range(2)]
         policy.cpus, policy.agent = bpf.cpus, agent.pid
@@ -72,6 +74,8 @@ class Teacher:
                 f"found {len(self._known)} and {len(fresh)}; sensors.literals makes room for more"
             )
         keys = []
+        bits = _filter_of(fresh, self._filter.value())
+        self._filter.set(self._zero, _either(bits, self._bits, self._filter.value()))
         for (hash_value, kind), actions in fresh.items():
             key = self._literals.key({"hash": hash_value, "kind": kind, "generation": generation})
             self._literals.set(key, self._literals.value(actions))
@@ -88,6 +92,8 @@ class Teacher:
         for key in self._known:
             self._literals.delete(key)
         self._known = keys
+        self._filter.set(self._zero, bits)
+        self._bits = bits
 
     def teach_verdict(self, hash_: int, interest: FileAction, generation: int) -> None:
         """Let the kernel answer for a name alone, unless the interests have changed since it was asked."""
@@ -105,3 +111,17 @@ class Teacher:
             most = constant("PATH_BYTES") - 1
             raise RaqibError(f"expected a literal of at most {most} bytes in the recipes, found {len(path)}")
         return request
+
+
+def _filter_of(literals: Iterable[tuple[int, int]], bits: Any) -> Any:
+    """Set the bits of literals, given as (hash, kind), in an empty filter; return it."""
+    for hash_, kind in literals:
+        bit = hash_ >> (kind - 1) * 16 & (constant("LITERAL_BITS") - 1)
+        bits.words[bit // 64] |= 1 << bit % 64
+    return bits
+
+
+def _either(one: Any, other: Any, bits: Any) -> Any:
+    for number in range(len(bits.words)):
+        bits.words[number] = one.words[number] | other.words[number]
+    return bits

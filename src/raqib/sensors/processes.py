@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from raqib.kernel.layout import ffi
@@ -59,6 +59,15 @@ class ProcessTable:
         for key, _ in self._processes.entries():
             if not key.zero:
                 yield ProcessKey(key.pid, key.start_ns)
+
+    def newest(self, pids: Collection[int]) -> dict[int, ProcessKey]:
+        """Return the latest process of each number, living or ended, as far as the kernel remembers."""
+        found: dict[int, ProcessKey] = {}
+        for table in (self._exited, self._processes) if pids else ():
+            for key, _ in table.entries():
+                if key.pid in pids and not key.zero and key.start_ns > found.get(key.pid, ProcessKey(0, 0)).start_ns:
+                    found[key.pid] = ProcessKey(key.pid, key.start_ns)
+        return found
 
     def lost_of(self, key: ProcessKey) -> int:
         """Return how much of what a process did could not be told."""

@@ -1,0 +1,80 @@
+"""Opens places of the host for their location only, without links, and without waiting for those who choose to be slow.
+
+What the kernel has not cached is asked for in a thread: whoever mounts a file system in user space decides how long a
+look-up in it takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import queue
+import threading
+
+_SYS_OPENAT2 = 437  # the same on every architecture
+_NO_SYMLINKS, _CACHED = 0x04, 0x20
+_FLAGS = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
+_MOST_SLOW = 8
+NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What look-ups say of a place where nothing is, or a link is on the way: something above it may be there."""
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _open(path: bytes, resolve: int) -> int:
+    how = _OpenHow(_FLAGS, 0, resolve)
+    fd: int = _libc.syscall(_SYS_OPENAT2, -100, ctypes.c_char_p(path), ctypes.byref(how), ctypes.sizeof(how))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+    return fd
+
+
+class Places:
+    """Belongs to one thread."""
+
+    def __init__(self) -> None:
+        """Nothing is opened yet."""
+        self._slow: dict[bytes, threading.Thread] = {}
+        self._late: queue.SimpleQueue[tuple[bytes, int | None]] = queue.SimpleQueue()
+
+    def open(self, path: bytes, *, patience_s: float = 0.0) -> int | None:
+        """Return a descriptor of what is at an absolute path, or None if that takes longer: then `late` has it.
+
+        Raises OSError if nothing is there, or a link is on the way.
+        """
+        try:
+            return _open(path, _NO_SYMLINKS | _CACHED)
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+        self._slow = {name: thread for name, thread in self._slow.items() if thread.is_alive()}
+        if path not in self._slow and len(self._slow) < _MOST_SLOW:
+            thread = threading.Thread(target=self._open_slowly, args=(path,), name="places", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: the next round tries again
+                return None
+            self._slow[path] = thread
+            if patience_s:
+                thread.join(patience_s)
+        return None
+
+    def late(self) -> list[tuple[bytes, int | None]]:
+        """Return what was found meanwhile: paths, and descriptors that are the caller's now; None: nothing is there."""
+        found = []
+        while not self._late.empty():
+            found.append(self._late.get())
+        return found
+
+    def _open_slowly(self, path: bytes) -> None:
+        try:
+            self._late.put((path, _open(path, _NO_SYMLINKS)))
+        except OSError as error:
+            if error.errno in NOTHING_THERE:
+                self._late.put((path, None))
