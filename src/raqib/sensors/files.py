@@ -18,10 +18,10 @@ from raqib.model.observation import FileObservation
 from raqib.model.process import Process, ProcessKey
 from raqib.sensors.accounts import OTHERS, Accounts, Lost
 from raqib.sensors.decode import Record
-from raqib.sensors.directories import Change
 from raqib.sensors.interests import Hint, Interests, Teacher
 from raqib.sensors.objects import Objects
 from raqib.sensors.processes import ProcessTable
+from raqib.sensors.removals import GONE, Removals
 from raqib.sensors.resolve import Giver, Resolver, by_letters
 
 __all__ = ["Accessed", "FileSensor", "Hint", "Interests"]
@@ -35,8 +35,7 @@ _MOST_TOLD = 4096
 _MOST_CUT = 64
 """Users whose names were cut, each told of by itself."""
 _LOST = ("lost_watched", "lost_name", "lost_budget")
-_GONE = FileAction.UNLINK | FileAction.RENAME
-_MOST_SEEN = 65536
+_RECORDS_BEFORE_REMOVALS = 4096
 _LOOKED_AT = 16
 """So many entries of `watched` are looked at for each that may be delivered in one portion."""
 
@@ -90,8 +89,6 @@ class FileSensor:
         self._swept = 0
         self._sweeping: Iterator[tuple[Any, Any]] | None = None
         self._known_paths: dict[int, bytes] = {}
-        self._seen_lately: dict[tuple[int, bytes], FileAction] = {}
-        """What was removed or moved, by process and name, since the directories were last asked."""
         self._lost_texts = 0
         self._cut: dict[int, Lost] = {}
         self._told: dict[tuple[int, int], int] = {}
@@ -100,6 +97,7 @@ class FileSensor:
         self.agent = self._identify()
         self._teacher = Teacher(self._bpf, self.agent)
         self._objects = Objects(self._bpf)
+        self._removals = Removals(self.agent.pid)
 
     def _identify(self) -> ProcessKey:
         key: Any = ffi.new("struct process_key *")
@@ -114,9 +112,7 @@ class FileSensor:
         self._teacher.teach(interests)
         self._interest = interests.interest
         named = [hint for hint in interests.hints if hint.kind != "base"]
-        self._objects.watch(
-            (hint.value for hint in named), (_directory(hint) for hint in named if hint.actions & _GONE)
-        )
+        self._objects.watch((hint.value for hint in named), (_directory(hint) for hint in named if hint.actions & GONE))
         self.processes.set_environments_kept(interests.environments)
 
     def start(self, observe: Callable[[FileObservation], None]) -> None:
@@ -213,10 +209,10 @@ class FileSensor:
         """
         if self._sweeping is None:
             self._objects.refresh()
-            self._add_changes()
+            self._removals.gather(self._objects.changes())
             pending = self.counters()["pending"]
             if pending == self._swept:
-                return 0
+                return self._add_removals(most)
             self._swept = pending
             self._sweeping = self._watched.entries()
         count = 0
@@ -228,20 +224,17 @@ class FileSensor:
             if most is not None and (count >= most or looked_at >= most * _LOOKED_AT):
                 return count
         self._sweeping = None
-        return count
+        return count + self._add_removals(most)
 
-    def _add_changes(self) -> None:
-        """Tell what happened in directories that recipes name, where the hooks were told another name."""
-        changes = self._objects.changes()
-        if not changes:
-            return
-        self.consume()  # what the hooks tell of them is there by now
-        missed = [change for change in changes if change.pid != self.agent.pid and self._is_news(change)]
-        self._seen_lately.clear()
+    def _add_removals(self, most: int | None) -> int:
+        """Tell what was removed from directories that recipes name, where the hooks were told another name."""
+        if self._removals.waiting:
+            self.consume(_RECORDS_BEFORE_REMOVALS)  # what the hooks tell of them is there by now
+        missed = self._removals.missed(most, self._interest)
         keys = self.processes.newest({change.pid for change in missed})
         for change in missed:
             key = keys.get(change.pid, ProcessKey(change.pid, 0))
-            self._observe(
+            self._hand_over(
                 FileObservation(
                     process=self.processes.find(key) or Process(key=key),
                     path=change.path,
@@ -251,10 +244,7 @@ class FileSensor:
                     lost=self.processes.lost_of(key),
                 )
             )
-
-    def _is_news(self, change: Change) -> bool:
-        told = self._seen_lately.get((change.pid, change.path), NO_ACTIONS)
-        return bool(change.actions & self._interest(change.path) & ~told)
+        return len(missed)
 
     def close(self) -> None:
         """Detach everything."""
@@ -263,10 +253,7 @@ class FileSensor:
         self._bpf.close()
 
     def _observe(self, seen: FileObservation) -> None:
-        if seen.new & _GONE and len(self._seen_lately) < _MOST_SEEN:
-            for name in seen.names:
-                place = (seen.process.pid, name)
-                self._seen_lately[place] = self._seen_lately.get(place, NO_ACTIONS) | seen.new
+        self._removals.told(seen)
         self._hand_over(seen)
 
     def _count(self, key: Any) -> None:

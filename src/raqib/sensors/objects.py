@@ -20,7 +20,7 @@ import structlog
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import BpfObject
 from raqib.sensors.directories import Change, Directories
-from raqib.sensors.places import NOTHING_THERE, Places
+from raqib.sensors.places import NOTHING_THERE, PatientOpener
 
 FORMER = 4
 """So many former files or directories of a place stay known: what was moved away is still what it was."""
@@ -67,7 +67,7 @@ class Objects:
         self._map = bpf.map("objects", "struct object_key", "struct object")
         self._located = bpf.map("located", "uint32_t", "struct long_text")
         self._filter = bpf.map(".data.objects", "uint32_t", "struct object_filter")
-        self._places = Places()
+        self._places = PatientOpener()
         self._directories = Directories()
         self._wanted: frozenset[bytes] = frozenset()
         self._watched: frozenset[bytes] = frozenset()
@@ -128,6 +128,7 @@ class Objects:
 
     def close(self) -> None:
         """Let go of the list of mounts, and of the directories."""
+        self._places.close()
         self._directories.close()
         self._mountinfo.close()
 

@@ -35,11 +35,12 @@ def _open(path: bytes, resolve: int) -> int:
     return fd
 
 
-class Places:
+class PatientOpener:
     """Belongs to one thread."""
 
     def __init__(self) -> None:
         """Nothing is opened yet."""
+        self._closed = False
         self._slow: dict[bytes, threading.Thread] = {}
         self._late: queue.SimpleQueue[tuple[bytes, int | None]] = queue.SimpleQueue()
 
@@ -72,9 +73,20 @@ class Places:
             found.append(self._late.get())
         return found
 
+    def close(self) -> None:
+        """Let go of what was found and not asked for, also of what is found later."""
+        self._closed = True
+        for _, fd in self.late():
+            if fd is not None:
+                os.close(fd)
+
     def _open_slowly(self, path: bytes) -> None:
         try:
-            self._late.put((path, _open(path, _NO_SYMLINKS)))
+            fd = _open(path, _NO_SYMLINKS)
+            if self._closed:
+                os.close(fd)
+            else:
+                self._late.put((path, fd))
         except OSError as error:
             if error.errno in NOTHING_THERE:
                 self._late.put((path, None))
