@@ -110,7 +110,7 @@ class Matcher(Judge):
             if not new & rule.wanted or not rule.satisfied_by(actions) or self._is_reported(observation, rule):
                 continue
             if facts is None:
-                facts = Facts(observation.process, ancestry, self._offset_ns)
+                facts = Facts(observation.process, ancestry, self._offset_ns, file=observation)
             process, path = observation.process.key, observation.path
             if match := self._judge(rule.spec, self._arbitrary[index], facts, process, path):
                 matches.append(match)
@@ -126,7 +126,7 @@ class Matcher(Judge):
         actions, new = _with_implied(observation.actions), _with_implied(observation.new)
         if not rule.satisfied_by(actions) or not new & rule.wanted:
             return "file_actions"
-        facts = Facts(observation.process, ancestry, self._offset_ns)
+        facts = Facts(observation.process, ancestry, self._offset_ns, file=observation)
         return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
     def _candidates(self, observation: FileObservation) -> list[int]:

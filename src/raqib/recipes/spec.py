@@ -63,6 +63,8 @@ class Item(msgspec.Struct, frozen=True):
     time: datetime | None = None
     cidr: str | None = None
     when: When = "equal"
+    index: int | None = None
+    """Which argument `arg` is about; None means any."""
 
 
 class Group(msgspec.Struct, frozen=True):
