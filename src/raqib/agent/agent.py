@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from raqib.agent.environment import Environments
+from raqib.agent.excepting import Excepting
 from raqib.agent.hangup import Hangup
 from raqib.agent.loss_watch import LossWatch
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
@@ -34,12 +35,14 @@ from raqib.events.notice import notice_event
 from raqib.events.surroundings import Surroundings
 from raqib.library.library import Library
 from raqib.library.reload import Reloader
+from raqib.matcher.facts import Facts
 from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.matcher import Match, Matcher, Prepared, prepare
 from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event
+from raqib.model.excepted import Excepted
 from raqib.model.execution import Finished, LogLine
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
@@ -159,6 +162,16 @@ class Agent:
                 network=lambda: self._network.access,
             )
             await self._load(stack)
+            self._excepting = Excepting(
+                self._config.exceptions.directory,
+                self._config.data_dir,
+                allow_unsafe_owner=self._config.recipes.allow_unsafe_owner,
+                recipes=lambda: (recipe.info for recipe in self._prepared.compiled.recipes),
+                ledger=lambda: self._reactions.services.ledger,
+                publish=self._print,
+                use=self._except,
+            )
+            await stack.enter_async_context(self._excepting.watching())
             self._use(self._prepared)
             self._sensor.set_policy(policy_of(self._compiled))
             self._sensor.start()
@@ -173,6 +186,7 @@ class Agent:
                 (self._sensor, self._network),
                 self._shadows.tell_now_and_then,
                 self._reporter.look,
+                self._excepting.look,
                 self._network.look_around,
                 lambda: watch.network(self._network.counters() or {}),
                 watch.look,
@@ -188,6 +202,7 @@ class Agent:
                 printers=lambda: self._printers.counts,
                 network=self._network.counters,
                 policy=self._network.policy,
+                exceptions=self._excepting.report,
             )
             await stack.enter_async_context(self._oversight.watching(self._reactions, parts))
             self._on_ready()
@@ -265,6 +280,9 @@ class Agent:
         self._flow_matcher.replace(prepared)
         self._environments.replace(prepared.compiled)
 
+    def _except(self, excepting: Callable[[RecipeInfo, Facts], Excepted | None] | None) -> None:
+        self._matcher.excepting = self._flow_matcher.excepting = excepting
+
     def _warm_up(self) -> None:
         """Go the way of a detection once, to nowhere: the first real one should not be the slowest."""
         find = self._sensor.processes.find
@@ -315,6 +333,9 @@ class Agent:
         around: Surroundings | None = None
         for match in matches:
             recipe = match.recipe.info
+            if match.excepted is not None:
+                self._excepting.cover(match, seen)
+                continue
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue

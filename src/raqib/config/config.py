@@ -48,6 +48,13 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     """Load recipes that others than root can write: to try them out."""
 
 
+class ExceptionsConfig(_Section, frozen=True, kw_only=True):
+    """What is normal here."""
+
+    directory: Path = Path("/etc/raqib/exceptions")
+    """Whose *.yaml and *.yml say which events are neither printed nor reacted to; it need not exist."""
+
+
 class PrintersConfig(_Section, frozen=True, kw_only=True):
     """Where events go."""
 
@@ -123,6 +130,7 @@ class Config(_Section, frozen=True, kw_only=True):
     log_file: Path | None = None
     """None: standard error."""
     recipes: RecipesConfig = RecipesConfig()
+    exceptions: ExceptionsConfig = ExceptionsConfig()
     printers: PrintersConfig = PrintersConfig()
     reactions: ReactionSettings = ReactionSettings()
     emergency: EmergencySettings = EmergencySettings()

@@ -46,6 +46,8 @@ class Parts(msgspec.Struct, frozen=True):
     """The network's counters; None if nothing of the network is seen."""
     policy: Callable[[], Mapping[str, Any] | None] = lambda: None
     """What is in force of the network policy; None without one. It is asked in a thread."""
+    exceptions: Callable[[], list[dict[str, Any]]] = list
+    """The exceptions in force, each with what it covered."""
 
 
 class Oversight:
@@ -130,6 +132,7 @@ class Oversight:
             "recipes": parts.recipes(),
             "sensors": dict(parts.sensors()),
             "network": parts.network(),
+            "exceptions": _summed(parts.exceptions()),
             "printers": dict(parts.printers()),
             **self.statistics.summary(reactions.running, reactions.waiting),
             "workers": {
@@ -164,6 +167,7 @@ class Oversight:
             "status": lambda arguments: self._full_status(),
             "disarm": lambda arguments: self._switched("off", operator.disarm()),
             "arm": lambda arguments: self._switched("on", operator.arm()),
+            "exceptions": lambda arguments: [] if self._parts is None else self._parts.exceptions(),
             "undo": lambda arguments: _in_thread(operator.undo, arguments),
             "store_set": lambda arguments: _in_thread(operator.store_set, arguments),
             "store_delete": lambda arguments: _in_thread(operator.store_delete, arguments),
@@ -173,6 +177,15 @@ class Oversight:
         log = self._log.warning if how == "off" else self._log.info
         log(f"all actions were switched {how}", problem=answer.reason or None)
         return answer
+
+
+def _summed(exceptions: list[dict[str, Any]]) -> dict[str, int]:
+    return {
+        "in_force": sum(not one["ended"] for one in exceptions),
+        "ended": sum(one["ended"] for one in exceptions),
+        "covered": sum(one["count"] for one in exceptions),
+        "withheld": sum(one["withheld"] for one in exceptions),
+    }
 
 
 async def _in_thread(work: Callable[..., _T], arguments: dict[str, Any]) -> _T:

@@ -1,0 +1,82 @@
+"""`raqib exceptions`: what is held to be normal here, and how often it was."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+import typer
+
+from raqib.cli.options import AsJson, ConfigFile, DataDir
+from raqib.cli.words import columns, count, printable
+from raqib.config.config import load_config
+from raqib.control.socket import NoAgentError, ask
+from raqib.errors import NotPermittedError
+from raqib.exceptions.counts import read_counts
+from raqib.exceptions.directory import Directory
+from raqib.exceptions.report import line_of, summary
+from raqib.printers.escape import visible
+from raqib.recipes.diagnostic import Diagnostic
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command()(exceptions)
+
+
+def exceptions(as_json: AsJson = False, data_dir: DataDir = None, config: ConfigFile = None) -> None:
+    """List what is held to be normal here: how often it was, when last, and until when it holds.
+
+    The exit status is 1 if one of the files is broken.
+    """
+    settings = load_config(config)
+    where = data_dir or settings.data_dir
+    said: tuple[Diagnostic, ...] = ()
+    running = True
+    try:
+        found: list[dict[str, Any]] = ask(where, "exceptions")
+    except NoAgentError:
+        running = False
+        loaded = Directory(settings.exceptions.directory, allow_unsafe_owner=settings.recipes.allow_unsafe_owner).load()
+        counts = read_counts(where)
+        found, said = [summary(rule, counts) for rule in loaded.rules], loaded.diagnostics
+    except NotPermittedError as error:
+        raise NotPermittedError(f"{error}; what is in the files: raqib check {settings.exceptions.directory}") from None
+    for one in said:
+        print(f"raqib: {one.severity}: {one}", file=sys.stderr)
+    if as_json:
+        print(msgspec.json.encode({"running": running, "exceptions": found}).decode())
+    else:
+        if not running:
+            print("raqib: note: no agent runs: this is what one would have in force now", file=sys.stderr)
+        _print(found, str(settings.exceptions.directory))
+    raise typer.Exit(1 if any(one.severity == "error" for one in said) else 0)
+
+
+def _print(found: list[dict[str, Any]], directory: str) -> None:
+    if not found:
+        print(f"no exceptions in force: nothing in {visible(directory)}; raqib except UUID drafts one from an event")
+        return
+    rows = [
+        (
+            one["id"],
+            visible(one["recipe"], 40),
+            str(one["count"]),
+            one["last"] or "never",
+            f"ended {one['until']}" if one["ended"] else one["until"] or "-",
+        )
+        for one in found
+    ]
+    for line in columns(("id", "recipe", "covered", "last", "until"), rows):
+        print(line)
+    for one in found:
+        print(f"\n{one['id']}  {visible(one['reason'], 200)}")
+        for item in one["when"]:
+            print(f"  {printable(line_of(item))}")
+        if not one["when"]:
+            print("  every event of its recipes")
+        if one["last_uuid"]:
+            last = " ".join(filter(None, (one["last_exe"], one["last_what"])))
+            print(f"  last: {visible(last)} [{one['last_uuid']}], {count(one['withheld'], 'reaction')} withheld in all")
+        print(f"  {visible(one['source'])}:{one['line']}")
