@@ -16,7 +16,7 @@ from statistics import quantiles
 
 from raqib.agent.agent import Agent
 from raqib.agent.reporting import Times
-from raqib.config.config import Config
+from raqib.config.config import Config, PrintersConfig
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished
@@ -74,7 +74,11 @@ async def measure(runs: int, directory: Path) -> list[Run]:
         over.set()
 
     agent = Agent(
-        Config(data_dir=directory / "data", reactions=ReactionSettings(kills_per_minute=100_000)),
+        Config(
+            data_dir=directory / "data",
+            reactions=ReactionSettings(kills_per_minute=100_000),
+            printers=PrintersConfig(each=True),
+        ),
         recipes,
         printers=[VarlogPrinter(directory / "events.jsonl")],
         on_detection=detected,

@@ -147,6 +147,7 @@ class Agent:
                 self._oversight.statistics,
                 self._on_detection,
                 self._config.in_flight.max_bytes,
+                each=settings.each,
             )
             stack.callback(self._reporter.close)
             stack.callback(self._oversight.tell_head)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from raqib.agent.alike import Alike
 from raqib.agent.dropped import Dropped
 from raqib.agent.repeated import Repeated
 from raqib.control.statistics import Statistics
@@ -74,8 +75,10 @@ class Reporter:
         statistics: Statistics,
         on_detection: Callable[[Detection, Times], None],
         max_bytes: int,
+        *,
+        each: bool = False,
     ) -> None:
-        """At most `max_bytes` are in flight."""
+        """At most `max_bytes` are in flight; `each` prints all that are alike."""
         self._printers = printers
         self._reactions = reactions
         self._statistics = statistics
@@ -83,6 +86,7 @@ class Reporter:
         self._budget = InFlight(max_bytes)
         self._outcomes = Outcomes(self.print)
         self._repeated = Repeated()
+        self._alike = None if each else Alike(self._has_room_for, self._repeated.absorb)
         self._dropped = Dropped(lambda: printers.counts, self.print)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -91,6 +95,10 @@ class Reporter:
         matched_ns = boottime_ns()
         who = Who(detection.recipe.name, detection.process.uid)
         important = detection.recipe.importance in _IMPORTANT
+        if self._alike is not None and self._alike.takes(detection):
+            self._statistics.counted_alike(detection.recipe.name)
+            self._react_unprinted(detection, matched_ns, important=important)
+            return
         hold = self._budget.admit(who, detection.cost, important=important)
         if hold is None:
             detection = without_surroundings(detection)
@@ -138,6 +146,9 @@ class Reporter:
         """Count it for an event that tells of many; its reactions run, as far as their own line has room."""
         self._repeated.count(detection)
         self._statistics.counted(detection.recipe.name)
+        self._react_unprinted(detection, matched_ns, important=important)
+
+    def _react_unprinted(self, detection: Detection, matched_ns: int, *, important: bool) -> None:
         if detection.recipe.reacts:
             self._take_in(detection, important=important)()
         self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, matched_ns))
@@ -173,6 +184,9 @@ class Reporter:
             return False
         return True
 
+    def _has_room_for(self, event: Event) -> bool:
+        return self._admit(event) is not None
+
     def _admit(self, event: Event) -> Hold | None:
         line = encode(event)
         uid = event.process.uid if event.process is not None and isinstance(event.process.uid, int) else None
@@ -189,7 +203,9 @@ class Reporter:
     def look(self) -> None:
         """Tell of what was counted and of what was lost: to be called now and then."""
         self._dropped.look()
-        self._repeated.tell(lambda name: self._budget.is_calm(Who(name)), lambda event: self._admit(event) is not None)
+        if self._alike is not None:
+            self._alike.look()
+        self._repeated.tell(lambda name: self._budget.is_calm(Who(name)), self._has_room_for)
 
     async def drain(self) -> None:
         """Wait until all that has been detected is printed and reacted to."""
@@ -200,4 +216,6 @@ class Reporter:
     def close(self) -> None:
         """Tell the rest."""
         self._dropped.close()
+        if self._alike is not None:
+            self._alike.look(all_of_it=True)
         self._repeated.tell(lambda name: True, self.print, all_of_it=True)

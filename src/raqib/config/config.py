@@ -63,6 +63,8 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     """JSON lines on stdout even if it is a terminal."""
     full: bool = False
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
+    each: bool = False
+    """Print every detection. Else those that are alike are printed once, and told together at growing intervals."""
     max_waiting_bytes: Count = MAX_WAITING_BYTES
     """Memory of events that wait for one printer, of what is in flight; beyond it, the printer drops and counts."""
     varlog_path: Path = VARLOG_PATH

@@ -97,7 +97,7 @@ def reported(
     printers, statistics = Printers(gates), Statistics()
 
     async def run() -> Reporter:
-        reporter = Reporter(printers, no_reactions, statistics, lambda seen, times: None, max_bytes)
+        reporter = Reporter(printers, no_reactions, statistics, lambda seen, times: None, max_bytes, each=True)
         printers.start()
         await work(reporter, printers)
         for gate in gates:
