@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from raqib.agent.environment import Environments
-from raqib.agent.excepting import Excepting
+from raqib.agent.excepting import Excepting, directory_of
 from raqib.agent.hangup import Hangup
 from raqib.agent.loss_watch import LossWatch
 from raqib.agent.network import TOLD, Network, begins_or_ends, load, unload
@@ -164,9 +164,8 @@ class Agent:
             )
             await self._load(stack)
             self._excepting = Excepting(
-                self._config.exceptions.directory,
+                directory_of(self._config),
                 self._config.data_dir,
-                allow_unsafe_owner=self._config.recipes.allow_unsafe_owner,
                 recipes=lambda: (recipe.info for recipe in self._prepared.compiled.recipes),
                 ledger=lambda: self._reactions.services.ledger,
                 publish=self._print,

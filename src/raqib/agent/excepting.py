@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from raqib.config.config import Config, ExceptionsConfig
 from raqib.events.build import uuid7
 from raqib.exceptions.compiled import CompiledExceptions
 from raqib.exceptions.counts import Counts
@@ -34,15 +35,21 @@ _MINUTE_S: Final = 60.0
 _LONGEST: Final = 256
 
 
+def directory_of(config: Config) -> Directory:
+    """Return where the exceptions of a configuration are; only the usual place need not exist."""
+    path = config.exceptions.directory
+    unsafe = config.recipes.allow_unsafe_owner
+    return Directory(path, allow_unsafe_owner=unsafe, must_exist=path != ExceptionsConfig().directory)
+
+
 class Excepting:
     """Belongs to one event loop."""
 
     def __init__(
         self,
-        directory: Path,
+        directory: Directory,
         data_dir: Path,
         *,
-        allow_unsafe_owner: bool,
         recipes: Callable[[], Iterable[RecipeInfo]],
         ledger: Callable[[], Ledger],
         publish: Callable[[Event], None],
@@ -57,9 +64,7 @@ class Excepting:
         self._lines: dict[str, _Lines] = {}
         self._ended: set[str] = set()
         self._log = structlog.get_logger()
-        self._watch = Watch(
-            Directory(directory, allow_unsafe_owner=allow_unsafe_owner), recipes, self._apply, host_mount_namespace()
-        )
+        self._watch = Watch(directory, recipes, self._apply, host_mount_namespace())
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

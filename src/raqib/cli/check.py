@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
+from raqib.agent.excepting import directory_of
 from raqib.agent.start import Start, look
 from raqib.cli.words import count
 from raqib.config.config import Config, load_config, read_config
 from raqib.errors import UsageError
 from raqib.exceptions.counts import Count, read_counts
-from raqib.exceptions.directory import Directory
 from raqib.exceptions.directory import load_path as load_exceptions
 from raqib.exceptions.doubts import doubts
 from raqib.exceptions.load import looks_like_exceptions
@@ -95,7 +95,7 @@ def _check_configuration(path: Path) -> list[Diagnostic]:
 
 def _check_exceptions(config: Config, start: Start) -> list[Diagnostic]:
     """Return what is to be said of the exceptions that a configuration names, beside its recipes."""
-    found = Directory(config.exceptions.directory, allow_unsafe_owner=config.recipes.allow_unsafe_owner).load()
+    found = directory_of(config).load()
     recipes = [recipe.info for recipe in start.loaded.recipes]
     return [*found.diagnostics, *doubts(found.rules, recipes, read_counts(config.data_dir))]
 

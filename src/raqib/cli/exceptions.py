@@ -14,7 +14,6 @@ from raqib.config.config import load_config
 from raqib.control.socket import NoAgentError, ask
 from raqib.errors import NotPermittedError
 from raqib.exceptions.counts import read_counts
-from raqib.exceptions.directory import Directory
 from raqib.exceptions.report import line_of, summary
 from raqib.printers.escape import visible
 from raqib.recipes.diagnostic import Diagnostic
@@ -38,7 +37,10 @@ def exceptions(as_json: AsJson = False, data_dir: DataDir = None, config: Config
         found: list[dict[str, Any]] = ask(where, "exceptions")
     except NoAgentError:
         running = False
-        loaded = Directory(settings.exceptions.directory, allow_unsafe_owner=settings.recipes.allow_unsafe_owner).load()
+        # Only without an agent is what one is made of needed.
+        from raqib.agent.excepting import directory_of
+
+        loaded = directory_of(settings).load()
         counts = read_counts(where)
         found, said = [summary(rule, counts) for rule in loaded.rules], loaded.diagnostics
     except NotPermittedError as error:

@@ -20,10 +20,11 @@ Snapshot = dict[Path, Fingerprint]
 class Directory:
     """Reads one directory. One call at a time, in whichever thread; calls block."""
 
-    def __init__(self, path: Path, *, allow_unsafe_owner: bool = False) -> None:
-        """It need not exist: then there are no exceptions."""
+    def __init__(self, path: Path, *, allow_unsafe_owner: bool = False, must_exist: bool = False) -> None:
+        """Without one there are no exceptions; with `must_exist` that is an error to be told."""
         self.path = path.absolute()
         self._allow_unsafe_owner = allow_unsafe_owner
+        self._must_exist = must_exist
         self._good: dict[Path, tuple[ExceptionRule, ...]] = {}
 
     def snapshot(self) -> Snapshot:
@@ -67,7 +68,8 @@ class Directory:
 
     def _problem(self) -> str | None:
         if is_missing(self.path):
-            return None
+            missing = "expected a directory of exceptions, found nothing: make it, or take the setting out"
+            return missing if self._must_exist else None
         try:
             if not self.path.is_dir():
                 return "expected a directory of exceptions, found another file"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from raqib.agent.excepting import LINES_A_MINUTE, Excepting
+from raqib.exceptions.directory import Directory
 from raqib.ledger.chain import Ledger
 from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.matcher import Matcher
@@ -59,9 +60,8 @@ class Place:
 
         async def run() -> None:
             made = Excepting(
-                self.directory,
+                Directory(self.directory),
                 self.path,
-                allow_unsafe_owner=False,
                 recipes=lambda: [one.info for one in self.recipes],
                 ledger=lambda: self.ledger,
                 publish=self.events.append,

@@ -102,10 +102,10 @@ def test_a_recipe_that_changed_is_judged_anew() -> None:
 
 
 def test_many_cost_what_few_cost() -> None:
-    """One expression finds the candidates: of ten thousand, only the one that fits is looked at."""
+    """One expression finds the candidates: of a thousand, only the one that fits is looked at."""
     text = "\n".join(
         f"- {{recipe: '*', reason: r, when: [{{what: unit, pattern: ^s{number}\\.service$}}, {EXE}]}}"
-        for number in range(10_000)
+        for number in range(1000)
     )
     many = CompiledExceptions(rules(text), HOST)
     many.prepare([RECIPE])
@@ -117,8 +117,8 @@ def test_many_cost_what_few_cost() -> None:
                 looked.append(self.process)
             return super().texts(what)
 
-    process = replace(RUNNER, where=Where(unit="s7777.service"))
+    process = replace(RUNNER, where=Where(unit="s777.service"))
     found = many.covering(RECIPE, Counted(process, KnownAncestry()))
     assert found is not None
-    assert 7778 == found.line
+    assert 778 == found.line
     assert 1 == len(looked)

@@ -25,6 +25,8 @@ def place(tmp_path: Path) -> Path:
 def test_there_need_not_be_one(tmp_path: Path) -> None:
     loaded = Directory(tmp_path / "none").load()
     assert ((), ()) == (loaded.rules, loaded.diagnostics)
+    [said] = Directory(tmp_path / "none", must_exist=True).load().diagnostics
+    assert "expected a directory of exceptions, found nothing" in said.message
 
 
 def test_a_broken_file_costs_only_itself_and_keeps_what_it_said_before(place: Path) -> None:
