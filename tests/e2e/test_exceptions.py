@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from raqib.kernel.network import find_cgroup2
+from tests.cgroups import remove
 from tests.e2e.conftest import PATIENCE_S, RAQIB, AgentProcess, Event, recipe
 
 RunAgent = Callable[..., AgentProcess]
@@ -32,7 +37,7 @@ class Site:
         self.log = tmp_path / "events.jsonl"
         self.config = tmp_path / "config.yaml"
         self.config.write_text(
-            f"exceptions: {{directory: {self.exceptions}}}\n"
+            f"exceptions: {{directory: {self.exceptions}}}\ndata_dir: {tmp_path / 'data'}\n"
             f"printers: {{enabled: [stdout, varlog], varlog_path: {self.log}}}\n"
         )
         self.bait = tmp_path / "bait"
@@ -77,8 +82,6 @@ class Site:
         command: list[str | Path] = [
             RAQIB,
             *arguments,
-            "--data-dir",
-            self.agent.data_dir,
             "--config",
             self.config,
             "--json",
@@ -208,6 +211,49 @@ def test_who_looks_like_it_is_told(site: Site) -> None:
     )
     told = site.told_until(stranger)
     assert {str(stranger), str(copy), str(runner)} == {event["process"]["exe"] for event in told}
+
+
+@contextlib.contextmanager
+def place_of(name: str) -> Iterator[Path]:
+    """Make a cgroup that has the name of a unit, or of a container's scope, where the service manager has its own."""
+    root = find_cgroup2()
+    assert root is not None
+    slice_, made = root / "system.slice", root / "system.slice" / name
+    created = not slice_.exists()
+    made.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        remove(made)
+        if created:
+            remove(slice_)
+
+
+CONTAINER = f"{os.getpid():064x}"
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        (f"raqib-e2e-{os.getpid()}.service", f"{{what: unit, pattern: '^raqib-e2e-{os.getpid()}[.]service$'}}"),
+        (f"docker-{CONTAINER}.scope", f"{{what: container, pattern: '^{CONTAINER[:12]}'}}"),
+    ],
+    ids=["unit", "container"],
+)
+def test_one_unit_or_container_is_quiet_and_the_same_program_elsewhere_is_told(
+    site: Site, name: str, item: str
+) -> None:
+    site.put(f"- {{recipe: reading, reason: it reads this, when: [{item}]}}")
+    site.start()
+    enter_and_read = 'echo $$ > "$1/cgroup.procs"; exec "$2" "$3"'
+    with place_of(name) as place:
+        subprocess.run(["sh", "-c", enter_and_read, "sh", place, site.runner, site.bait], check=True)
+    site.read(site.runner)
+    # Where nothing says where a process runs, the item holds nothing: both are told.
+    told = 1 if importlib.util.find_spec("raqib.host.whereabouts") else 2
+    assert told == len(site.told_until(site.stranger))
+    [found] = site.await_exceptions(lambda found: bool(found))
+    assert 2 - told == found["count"]
 
 
 def test_a_draft_from_the_event_log_is_narrow_and_quiets_what_it_is_for(site: Site) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from raqib.model.actions import ALL_ACTIONS, FileAction
 from raqib.model.flow import ALL_FLOW_ACTIONS, FlowAction
 from raqib.model.recipe import RecipeInfo
+from raqib.model.where import Where
 from raqib.recipes.networks import DomainMatch, DomainSet, NetworkSet
 
 Mechanism = Literal["file_access", "execution", "network_peers", "env_vars"]
@@ -130,6 +131,9 @@ class SampleProcess(msgspec.Struct, frozen=True):
     prev_exe: str | None = None
     prev_args: tuple[str, ...] = ()
     retcode: int | None = None
+    user: str | None = None
+    cwd: str | None = None
+    where: Where | None = None
 
 
 class SampleFile(msgspec.Struct, frozen=True):
