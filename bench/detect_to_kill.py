@@ -18,7 +18,7 @@ from raqib.agent.agent import Agent
 from raqib.agent.outlets import Hooks
 from raqib.agent.reporting import Times
 from raqib.agent.stages import Stages
-from raqib.config.config import Config
+from raqib.config.config import Config, PrintersConfig
 from raqib.library.reading import with_checked_reactions
 from raqib.model.detection import Detection
 from raqib.model.execution import Finished
@@ -77,7 +77,11 @@ async def measure(runs: int, directory: Path) -> list[Run]:
         over.set()
 
     agent = Agent(
-        Config(data_dir=directory / "data", reactions=ReactionSettings(kills_per_minute=100_000)),
+        Config(
+            data_dir=directory / "data",
+            reactions=ReactionSettings(kills_per_minute=100_000),
+            printers=PrintersConfig(each=True),
+        ),
         recipes,
         printers=[VarlogPrinter(directory / "events.jsonl")],
         hooks=Hooks(on_detection=detected, on_finished=reacted, on_log=lambda line: print(line.text, file=sys.stderr)),

@@ -152,9 +152,14 @@ def run_agent(tmp_path: Path, cgroup: Path) -> Iterator[Callable[..., AgentProce
     started: list[AgentProcess] = []
 
     def run(
-        recipes: str | None = None, *arguments: str, cgroup: Path | None = cgroup, below: Sequence[str] = ()
+        recipes: str | None = None,
+        *arguments: str,
+        cgroup: Path | None = cgroup,
+        below: Sequence[str] = (),
+        each: bool = True,
     ) -> AgentProcess:
-        options = list(arguments)
+        # Most tests do the same again and again, and look at each.
+        options = [*arguments, *(["--each"] if each else [])]
         if recipes is not None:
             directory = tmp_path / "recipes"
             directory.mkdir(exist_ok=True)

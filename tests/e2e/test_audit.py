@@ -98,7 +98,7 @@ def test_status_counts_what_happened(run_agent: RunAgent, victim: Path) -> None:
     status = raqib_json("status", "--json", "--data-dir", agent.data_dir)
     assert agent.process.pid == status["pid"]
     assert 1 == status["recipes"]
-    assert {"total": 1, "repeated": 0, "by_recipe": {"kills": 1}} == status["matches"]
+    assert {"total": 1, "repeated": 0, "alike": 0, "by_recipe": {"kills": 1}} == status["matches"]
     assert 1 == status["reactions"]["started"] == status["reactions"]["done"]
     assert 0 == status["reactions"]["timeout"] == status["reactions"]["dropped"]
     assert 2 == status["actions"]["done"]

@@ -123,7 +123,7 @@ class Soak:
         self.recipes = directory / "recipes"
         self.recipes.mkdir()
         self.write_recipes(0)
-        self.agent = AgentProcess(directory, 0, cgroup, ["--recipes", str(self.recipes)])
+        self.agent = AgentProcess(directory, 0, cgroup, ["--each", "--recipes", str(self.recipes)])
         self.agent.validates = False
         self.agent.wait_ready()
         words: list[str | Path] = [sys.executable, "-m", "tests.soak.load", self.bait, self.victim, directory / "churn"]

@@ -10,8 +10,18 @@ import pytest
 from raqib.actions.helpers.table import HELPERS
 from raqib.cli.table import COMMANDS
 from raqib.config.config import Config, RecipesConfig
+from raqib.exceptions.compiled import CompiledExceptions
+from raqib.exceptions.doubts import doubts
+from raqib.exceptions.load import load_text as load_exceptions
 from raqib.library.library import Library
+from raqib.matcher.ancestry import KnownAncestry
+from raqib.matcher.facts import Facts
+from raqib.model.actions import FileAction
+from raqib.model.observation import FileObservation
+from raqib.model.process import Process, ProcessKey
+from raqib.model.where import Where
 from raqib.offline.recipe_tests import run_recipe_tests
+from raqib.recipes.load import load_builtin
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
@@ -106,6 +116,27 @@ def test_the_quiet_recipe_takes_the_place_of_the_built_in(tmp_path: Path) -> Non
     reports = run_recipe_tests([found], Config(data_dir=tmp_path))
     assert 3 == len(reports)
     assert [] == [report for report in reports if report.outcome != "passed"]
+
+
+def test_the_exception_for_one_service_quiets_that_service_alone() -> None:
+    [written] = re.findall(
+        r"^```yaml\n(.*?)^```$", section("docs/exceptions.md", "Quiet one recipe for one service"), re.M | re.S
+    )
+    loaded = load_exceptions(written, "docs/exceptions.md")
+    [recipe] = [
+        recipe_found.info for recipe_found in load_builtin().recipes if recipe_found.name == loaded.rules[0].recipe
+    ]
+    assert [] == [str(rule) for rule in (*loaded.diagnostics, *doubts(loaded.rules, [recipe], now_s=0.0))]
+    compiled = CompiledExceptions(loaded.rules, 0, lambda: 0.0)
+
+    def is_quiet(unit: str, path: bytes) -> bool:
+        process = Process(ProcessKey(7, 7), where=Where(unit=unit))
+        seen = FileObservation(process, path, FileAction.EXECVE, FileAction.EXECVE, timestamp_ns=0)
+        return compiled.covering(recipe, Facts(process, KnownAncestry(), file=seen)) is not None
+
+    assert is_quiet("ci-runner.service", b"/tmp/build-7/tool")
+    assert not is_quiet("ci-runner.service", b"/tmp/tool")
+    assert not is_quiet("nginx.service", b"/tmp/build-7/tool")
 
 
 def test_the_table_of_commands_has_them_all() -> None:

@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "reactions.worker": {"reactions"},
     "config": {"actions", "model", "netpolicy", "printers", "reactions", "recipes", "sensors"},
     "library": {"config", "matcher", "model", "reactions", "recipes"},
+    "exceptions": {"library", "matcher", "model", "recipes"},
     "control": {
         "actions",
         "actions.helpers",

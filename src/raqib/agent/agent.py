@@ -74,6 +74,7 @@ class Agent:
             outlets.open(stack)
             loaded = await load_stages(self._config, self._recipes, outlets, stack)
             stages = Stages(self._config, loaded, outlets)
+            await stack.enter_async_context(stages.excepting())
             stages.start(stack)
             if self._library is not None:
                 await stack.enter_async_context(stages.reloading(self._library, self._recipes))

@@ -11,12 +11,14 @@ from raqib.agent.shadow import Shadows
 from raqib.events.ancestry import LiveAncestry
 from raqib.events.build import detect, detect_within, flow_event
 from raqib.events.surroundings import Surroundings
+from raqib.matcher.facts import Facts
 from raqib.matcher.flows import FlowMatcher
 from raqib.matcher.matcher import Match, Matcher, Prepared
 from raqib.model.actions import FileAction
 from raqib.model.clock import boottime_ns
 from raqib.model.detection import Detection
 from raqib.model.event import Event
+from raqib.model.excepted import Excepted
 from raqib.model.flow import NO_FLOW_ACTIONS, FlowAction, FlowObservation
 from raqib.model.observation import FileObservation
 from raqib.model.process import Process
@@ -38,17 +40,19 @@ class Detector:
         network: Network,
         environments: Environments,
         shadows: Shadows,
+        cover: Callable[[Match, FileObservation | FlowObservation], None],
         flow_events: bool,
         report: Callable[[Detection], None],
         publish: Callable[[Event], object],
     ) -> None:
-        """`report` gets detections; `publish` gets events of flows, if `flow_events` are wanted."""
+        """`cover` gets what an exception covers, `report` detections, `publish` events of flows, if they are wanted."""
         self._matcher = matcher
         self._flow_matcher = FlowMatcher(prepared.compiled, window_s=window_s)
         self._sensor = sensor
         self._network = network
         self._environments = environments
         self._shadows = shadows
+        self._cover = cover
         self._flow_events = flow_events
         self._report = report
         self._publish = publish
@@ -63,6 +67,10 @@ class Detector:
         self._matcher.replace(prepared)
         self._flow_matcher.replace(prepared)
         self._environments.replace(prepared.compiled)
+
+    def use_exceptions(self, excepting: Callable[[RecipeInfo, Facts], Excepted | None] | None) -> None:
+        """Ask whether an exception covers a match; None: there are no exceptions."""
+        self._matcher.excepting = self._flow_matcher.excepting = excepting
 
     @property
     def wanted_flows(self) -> FlowAction:
@@ -92,6 +100,9 @@ class Detector:
         around: Surroundings | None = None
         for match in matches:
             recipe = match.recipe.info
+            if match.excepted is not None:
+                self._cover(match, seen)
+                continue
             if recipe.mode == "shadow":
                 self._shadows.count(recipe)
                 continue

@@ -40,7 +40,7 @@ class Outlets:
         """Prepare; nothing runs before `open` and `start_reactions`."""
         settings = config.printers
         self.printers = Printers(list(printers), max_waiting_bytes=settings.max_waiting_bytes, full=settings.full)
-        self.publisher = Publisher(self.printers, config.in_flight.max_bytes)
+        self.publisher = Publisher(self.printers, config.in_flight.max_bytes, each=settings.each)
         self.statistics = Statistics()
         self._hooks = hooks
         self.reactions = Reactions(

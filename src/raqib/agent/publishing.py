@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from raqib.agent.alike import Alike
 from raqib.agent.losses import publish_losses
 from raqib.agent.printer_losses import PrinterLosses
 from raqib.agent.repeated import Repeated
@@ -25,8 +26,8 @@ IMPORTANT: Final = ("high", "critical")
 class Publisher:
     """Belongs to one event loop."""
 
-    def __init__(self, printers: Printers, max_bytes: int) -> None:
-        """At most `max_bytes` are in flight."""
+    def __init__(self, printers: Printers, max_bytes: int, *, each: bool = False) -> None:
+        """At most `max_bytes` are in flight; `each` prints all that are alike."""
         self._printers = printers
         self.budget = InFlight(max_bytes)
         """What detections and all other events have in common."""
@@ -35,6 +36,8 @@ class Publisher:
         """Counts what is lost anywhere, and tells of it."""
         self._printer_losses = PrinterLosses(lambda: printers.counts, self.losses)
         self._repeated = Repeated()
+        self.alike = None if each else Alike(self._has_room_for, self._repeated.absorb)
+        """Holds detections together that are like one that was printed."""
         self._log = structlog.get_logger()
 
     def print(self, event: Event) -> bool:
@@ -78,10 +81,17 @@ class Publisher:
         """Tell of what was counted and of what was lost: to be called now and then."""
         self._printer_losses.check()
         self.losses.end_quiet()
-        self._repeated.tell(lambda name: self.budget.is_calm(Who(name)), lambda event: self._admit(event) is not None)
+        if self.alike is not None:
+            self.alike.tell_due()
+        self._repeated.tell(lambda name: self.budget.is_calm(Who(name)), self._has_room_for)
+
+    def _has_room_for(self, event: Event) -> bool:
+        return self._admit(event) is not None
 
     def close(self) -> None:
         """Tell the rest."""
         self._printer_losses.check()
         self.losses.close()
+        if self.alike is not None:
+            self.alike.tell_due(all_of_it=True)
         self._repeated.tell(lambda name: True, self.print, all_of_it=True)

@@ -93,6 +93,10 @@ class Reporter:
         matched_ns = boottime_ns()
         who = Who(detection.recipe.name, detection.process.uid)
         important = detection.recipe.importance in IMPORTANT
+        if self._publisher.alike is not None and self._publisher.alike.takes(detection):
+            self._statistics.counted_alike(detection.recipe.name)
+            self._react_unprinted(detection, matched_ns, important=important)
+            return
         hold = self._publisher.budget.admit(who, detection.cost, important=important)
         if hold is None:
             detection = without_surroundings(detection)
@@ -140,6 +144,9 @@ class Reporter:
         """Count it for an event that tells of many; its reactions run, as far as their own line has room."""
         self._publisher.count(detection)
         self._statistics.counted(detection.recipe.name)
+        self._react_unprinted(detection, matched_ns, important=important)
+
+    def _react_unprinted(self, detection: Detection, matched_ns: int, *, important: bool) -> None:
         if detection.recipe.reacts:
             self._take_in(detection, important=important)()
         self._on_detection(detection, Times(detection.timestamp_ns, matched_ns, matched_ns))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from raqib.agent.detector import Detector, wanted_flows
 from raqib.agent.environment import Environments
+from raqib.agent.excepting import Excepting, directory_of
 from raqib.agent.loss_watch import LossWatch
 from raqib.agent.network import Network, load, unload
 from raqib.agent.outlets import Outlets
@@ -87,6 +88,14 @@ class Stages:
         outlets.reactions.use_network(self._network)
         self._environments = Environments(processes.loader_variables, publisher.losses.environment_unread)
         self._shadows = Shadows()
+        self._excepting = Excepting(
+            directory_of(config),
+            config.data_dir,
+            recipes=lambda: (recipe.info for recipe in self._detector.prepared.compiled.recipes),
+            ledger=lambda: outlets.reactions.services.ledger,
+            publish=publisher.print,
+            use=lambda excepting: self._detector.use_exceptions(excepting),
+        )
         self._detector = Detector(
             loaded.prepared,
             loaded.matcher,
@@ -95,6 +104,7 @@ class Stages:
             network=self._network,
             environments=self._environments,
             shadows=self._shadows,
+            cover=self._excepting.cover,
             flow_events=config.network.flow_events,
             report=outlets.reporter.report,
             publish=publisher.print,
@@ -105,6 +115,7 @@ class Stages:
             (sensor, self._network),
             self._shadows.tell_now_and_then,
             publisher.tell_counted,
+            self._excepting.tell_due,
             self._network.see_to_changes,
             lambda: watch.check_network(self._network.counters() or {}),
             watch.check,
@@ -119,6 +130,7 @@ class Stages:
                 printers=lambda: outlets.printers.counts,
                 network=self._network.counters,
                 policy=self._network.policy,
+                exceptions=self._excepting.report,
             ),
         )
 
@@ -158,6 +170,10 @@ class Stages:
         sweeping = loop.create_task(self._sweeper.run())
         stack.callback(sweeping.cancel)
         stack.callback(self._shadows.tell)
+
+    def excepting(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Have the exceptions in force, as long as the context is open."""
+        return self._excepting.watching()
 
     def steering(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Answer the command line, as long as the context is open. Raises OSError if the socket cannot be made."""

@@ -15,13 +15,20 @@ from raqib.cli.recipe_options import AsJson, ConfigFile, NoBuiltin, Recipes, set
 from raqib.cli.words import stage_lines
 from raqib.config.config import Config
 from raqib.errors import RaqibError, UsageError
+from raqib.exceptions.compiled import CompiledExceptions
+from raqib.exceptions.counts import read_counts
+from raqib.exceptions.directory import Directory
+from raqib.host.procfs import host_mount_namespace
 from raqib.ledger.chain import Entry
 from raqib.library.library import Library
 from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.explain import explain as explain_stages
 from raqib.matcher.finding import Finding
 from raqib.model.event import Event
+from raqib.model.excepted import Excepted
+from raqib.model.uuids import is_named_by
 from raqib.offline.event_log import AFTERWARDS, find_events, ledger_entries, logs_of
+from raqib.offline.facts import facts_of
 from raqib.offline.printed import Document, Printed
 from raqib.offline.printed_process import observation_of
 from raqib.offline.recording import Recorded
@@ -60,7 +67,7 @@ def explain(
         chosen = _recipe(Library(settings.recipes).load(), recipe)
         files = _files(settings, log)
         document = read_event(event, files)
-        _explain_event(chosen, document, files[-1], as_json=as_json)
+        _explain_event(settings, chosen, document, files[-1], as_json=as_json)
     else:
         raise UsageError("expected either a UUID, or --recipe NAME with --event FILE")
 
@@ -70,19 +77,24 @@ def _files(settings: Config, log: Path | None) -> list[Path]:
     return [log] if log is not None else logs_of(printers.varlog_path, printers.varlog_keep)
 
 
-def _explain_event(recipe: RecipeSpec, document: Document, log: Path, *, as_json: bool) -> None:
+def _explain_event(settings: Config, recipe: RecipeSpec, document: Document, log: Path, *, as_json: bool) -> None:
     printed = document.printed
-    stages = _stages(recipe, sample_of(document, recipe) if printed is None else observation_of(printed.event))
+    recorded = sample_of(document, recipe) if printed is None else observation_of(printed.event)
+    stages = _stages(recipe, recorded)
+    covering = _covering(settings, recipe, recorded)
     if printed is not None:
         note_cut(printed, log, _may_differ(recipe, printed))
     against = next((stage.stage for stage in stages if stage.passed is False), None)
     if as_json:
-        answer = {"recipe": recipe.name, "match": against is None, "because": against, "stages": stages}
+        answer: dict[str, Any] = {"recipe": recipe.name, "match": against is None, "because": against, "stages": stages}
+        answer["exceptions"] = covering
         print(msgspec.json.encode(answer).decode())
         return
     verdict = "matches" if against is None else f"does not match, because of {against}"
     print(f"{visible(recipe.name)} {verdict}")
     _print_stages(stages)
+    if against is None:
+        _print_exceptions(covering)
     if not recipe.enabled or recipe.info.mode == "off":
         print("but it does not run: it is not enabled" if not recipe.enabled else "but it does not run: mode off")
 
@@ -96,6 +108,10 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     printed = next((candidate for candidate in found if candidate.event.event_type not in AFTERWARDS), None)
     event = printed.event if printed is not None else None
     if event is None and not entries:
+        for rule_id, one in read_counts(data_dir).items():
+            if one.last_uuid and is_named_by(one.last_uuid, uuid):
+                told = f"exception {rule_id} covered it ({one.last_exe} {one.last_what}); see raqib exceptions"
+                raise RaqibError(f"{one.last_uuid} was not printed: {visible(told)}")
         raise RaqibError(
             f"expected an event {uuid} in {files[-1]} or in the ledger in {data_dir}, found none; "
             "--log names another file with events, --data-dir another ledger"
@@ -103,12 +119,15 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     name = event.metadata.name if event is not None else entries[0].recipe
     recipe = next((recipe for recipe in Library(settings.recipes).load().recipes if recipe.name == name), None)
     stages: list[Finding] = []
+    covering = _withheld_by(entries)
     if event is not None and recipe is not None and (event.file is not None or event.flow is not None):
         stages = _stages(recipe, observation_of(event))
+        covering += _covering(settings, recipe, observation_of(event))
         if printed is not None:
             note_cut(printed, files[-1], _may_differ(recipe, printed))
     if as_json:
         answer: dict[str, Any] = {"uuid": uuid, "recipe": name, "stages": stages, "events": events, "ledger": entries}
+        answer["exceptions"] = covering
         print(msgspec.json.encode(answer).decode())
         return
     pretty = Pretty.for_file(sys.stdout)
@@ -117,7 +136,33 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
     else:
         print(f"{visible(name)}: the event itself is not in {files[-1]}")
     _print_why(event, recipe, stages)
+    _print_exceptions(covering)
     _print_done(pretty, events, entries)
+
+
+def _covering(settings: Config, recipe: RecipeSpec, recorded: Recorded) -> list[Excepted]:
+    """Return the exception that would cover an event now, if one does."""
+    directory = Directory(settings.exceptions.directory, allow_unsafe_owner=True)
+    compiled = CompiledExceptions(directory.load().rules, host_mount_namespace())
+    found = compiled.covering(recipe.info, facts_of(recorded))
+    return [] if found is None else [found.told]
+
+
+def _withheld_by(entries: list[Entry]) -> list[Excepted]:
+    """Return the exceptions for which reactions were withheld, as the ledger has them."""
+    found = {
+        entry.arguments["exception"]: Excepted(
+            entry.arguments["exception"], entry.arguments.get("file", ""), entry.reason
+        )
+        for entry in entries
+        if entry.action == "execution" and "exception" in entry.arguments
+    }
+    return list(found.values())
+
+
+def _print_exceptions(covering: list[Excepted]) -> None:
+    for item in covering:
+        print(f"exception {item.id} covers it: {visible(item.reason)} ({visible(item.source)})")
 
 
 def _may_differ(recipe: RecipeSpec, printed: Printed) -> list[str]:

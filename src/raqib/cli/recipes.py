@@ -182,7 +182,9 @@ def _print_entry(entry: Any) -> None:
         print(f"  - how: {'AND' if entry['every'] else 'OR'}, which: {_which(entry)}")
         for item in entry["items"]:
             told = ", ".join(
-                f"{key}: {_plain(item[key])}" for key in ("pattern", "numbers", "time", "cidr") if item[key]
+                f"{key}: {_plain(item[key])}"
+                for key in ("index", "pattern", "numbers", "time", "cidr")
+                if item[key] is not None
             )
             print(f"      {_which(item)} {item['what']} {item['when']} {printable(told)}")
 

@@ -40,6 +40,9 @@ def run(
     disable: Annotated[list[str] | None, typer.Option(help="Disable recipes, the same way, and stronger.")] = None,
     printer: Annotated[list[str] | None, typer.Option(help="stdout, varlog or void; repeatable.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="JSON lines on stdout even if it is a terminal.")] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Print every detection; else what is alike is told together.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Reactions run, their actions are only ledgered.")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Data store and ledger.")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Where raqib's own log goes; default: standard error.")] = None,
@@ -85,7 +88,9 @@ def run(
         disable=(*chosen.disable, *(disable or ())),
         allow_unsafe_owner=chosen.allow_unsafe_owner or allow_unsafe_owner,
     )
-    printers = msgspec.structs.replace(settings.printers, raw=settings.printers.raw or raw)
+    printers = msgspec.structs.replace(
+        settings.printers, raw=settings.printers.raw or raw, each=settings.printers.each or each
+    )
     if printer:
         printers = msgspec.structs.replace(printers, enabled=_printer_names(printer))
     settings = msgspec.structs.replace(

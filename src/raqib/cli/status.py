@@ -67,9 +67,15 @@ def describe(status: Mapping[str, Any]) -> list[str]:
             if matches.get("repeated")
             else ()
         ),
+        *(
+            _line("", f"{matches['alike']} of them told together: they are like others that were printed")
+            if matches.get("alike")
+            else ()
+        ),
         *_line("reactions", _pairs(status["reactions"])),
         *_line("workers", f"{len(workers['pids'])}, ready {workers['ready']}, busy {workers['busy']}"),
         *_line("files", _pairs(status["sensors"])),
+        *_line("exceptions", _pairs(status.get("exceptions") or {})),
         *_network(status.get("network"), status.get("policy")),
         *_printers(status["printers"]),
         *_latencies(status["latency"]),

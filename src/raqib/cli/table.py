@@ -24,6 +24,8 @@ COMMANDS = {
     "check": Command("check", "Validate recipes and configuration."),
     "test": Command("test", "Run the tests in recipes."),
     "recipes": Command("recipes", "List the recipes, or show one."),
+    "exceptions": Command("exceptions", "List what is held to be normal here."),
+    "except": Command("except_", "Draft an exception from an event."),
     "explain": Command("explain", "Say why an event matched, or why a recipe did not."),
     "reaction": Command("reaction", "Try a reaction."),
     "record": Command("record", "Write what the sensors deliver."),
@@ -52,6 +54,11 @@ EXAMPLES = {
     "explain": (
         "raqib explain 0199c2a4-7d1e-7c3a-9b52-3f6f0a1d2e4b",
         "raqib explain --recipes mine.yaml --recipe mine --event event.yaml",
+    ),
+    "exceptions": ("raqib exceptions", "raqib exceptions --json"),
+    "except": (
+        "raqib except 3f6f0a1d2e4b",
+        "raqib except 3f6f0a1d2e4b --reason 'it unpacks here' --write",
     ),
     "reaction": ("raqib reaction run reaction.js --event event.json",),
     "reaction run": (

@@ -48,6 +48,13 @@ class RecipesConfig(_Section, frozen=True, kw_only=True):
     """Load recipes that others than root can write: to try them out."""
 
 
+class ExceptionsConfig(_Section, frozen=True, kw_only=True):
+    """What is normal here."""
+
+    directory: Path = Path("/etc/raqib/exceptions")
+    """Whose *.yaml and *.yml say which events are neither printed nor reacted to; it need not exist."""
+
+
 class PrintersConfig(_Section, frozen=True, kw_only=True):
     """Where events go."""
 
@@ -56,6 +63,8 @@ class PrintersConfig(_Section, frozen=True, kw_only=True):
     """JSON lines on stdout even if it is a terminal."""
     full: bool = False
     """Everything in JSON: events whole on stdout too, and in both places with the alias `base`."""
+    each: bool = False
+    """Print every detection. Else those that are alike are printed once, and told together at growing intervals."""
     max_waiting_bytes: Count = MAX_WAITING_BYTES
     """Memory of events that wait for one printer, of what is in flight; beyond it, the printer drops and counts."""
     varlog_path: Path = VARLOG_PATH
@@ -125,6 +134,7 @@ class Config(_Section, frozen=True, kw_only=True):
     log_file: Path | None = None
     """None: standard error."""
     recipes: RecipesConfig = RecipesConfig()
+    exceptions: ExceptionsConfig = ExceptionsConfig()
     printers: PrintersConfig = PrintersConfig()
     reactions: ReactionSettings = ReactionSettings()
     emergency: EmergencySettings = EmergencySettings()

@@ -43,6 +43,7 @@ def _own_paths(config: Config, file: Path | None) -> tuple[Path, ...]:
     told_by = (
         DEFAULT_PATH.parent,
         *recipes.directories,
+        config.exceptions.directory,
         *(path for paths in recipes.lists.values() for path in paths),
         *(path for path in (file, network.policy) if path is not None),
         network.pin_dir,

@@ -42,7 +42,9 @@ class Statistics:
         self.matches: Counter[str] = Counter()
         """By recipe."""
         self.repeated = 0
-        """Of these, how many were not printed but counted in `repeated` events."""
+        """Of these, how many were not printed but counted in `repeated` events, for want of room."""
+        self.alike = 0
+        """The same, since they were like one that was printed."""
         self.outcomes: Counter[str] = Counter()
         """Of reactions that are over."""
         self.actions: Counter[str] = Counter()
@@ -65,6 +67,11 @@ class Statistics:
         self.matches[recipe] += 1
         self.repeated += 1
 
+    def counted_alike(self, recipe: str) -> None:
+        """Count a detection that is not printed, since it is like one that was."""
+        self.matches[recipe] += 1
+        self.alike += 1
+
     def finished(self, finished: Finished) -> None:
         """Count a reaction that is over."""
         self.outcomes[finished.outcome] += 1
@@ -85,6 +92,7 @@ class Statistics:
             "matches": {
                 "total": self.matches.total(),
                 "repeated": self.repeated,
+                "alike": self.alike,
                 "by_recipe": dict(self.matches.most_common()),
             },
             "reactions": {

@@ -43,6 +43,8 @@ class Parts(msgspec.Struct, frozen=True):
     """The network's counters; None if nothing of the network is seen."""
     policy: Callable[[], Mapping[str, Any] | None] = lambda: None
     """What is in force of the network policy; None without one. It is asked in a thread."""
+    exceptions: Callable[[], list[dict[str, Any]]] = list
+    """The exceptions in force, each with what it covered."""
 
 
 class Steering:
@@ -93,6 +95,7 @@ class Steering:
             "recipes": parts.recipes(),
             "sensors": dict(parts.sensors()),
             "network": parts.network(),
+            "exceptions": _summed(parts.exceptions()),
             "printers": dict(parts.printers()),
             **self._statistics.summary(reactions.running, reactions.waiting),
             "workers": {
@@ -126,6 +129,7 @@ class Steering:
             "status": lambda arguments: self._full_status(),
             "disarm": lambda arguments: self._switched("off", operator.disarm()),
             "arm": lambda arguments: self._switched("on", operator.arm()),
+            "exceptions": lambda arguments: [] if self._parts is None else self._parts.exceptions(),
             "undo": lambda arguments: _in_thread(operator.undo, arguments),
             "store_set": lambda arguments: _in_thread(operator.store_set, arguments),
             "store_delete": lambda arguments: _in_thread(operator.store_delete, arguments),
@@ -150,6 +154,15 @@ def tell_head(head: Head, *, last: bool = True) -> None:
     elif last:
         log.info(f"ledger head {head}")
     send(f"ledger head {head}", RAQIB_LEDGER_SEQ=head.seq, RAQIB_LEDGER_HASH=head.hash)
+
+
+def _summed(exceptions: list[dict[str, Any]]) -> dict[str, int]:
+    return {
+        "in_force": sum(not rule["ended"] for rule in exceptions),
+        "ended": sum(rule["ended"] for rule in exceptions),
+        "covered": sum(rule["count"] for rule in exceptions),
+        "withheld": sum(rule["withheld"] for rule in exceptions),
+    }
 
 
 async def _in_thread(work: Callable[..., _T], arguments: dict[str, Any]) -> _T:

@@ -98,9 +98,9 @@ def breaker_event(opened: BreakerOpened) -> Event:
     )
 
 
-def repeated_event(recipe: RecipeInfo, count: int, carried: RepeatedEvent) -> Event:
-    """Return the event of detections of a recipe that are counted only."""
-    note = f"{count} more from {carried.first} to {carried.last} were not printed, only counted: too much was waiting"
+def repeated_event(recipe: RecipeInfo, count: int, carried: RepeatedEvent, why: str) -> Event:
+    """Return the event of detections of a recipe that are counted only, and why."""
+    note = f"{count} more from {carried.first} to {carried.last} were not printed, only counted: {why}"
     return Event(
         uuid=uuid7(),
         timestamp=rfc3339(time.time_ns()),
@@ -111,6 +111,11 @@ def repeated_event(recipe: RecipeInfo, count: int, carried: RepeatedEvent) -> Ev
         count=count,
         fields={"repeated": msgspec.Raw(msgspec.json.encode(carried))},
     )
+
+
+def exception_ended_event(recipe: str, note: str) -> Event:
+    """Return the `agent` event of an exception for a recipe that has ended."""
+    return _agent_event(Metadata(kind="exception", name=recipe, format="agent", importance="low"), note)
 
 
 def _agent_event(

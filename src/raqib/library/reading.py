@@ -30,7 +30,7 @@ def files_of(path: Path, *, allow_unsafe_owner: bool) -> tuple[list[Path], Diagn
             return [], problem_of(path, "expected a file or directory of recipes, found nothing")
         if not path.is_dir():
             return [path], None
-        if not allow_unsafe_owner and (problem := _unsafe(path)) is not None:
+        if not allow_unsafe_owner and (problem := unsafe_owner(path)) is not None:
             return [], problem_of(path, problem)
         return sorted(
             file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith(".")
@@ -53,7 +53,7 @@ def load_safely(path: Path, *, allow_unsafe_owner: bool, lists: Lists | None = N
     """Load one file, unless others than root can write it."""
     if not allow_unsafe_owner:
         try:
-            problem = _unsafe(path)
+            problem = unsafe_owner(path)
         except OSError as error:
             problem = f"expected a readable file: {error.strerror or error}"
         if problem is not None:
@@ -63,7 +63,7 @@ def load_safely(path: Path, *, allow_unsafe_owner: bool, lists: Lists | None = N
 
 def lists_of(directory: Path, *, allow_unsafe_owner: bool, cache: ListCache | None = None) -> Lists:
     """Return what reads the lists that recipes in a directory name; they are part of root's code."""
-    return Lists(directory, cache) if allow_unsafe_owner else Lists(directory, cache, _unsafe)
+    return Lists(directory, cache) if allow_unsafe_owner else Lists(directory, cache, unsafe_owner)
 
 
 def problem_of(path: Path, message: str) -> Diagnostic:
@@ -71,7 +71,8 @@ def problem_of(path: Path, message: str) -> Diagnostic:
     return Diagnostic("error", source_of(path), "", "", message)
 
 
-def _unsafe(path: Path) -> str | None:
+def unsafe_owner(path: Path) -> str | None:
+    """Return why a file or directory is not root's alone to write; None if it is. Raises OSError."""
     status = path.stat()
     if status.st_uid != 0:
         return f"expected root as owner, found uid {status.st_uid}: chown root {path}"

@@ -57,6 +57,8 @@ def compile_item(item: Item) -> _Test:
     what = item.what
     if item.pattern is not None:
         expression = Expression(item.pattern)
+        if (index := item.index) is not None:
+            return lambda facts: any(expression.found_in(text) for text in facts.argument(index))
         return lambda facts: any(expression.found_in(text) for text in facts.texts(what))
     compare = _COMPARE[item.when]
     if item.numbers is not None:

@@ -39,7 +39,7 @@ def explain(
             told = f"a recipe of mechanism {spec.mechanism} is not about files or programs"
             return [Finding("flow", False, (told,))]
         about = [_bases(spec, spec.file, seen), _file_actions(spec, spec.file, seen)]
-        facts = Facts(seen.process, ancestry, offset_ns)
+        facts = Facts(seen.process, ancestry, offset_ns, file=seen)
     return [*about, _arbitrary(spec, facts), _times(spec)]
 
 
@@ -115,7 +115,8 @@ def _group(number: int, group: Group, facts: Facts) -> Iterator[str]:
 
 def _item(item: Item) -> str:
     if item.pattern is not None:
-        return f"{item.what} pattern {quoted(item.pattern)}"
+        which = "" if item.index is None else f" {item.index}"
+        return f"{item.what}{which} pattern {quoted(item.pattern)}"
     if item.numbers is not None:
         return f"{item.what} {item.when} {' or '.join(map(str, item.numbers))}"
     value = item.time.isoformat() if item.time is not None else item.cidr
@@ -126,7 +127,8 @@ def _known(item: Item, facts: Facts) -> str:
     if item.time is not None:
         values = [str(second) for second in facts.seconds(item.what)]
     else:
-        values = [quoted(text) for text in facts.texts(item.what)]
+        known = facts.texts(item.what) if item.index is None else facts.argument(item.index)
+        values = [quoted(text) for text in known]
     if not values:
         return "not known"
     more = f" and {len(values) - _MOST_VALUES} more" if len(values) > _MOST_VALUES else ""

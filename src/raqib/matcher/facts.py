@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from raqib.matcher.ancestry import Ancestry
 from raqib.matcher.flow_facts import FLOW_ADDRESSES, FLOW_NUMBERS, FLOW_TEXTS
 from raqib.model.clock import boot_offset_ns
 from raqib.model.flow import FlowObservation
+from raqib.model.observation import FileObservation
 from raqib.model.process import Image, Process
+from raqib.model.where import Where
 from raqib.recipes.regex import subject
 
 NS_PER_S = 1_000_000_000
@@ -24,9 +26,11 @@ class Facts:
         ancestry: Ancestry,
         offset_ns: Callable[[], int] = boot_offset_ns,
         flow: FlowObservation | None = None,
+        file: FileObservation | None = None,
     ) -> None:
         self.process = process
         self.flow = flow
+        self.file = file
         self._ancestry = ancestry
         self._offset_ns = offset_ns
 
@@ -49,6 +53,10 @@ class Facts:
         if of_flow is not None:
             return [] if self.flow is None else [text.encode("utf-8", "replace") for text in of_flow(self.flow)]
         return [str(number).encode() for number in self.numbers(what)]
+
+    def argument(self, index: int) -> list[bytes]:
+        """Return one argument by its number, 0 being the name that the program is called by; none if there is none."""
+        return [subject(text) for text in self.process.image.args[index : index + 1]]
 
     def numbers(self, what: str) -> list[int]:
         """Return the values of a fact that is a number."""
@@ -74,6 +82,10 @@ class Facts:
         """Return the values of a fact that is a moment, in whole seconds since 1970."""
         moment_ns = self.process.key.start_ns if what == "start" else self.process.exit_ns
         return [(moment_ns + self._offset_ns()) // NS_PER_S] if moment_ns else []
+
+
+_Getter = Callable[[Process], list[bytes]]
+_Reader = Callable[[Facts], list[bytes]]
 
 
 def return_code(exit_status: int) -> int:
@@ -117,12 +129,16 @@ def _envs(process: Process) -> list[bytes]:
     return list(process.envs)
 
 
+def _where(get: Callable[[Where], Iterable[str | None]]) -> _Reader:
+    def read(facts: Facts) -> list[bytes]:
+        where = facts.process.where
+        return [] if where is None else [text.encode("utf-8", "replace") for text in get(where) if text]
+
+    return read
+
+
 def _previous_exe(process: Process) -> list[bytes]:
     return [process.previous.exe] if process.previous else []
-
-
-_Getter = Callable[[Process], list[bytes]]
-_Reader = Callable[[Facts], list[bytes]]
 
 
 def _of_task(get: _Getter) -> _Reader:
@@ -144,6 +160,16 @@ def _of_all(get: _Getter) -> _Reader:
 _TEXTS: dict[str, _Reader] = {
     "exe": _of_task(_exe),
     "comm": _of_task(_comm),
+    "path": lambda facts: [facts.file.path] if facts.file is not None else [],
+    "arg": lambda facts: list(facts.process.image.args),
+    "user": lambda facts: [facts.process.user.encode()] if facts.process.user is not None else [],
+    "cwd": lambda facts: [facts.process.cwd],
+    "unit": _where(lambda where: (where.unit,)),
+    "container": _where(lambda where: (where.container, where.container_name)),
+    "image": _where(lambda where: (where.image,)),
+    "pod": _where(lambda where: (where.pod,)),
+    "namespace": _where(lambda where: (where.namespace,)),
+    "label": _where(lambda where: (f"{name}={value}" for name, value in where.labels.items())),
     "cmd": _of_task(_cmd),
     "cmdline": _of_task(_cmdline),
     "args": _of_task(_args),
@@ -151,6 +177,7 @@ _TEXTS: dict[str, _Reader] = {
     "parent_exe": _of_parent(_exe),
     "parent_comm": _of_parent(_comm),
     "parent_cmd": _of_parent(_cmd),
+    "parent_cmdline": _of_parent(_cmdline),
     "parent_args": _of_parent(_args),
     "parent_envs": _of_parent(_envs),
     "parent_or_prev_exe": lambda facts: _of_parent(_exe)(facts) + _previous_exe(facts.process),

@@ -41,7 +41,7 @@ class FlowMatcher(Judge):
             judged = facts
             if sure is not None and sure_facts is not None and rule.holds(sure) and arbitrary.passes(sure_facts):
                 judged = sure_facts
-            if match := self._judge(rule.spec, arbitrary, judged, seen.process.key, service):
+            if match := self._judge(rule.spec, arbitrary, judged, seen.process.key, service, sure_facts):
                 matches.append(match._replace(by_hearsay=sure is not None and judged is facts))
         return matches
 

@@ -14,8 +14,10 @@ from raqib.matcher.memory import Reported
 from raqib.matcher.times import TimesCounters
 from raqib.model.actions import FileAction
 from raqib.model.clock import boot_offset_ns
+from raqib.model.excepted import Excepted
 from raqib.model.observation import FileObservation
 from raqib.model.process import ProcessKey
+from raqib.model.recipe import RecipeInfo
 from raqib.recipes.compile import EXECVE_IMPLIES, CompiledSet, Rule
 from raqib.recipes.spec import Because, RecipeSpec
 
@@ -28,6 +30,8 @@ class Match(NamedTuple):
     """What the event shall say: which limits are used up. Often empty."""
     by_hearsay: bool = False
     """It would not have matched by the names alone that this host's resolvers said."""
+    excepted: Excepted | None = None
+    """An exception covers it: it is neither printed nor reacted to."""
 
 
 class Prepared(NamedTuple):
@@ -62,6 +66,8 @@ class Judge(ABC):
         self._offset_ns = offset_ns
         self._reported = Reported()
         self._times = TimesCounters(window_s, clock)
+        self.excepting: Callable[[RecipeInfo, Facts], Excepted | None] | None = None
+        """Says which exception covers a match of a recipe; None while there are no exceptions."""
         self.replace(prepare(compiled))
 
     @abstractmethod
@@ -73,11 +79,27 @@ class Judge(ABC):
         self._reported.forget(process)
 
     def _judge(
-        self, spec: RecipeSpec, arbitrary: Arbitrary, facts: Facts, process: ProcessKey, what: Hashable
+        self,
+        spec: RecipeSpec,
+        arbitrary: Arbitrary,
+        facts: Facts,
+        process: ProcessKey,
+        what: Hashable,
+        sure: Facts | None = None,
     ) -> Match | None:
-        """Return the match if the last stages let it pass; it is then reported, once for the process and `what`."""
+        """Return the match if the last stages let it pass; it is then reported, once for the process and `what`.
+
+        `sure` is what exceptions go by, if that is less: what others have made up keeps nothing quiet.
+        """
         if not arbitrary.passes(facts):
             return None
+        if self.excepting is not None and (excepted := self.excepting(spec.info, sure or facts)) is not None:
+            # It takes nothing from `times`, and what is told once is told all the same when no exception covers it.
+            entry = (process, (what, excepted.id), spec.name)
+            if entry in self._reported:
+                return None
+            self._reported.add(*entry)
+            return Match(spec, "", excepted=excepted)
         note = self._times.count(spec, facts)
         if note is None:
             return None
@@ -110,7 +132,7 @@ class Matcher(Judge):
             if not new & rule.wanted or not rule.satisfied_by(actions) or self._is_reported(observation, rule):
                 continue
             if facts is None:
-                facts = Facts(observation.process, ancestry, self._offset_ns)
+                facts = Facts(observation.process, ancestry, self._offset_ns, file=observation)
             process, path = observation.process.key, observation.path
             if match := self._judge(rule.spec, self._arbitrary[index], facts, process, path):
                 matches.append(match)
@@ -126,7 +148,7 @@ class Matcher(Judge):
         actions, new = _with_implied(observation.actions), _with_implied(observation.new)
         if not rule.satisfied_by(actions) or not new & rule.wanted:
             return "file_actions"
-        facts = Facts(observation.process, ancestry, self._offset_ns)
+        facts = Facts(observation.process, ancestry, self._offset_ns, file=observation)
         return self._because(rule.spec, self._arbitrary[rule.index], facts)
 
     def _candidates(self, observation: FileObservation) -> list[int]:

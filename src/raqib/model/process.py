@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from raqib.model.where import Where
+
 
 class ProcessKey(NamedTuple):
     """The identity of a process: a pid alone may be reused, together with the start time it is not."""
@@ -62,6 +64,12 @@ class Process(msgspec.Struct, frozen=True):
     """As in wait(2): `status >> 8` is the exit code, `status & 0x7f` the signal."""
     envs: tuple[bytes, ...] = ()
     """Only what was asked for."""
+    where: Where | None = None
+    """None if nothing is known of it."""
+    user: str | None = None
+    """The user's name; None is not known."""
+    cwd: bytes = b""
+    """Its working directory, in its mount namespace; empty if not known."""
 
     def __hash__(self) -> int:
         """Return a hash of the identity: descriptions of processes are looked up by them, often."""

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from raqib.errors import RaqibError, UsageError
 from raqib.ledger.chain import Entry
 from raqib.ledger.reading import about_event
+from raqib.model.event import Event
 from raqib.model.uuids import is_named_by
 from raqib.offline.printed import Printed, printed_of
 from raqib.printers.varlog import older_file
@@ -63,6 +66,16 @@ def find_detection(files: Sequence[Path], uuid: str) -> Printed | None:
     """Return the event of an identity, not what came of it; the whole form where there are both. Raises as above."""
     events = [event for event in find_events(files, uuid) if event.event.event_type not in AFTERWARDS]
     return next((event for event in events if event.cut is None), events[0] if events else None)
+
+
+def events_of(files: Sequence[Path], recipe: str, since: str) -> Iterator[Event]:
+    """Yield what logs have of a recipe since a time (RFC 3339), oldest first. Raises RaqibError as above."""
+    named = msgspec.json.encode(recipe).decode()
+    for path in files:
+        for line in _lines(path, named):
+            printed = printed_of(line)
+            if printed is not None and printed.event.metadata.name == recipe and printed.event.timestamp >= since:
+                yield printed.event
 
 
 def ledger_entries(path: Path, uuid: str) -> list[Entry]:

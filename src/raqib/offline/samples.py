@@ -159,4 +159,7 @@ def _process(sample: SampleProcess, key: ProcessKey, parent: ProcessKey, exe: st
         previous=previous,
         exit_status=None if sample.retcode is None else sample.retcode << 8,
         envs=tuple(env.encode() for env in sample.envs),
+        user=sample.user,
+        cwd=(sample.cwd or "").encode(),
+        where=sample.where,
     )

@@ -21,6 +21,8 @@ FACTS: dict[str, FactKind] = {
     "exit": "time",
     **dict.fromkeys(("exe", "comm", "cmd", "cmdline", "args", "envs"), "text"),
     **dict.fromkeys(("parent_exe", "parent_comm", "parent_cmd", "parent_args", "parent_envs"), "text"),
+    **dict.fromkeys(("path", "arg", "cwd", "user", "parent_cmdline"), "text"),
+    **dict.fromkeys(("unit", "container", "image", "pod", "namespace", "label"), "text"),
     **dict.fromkeys(("parent_or_prev_exe", "task_or_prev_exe"), "text"),
     **dict.fromkeys(("task_or_parent_exe", "task_or_parent_comm", "task_or_parent_cmd", "task_or_parent_args"), "text"),
     "task_or_parent_envs": "text",
@@ -81,7 +83,7 @@ def _check_group(reader: Reader, at: At) -> Group:
     fields = reader.fields(at, ("how", "which", "items"), {"what": "what belongs to an item: put it below items"})
     how = reader.choice(fields.get("how"), ("and", "or"))
     which = reader.choice(fields.get("which"), ("pertinent", "irrelevant"), _WHICH_SLIPS) or "pertinent"
-    found = [_check_item(reader, entry, which) for entry in reader.entries(fields.get("items"))]
+    found = [check_item(reader, entry, which) for entry in reader.entries(fields.get("items"))]
     items = tuple(item for item in found if item is not None)
     pertinent = sum(item.pertinent for item in items)
     if how is None and "how" not in fields and pertinent > 1:
@@ -99,8 +101,9 @@ def _warn_if_idle(reader: Reader, at: At, stands: bool, items: tuple[Item, ...],
         reader.warning(at, "expected a pertinent item or which: pertinent: this group never lets an event pass")
 
 
-def _check_item(reader: Reader, at: At, inherited: str) -> Item | None:
-    fields = reader.fields(at, ("what", "which", "when", *_TESTS), _ITEM_SLIPS)
+def check_item(reader: Reader, at: At, inherited: str) -> Item | None:
+    """Return an item, `inherited` being what `which` is if it is left out; None if something is wrong with it."""
+    fields = reader.fields(at, ("what", "which", "when", "index", *_TESTS), _ITEM_SLIPS)
     what_at = fields.get("what")
     if what_at is None:
         reader.error(at, "expected what: the fact that is tested, found none")
@@ -123,7 +126,13 @@ def _check_item(reader: Reader, at: At, inherited: str) -> Item | None:
     if "when" in fields and test == "pattern":
         reader.warning(fields["when"], "expected when only beside a number, time or cidr: it does nothing to pattern")
     value = fields[test]
-    item = Item(what, which == "pertinent", when=when)
+    if "index" in fields and what != "arg":
+        reader.error(fields["index"], f"expected index only beside what: arg, found it beside {what}")
+        return None
+    index = reader.integer(fields.get("index"), 0, 65535)
+    if index is None and "index" in fields:
+        return None
+    item = Item(what, which == "pertinent", when=when, index=index)
     if test == "pattern":
         pattern = reader.expression(value)
         return None if pattern is None else _with(item, pattern=pattern)
@@ -147,7 +156,7 @@ def _with(
     time: datetime | None = None,
     cidr: str | None = None,
 ) -> Item:
-    return Item(item.what, item.pertinent, pattern, numbers, time, cidr, item.when)
+    return Item(item.what, item.pertinent, pattern, numbers, time, cidr, item.when, item.index)
 
 
 def _moment(reader: Reader, at: At) -> datetime | None:

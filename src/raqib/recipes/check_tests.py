@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import abc
 
 from raqib.model.actions import NO_ACTIONS
 from raqib.model.flow import NO_FLOW_ACTIONS
+from raqib.model.where import Where
 from raqib.recipes.check_files import check_actions
 from raqib.recipes.check_network import check_flow_actions
 from raqib.recipes.diagnostic import Diagnostic, shown
@@ -30,7 +32,11 @@ _FLOW_SLIPS = {
     "flow_actions": "it is called actions",
     "ip_version": "the address says it",
 }
-_PROCESS_FIELDS = ("exe", "args", "comm", "uid", "pid", "envs", "prev_exe", "prev_args", "retcode")
+_WHERE_FIELDS = ("unit", "container", "container_name", "image", "pod", "namespace")
+_PROCESS_FIELDS = (
+    *("exe", "args", "comm", "uid", "pid", "envs", "prev_exe", "prev_args", "retcode", "user", "cwd", "labels"),
+    *_WHERE_FIELDS,
+)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}\.[0-9]{1,15}")
 
@@ -131,7 +137,22 @@ def _process(reader: Reader, at: At) -> SampleProcess:
         prev_exe=reader.text(fields.get("prev_exe")),
         prev_args=texts("prev_args"),
         retcode=reader.integer(fields.get("retcode"), 0, 255),
+        user=reader.text(fields.get("user")),
+        cwd=reader.text(fields.get("cwd")),
+        where=_where(reader, fields),
     )
+
+
+def _where(reader: Reader, fields: abc.Mapping[str, At]) -> Where | None:
+    if not fields.keys() & {*_WHERE_FIELDS, "labels"}:
+        return None
+    labels: dict[str, str] = {}
+    if (at := fields.get("labels")) is not None and isinstance(at.node, Mapping):
+        found = {name: reader.text(At(node, at.child(name))) for name, node in at.node.entries.items()}
+        labels = {name: value for name, value in found.items() if value is not None}
+    elif at is not None:
+        reader.error(at, "expected a mapping of labels as {app: web}")
+    return Where(**{name: reader.text(fields.get(name)) for name in _WHERE_FIELDS}, labels=labels)
 
 
 def _calls(reader: Reader, at: At) -> tuple[ExpectedCall, ...]:

@@ -70,6 +70,16 @@ _PREFIXES = {
 }
 _OTHER_FACTS = {
     "uid": "the user's number",
+    "user": "the user's name",
+    "path": "the file that the event is about, as really reached",
+    "arg": "one argument: with `index` that one, 0 being the name it is called by; else any",
+    "cwd": "its working directory",
+    "unit": "the unit of the service manager that it runs in, as `nginx.service`",
+    "container": "its container's identifier, and the container's name",
+    "image": "its container's image",
+    "pod": "its pod's name",
+    "namespace": "its pod's namespace",
+    "label": "its container's or pod's labels, each as `name=value`",
     "pid": "the process's number",
     "retcode": "its exit code, or 128 and the signal that ended it; known once it has ended",
     "parent_pid": "its parent's number",

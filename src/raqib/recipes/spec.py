@@ -10,6 +10,7 @@ import msgspec
 from raqib.model.actions import ALL_ACTIONS, FileAction
 from raqib.model.flow import ALL_FLOW_ACTIONS, FlowAction
 from raqib.model.recipe import RecipeInfo
+from raqib.model.where import Where
 from raqib.recipes.networks import DomainMatch, DomainSet, NetworkSet
 
 Mechanism = Literal["file_access", "execution", "network_peers", "env_vars"]
@@ -63,6 +64,8 @@ class Item(msgspec.Struct, frozen=True):
     time: datetime | None = None
     cidr: str | None = None
     when: When = "equal"
+    index: int | None = None
+    """Which argument `arg` is about; None means any."""
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -128,6 +131,9 @@ class SampleProcess(msgspec.Struct, frozen=True):
     prev_exe: str | None = None
     prev_args: tuple[str, ...] = ()
     retcode: int | None = None
+    user: str | None = None
+    cwd: str | None = None
+    where: Where | None = None
 
 
 class SampleFile(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ def library_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentPro
         directory = tmp_path_factory.mktemp("agent")
         config = directory / "config.yaml"
         config.write_text("network: {resolvers: [127.0.0.1]}\n")
-        agent = AgentProcess(directory, 0, cgroup, ["--config", str(config), *EXAMPLES])
+        agent = AgentProcess(directory, 0, cgroup, ["--each", "--config", str(config), *EXAMPLES])
         try:
             agent.wait_ready()
             yield agent

@@ -43,7 +43,7 @@ def agent(lab: Lab, tmp_path: Path) -> Iterator[Agent]:
 
     def start(text: str) -> AgentProcess:
         (directory / "test.yaml").write_text(text)
-        options = ["--config", str(config), "--no-builtin", "--recipes", str(directory)]
+        options = ["--each", "--config", str(config), "--no-builtin", "--recipes", str(directory)]
         started.append(AgentProcess(tmp_path, len(started), lab.cgroup, options))
         started[-1].wait_ready()
         return started[-1]

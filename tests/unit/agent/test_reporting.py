@@ -116,7 +116,7 @@ def reported(
     printers, statistics = Printers(gates), Statistics()
 
     async def run() -> Reporting:
-        publisher = Publisher(printers, max_bytes)
+        publisher = Publisher(printers, max_bytes, each=True)
         to_nobody = Reporter(printers, publisher, NoReactions(), statistics, lambda seen, times: None)
         reporter = Reporting(to_nobody, publisher)
         printers.start()

@@ -48,7 +48,7 @@ def test_matches_reactions_and_actions_are_counted() -> None:
     statistics.finished(finished("ok", whole, "done", "refused", "refused"))
     statistics.finished(finished("timeout", Timings(queued_ns=12 * MS, started_ns=14 * MS, seen_ns=10 * MS)))
     summary = statistics.summary(running=0, waiting=0)
-    assert {"total": 3, "repeated": 0, "by_recipe": {"b": 2, "a": 1}} == summary["matches"]
+    assert {"total": 3, "repeated": 0, "alike": 0, "by_recipe": {"b": 2, "a": 1}} == summary["matches"]
     assert (2, 1, 1) == tuple(summary["reactions"][name] for name in ("started", "done", "timeout"))
     assert {"done": 1, "would": 0, "refused": 2, "error": 0} == summary["actions"]
     assert {"count": 3, "p50_ms": 2.0, "p99_ms": 2.0} == summary["latency"]["detect_to_print"]

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from raqib.matcher import FlowMatcher, KnownAncestry, Match, prepare
+from raqib.matcher.facts import Facts
+from raqib.model.excepted import Excepted
 from raqib.model.flow import FLOW_ACTION_NAMES, NO_FLOW_ACTIONS, Endpoint, FlowAction, FlowObservation
 from raqib.model.process import Image, Process, ProcessKey
+from raqib.model.recipe import RecipeInfo
 from raqib.recipes import compile_network
 from raqib.recipes.compile import CompiledSet, compile_set
 from raqib.recipes.load import load_text
@@ -307,3 +310,19 @@ def test_what_others_made_up_keeps_no_recipe_from_matching() -> None:
     [match] = matcher.match(heard("evil.example", "good.example"), NOBODY)
     assert not match.by_hearsay
     assert [] == matcher.match(heard("good.example", "evil.example"), NOBODY)
+
+
+def test_names_that_others_made_up_are_no_reason_to_be_quiet() -> None:
+    """Who answers questions itself would else be taken for whom an exception is about."""
+    quiet = Excepted("12345678", "mine.yaml:1", "our mirror")
+
+    def excepting(recipe: RecipeInfo, facts: Facts) -> Excepted | None:
+        return quiet if b"mirror.example" in facts.texts("remote") else None
+
+    def told(seen: FlowObservation) -> list[Excepted | None]:
+        matcher = FlowMatcher(compiled("remote_port: 443"))
+        matcher.excepting = excepting
+        return [match.excepted for match in matcher.match(seen, NOBODY)]
+
+    assert [quiet] == told(heard("mirror.example", ""))
+    assert [None] == told(heard("", "mirror.example"))

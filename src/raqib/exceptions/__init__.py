@@ -1,0 +1,1 @@
+"""What is normal here: read, matched, drafted."""
