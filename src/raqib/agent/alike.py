@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from raqib.agent.repeated import Held
+from raqib.agent.repeated import CountedDetections
 from raqib.model.detection import Detection
 from raqib.model.event import Event
 
@@ -36,7 +36,7 @@ class _Kind:
     """What is known of those that are alike."""
 
     def __init__(self, now: float) -> None:
-        self.held: Held | None = None
+        self.held: CountedDetections | None = None
         self.last: Event | None = None
         self.step = 0
         self.due = now + INTERVALS_S[0]
@@ -63,7 +63,7 @@ class Alike:
     def __init__(
         self,
         publish: Callable[[Event], bool],
-        give_up: Callable[[Held], None],
+        give_up: Callable[[CountedDetections], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`publish` says whether there was room; `give_up` gets what has to be told and had none."""
@@ -94,7 +94,7 @@ class Alike:
             # It has not been seen yet: it is new again, as soon as one may be printed.
             self._news.popitem()
         if kind.held is None:
-            kind.held = Held(detection.recipe, now)
+            kind.held = CountedDetections(detection.recipe, now)
         kind.held.add(detection, _what_is_new(detection))
         kind.last = detection.event
         return True
@@ -165,7 +165,7 @@ def _session(detection: Detection) -> int:
     return 0
 
 
-def _event(held: Held, last: Event | None) -> Event:
+def _event(held: CountedDetections, last: Event | None) -> Event:
     event = held.event("they are like one that was")
     if last is None:
         return event

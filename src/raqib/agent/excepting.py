@@ -16,7 +16,7 @@ from raqib.events.agent_events import exception_ended_event
 from raqib.events.build import uuid7
 from raqib.exceptions.compiled import CompiledExceptions
 from raqib.exceptions.counts import Counts
-from raqib.exceptions.directory import Directory
+from raqib.exceptions.directory import ExceptionsDirectory
 from raqib.exceptions.report import summary
 from raqib.exceptions.watch import Watch
 from raqib.host.procfs import host_mount_namespace
@@ -35,11 +35,11 @@ _MINUTE_S: Final = 60.0
 _LONGEST: Final = 256
 
 
-def directory_of(config: Config) -> Directory:
+def directory_of(config: Config) -> ExceptionsDirectory:
     """Return where the exceptions of a configuration are; only the usual place need not exist."""
     path = config.exceptions.directory
     unsafe = config.recipes.allow_unsafe_owner
-    return Directory(path, allow_unsafe_owner=unsafe, must_exist=path != ExceptionsConfig().directory)
+    return ExceptionsDirectory(path, allow_unsafe_owner=unsafe, must_exist=path != ExceptionsConfig().directory)
 
 
 class Excepting:
@@ -47,7 +47,7 @@ class Excepting:
 
     def __init__(
         self,
-        directory: Directory,
+        directory: ExceptionsDirectory,
         data_dir: Path,
         *,
         recipes: Callable[[], Iterable[RecipeInfo]],

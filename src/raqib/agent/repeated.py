@@ -20,7 +20,7 @@ _EXAMPLES: Final = 5
 _LONGEST: Final = 256
 
 
-class Held:
+class CountedDetections:
     """Detections of one recipe that are told as one event."""
 
     def __init__(self, recipe: RecipeInfo, now: float) -> None:
@@ -46,7 +46,7 @@ class Held:
                 event.file.path[:_LONGEST] if event.file is not None and event.file.path is not None else None,
             )
 
-    def absorb(self, other: Held) -> None:
+    def absorb(self, other: CountedDetections) -> None:
         """Take over what another has counted."""
         self.count += other.count
         self.first = min(self.first or other.first, other.first)
@@ -68,7 +68,7 @@ class Repeated:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._log = structlog.get_logger()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, CountedDetections] = {}
 
     def count(self, detection: Detection) -> None:
         """Count one that is not printed."""
@@ -76,14 +76,14 @@ class Repeated:
         # Another user or program is worth more than the same again.
         self._of(detection.recipe).add(detection, (process.uid, process.image.exe))
 
-    def absorb(self, held: Held) -> None:
+    def absorb(self, held: CountedDetections) -> None:
         """Take over what is counted elsewhere and could not be told there."""
         self._of(held.recipe).absorb(held)
 
-    def _of(self, recipe: RecipeInfo) -> Held:
+    def _of(self, recipe: RecipeInfo) -> CountedDetections:
         held = self._held.get(recipe.name)
         if held is None:
-            held = self._held[recipe.name] = Held(recipe, self._clock())
+            held = self._held[recipe.name] = CountedDetections(recipe, self._clock())
             self._log.warning("detections are only counted: too much is waiting", recipe=recipe.name)
         return held
 

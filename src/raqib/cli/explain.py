@@ -17,7 +17,7 @@ from raqib.config.config import Config
 from raqib.errors import RaqibError, UsageError
 from raqib.exceptions.compiled import CompiledExceptions
 from raqib.exceptions.counts import read_counts
-from raqib.exceptions.directory import Directory
+from raqib.exceptions.directory import ExceptionsDirectory
 from raqib.host.procfs import host_mount_namespace
 from raqib.ledger.chain import Entry
 from raqib.library.library import Library
@@ -142,7 +142,7 @@ def _explain_uuid(settings: Config, uuid: str, log: Path | None, data_dir: Path,
 
 def _covering(settings: Config, recipe: RecipeSpec, recorded: Recorded) -> list[Excepted]:
     """Return the exception that would cover an event now, if one does."""
-    directory = Directory(settings.exceptions.directory, allow_unsafe_owner=True)
+    directory = ExceptionsDirectory(settings.exceptions.directory, allow_unsafe_owner=True)
     compiled = CompiledExceptions(directory.load().rules, host_mount_namespace())
     found = compiled.covering(recipe.info, facts_of(recorded))
     return [] if found is None else [found.told]

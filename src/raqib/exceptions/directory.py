@@ -17,7 +17,7 @@ from raqib.recipes.source import is_missing
 Snapshot = dict[Path, Fingerprint]
 
 
-class Directory:
+class ExceptionsDirectory:
     """Reads one directory. One call at a time, in whichever thread; calls block."""
 
     def __init__(self, path: Path, *, allow_unsafe_owner: bool = False, must_exist: bool = False) -> None:
@@ -95,7 +95,7 @@ def load_path(path: Path) -> Rules:
     """Load a file, or all files of a directory, whoever owns them."""
     if not path.is_dir():
         return load_file(path, allow_unsafe_owner=True)
-    loaded = Directory(path, allow_unsafe_owner=True).load()
+    loaded = ExceptionsDirectory(path, allow_unsafe_owner=True).load()
     # Nothing has a last good version here.
     return replace(
         loaded, diagnostics=tuple(diagnostic for diagnostic in loaded.diagnostics if diagnostic.severity == "error")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from raqib.exceptions.compiled import CompiledExceptions
-from raqib.exceptions.directory import Directory
+from raqib.exceptions.directory import ExceptionsDirectory
 from raqib.exceptions.doubts import doubts
 from raqib.exceptions.rule import ExceptionRule, Rules
 from raqib.model.recipe import RecipeInfo
@@ -25,7 +25,7 @@ class Watch:
 
     def __init__(
         self,
-        directory: Directory,
+        directory: ExceptionsDirectory,
         recipes: Callable[[], Iterable[RecipeInfo]],
         apply: Callable[[CompiledExceptions], None],
         host_mnt_ns: int,

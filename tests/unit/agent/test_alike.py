@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from raqib.agent.alike import AT_ONCE_A_MINUTE, MAX_KINDS, Alike
-from raqib.agent.repeated import Held
+from raqib.agent.repeated import CountedDetections
 from raqib.events.build import detect
 from raqib.model.actions import FileAction
 from raqib.model.detection import Detection
@@ -51,7 +51,7 @@ class Line:
         self.now = 0.0
         self.printed = 0
         self.told: list[Event] = []
-        self.given_up: list[Held] = []
+        self.given_up: list[CountedDetections] = []
         self.has_room = True
         self.alike = Alike(self._publish, self.given_up.append, lambda: self.now)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raqib.agent.excepting import LINES_A_MINUTE, Excepting
-from raqib.exceptions.directory import Directory
+from raqib.exceptions.directory import ExceptionsDirectory
 from raqib.ledger.chain import Ledger
 from raqib.matcher.ancestry import KnownAncestry
 from raqib.matcher.matcher import Matcher
@@ -60,7 +60,7 @@ class Place:
 
         async def run() -> None:
             made = Excepting(
-                Directory(self.directory),
+                ExceptionsDirectory(self.directory),
                 self.path,
                 recipes=lambda: [recipe.info for recipe in self.recipes],
                 ledger=lambda: self.ledger,

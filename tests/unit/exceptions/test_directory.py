@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from raqib.exceptions.directory import Directory, load_path
+from raqib.exceptions.directory import ExceptionsDirectory, load_path
 
 GOOD = "- {recipe: a, reason: r}\n"
 
 
-def names(directory: Directory) -> list[str]:
+def names(directory: ExceptionsDirectory) -> list[str]:
     return [rule.recipe for rule in directory.load().rules]
 
 
@@ -23,9 +23,9 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_there_need_not_be_one(tmp_path: Path) -> None:
-    loaded = Directory(tmp_path / "none").load()
+    loaded = ExceptionsDirectory(tmp_path / "none").load()
     assert ((), ()) == (loaded.rules, loaded.diagnostics)
-    [said] = Directory(tmp_path / "none", must_exist=True).load().diagnostics
+    [said] = ExceptionsDirectory(tmp_path / "none", must_exist=True).load().diagnostics
     assert "expected a directory of exceptions, found nothing" in said.message
 
 
@@ -33,7 +33,7 @@ def test_a_broken_file_costs_only_itself_and_keeps_what_it_said_before(place: Pa
     (place / "a.yaml").write_text(GOOD)
     (place / "b.yml").write_text("- {recipe: b, reason: r}\n- {recipe: c}\n")
     (place / "c.txt").write_text("- {recipe: x, reason: r}\n")
-    directory = Directory(place)
+    directory = ExceptionsDirectory(place)
     loaded = directory.load()
     assert ["a"] == [rule.recipe for rule in loaded.rules]
     assert "nothing in it is in force" == loaded.diagnostics[-1].message
@@ -45,7 +45,7 @@ def test_a_broken_file_costs_only_itself_and_keeps_what_it_said_before(place: Pa
 
 def test_what_others_can_write_quiets_nothing_whatever_it_said_before(place: Path) -> None:
     (place / "a.yaml").write_text(GOOD)
-    directory = Directory(place)
+    directory = ExceptionsDirectory(place)
     assert ["a"] == names(directory)
     (place / "a.yaml").chmod(0o664)
     assert [] == names(directory)
@@ -64,7 +64,7 @@ def test_any_owner_will_do_for_a_check(place: Path) -> None:
 
 
 def test_what_changes_shows(place: Path) -> None:
-    directory = Directory(place)
+    directory = ExceptionsDirectory(place)
     before = directory.snapshot()
     (place / "a.yaml").write_text(GOOD)
     assert before != directory.snapshot()
