@@ -85,7 +85,8 @@ int net_sockops(struct bpf_sock_ops *ops)
 	struct flow_key key = {};
 	struct bpf_sock *sk;
 	struct flow *flow;
-	__u64 cookie;
+	__u64 cookie, address;
+	__u32 account;
 
 	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		return 1;
@@ -93,12 +94,12 @@ int net_sockops(struct bpf_sock_ops *ops)
 	if (!sk)
 		return 1;
 	cookie = bpf_get_socket_cookie(ops);
-	socket = socket_put(cookie, NULL, address_of(sk));
-	if (!socket)
+	address = address_of(sk);
+	if (!address)
 		return 1;
 	key.protocol = IPPROTO_TCP;
 	key.version = 6;
-	key.net_ns = socket->net_ns;
+	key.net_ns = BPF_CORE_READ((struct sock *)address, __sk_common.skc_net.net, ns.inum);
 	key.local_port = ops->local_port;
 	key.remote_port = bpf_ntohl(ops->remote_port);
 	if (ops->family == AF_INET) {
@@ -119,7 +120,12 @@ int net_sockops(struct bpf_sock_ops *ops)
 	if (is_mapped(&key.remote))
 		key.version = 4;
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!is_still(socket, cookie))
+	/* Its listener's pays, whose the flow is. */
+	account = flow ? flow->account : account_of_sock(address);
+	if (!socket_turn(cookie, account, NULL))
+		return 1;
+	socket = socket_put(cookie, NULL, address, account);
+	if (!socket || !is_still(socket, cookie))
 		return 1;
 	socket->last = key;
 	if (flow)
@@ -257,7 +263,8 @@ static __always_inline void existing_flow(struct net_socket *socket, __u32 actio
 
 	if (!flow) {
 		NET_COUNT(flows_made);
-		flow = flow_make(&key, NULL);
+		flow = flow_make(&key, NULL, flow_turn(&key, &owner, socket->account),
+				 socket->account);
 	}
 	if (key.protocol == IPPROTO_TCP)
 		actions |= bpf_map_lookup_elem(&net_listeners, &listener) ? FLOW_INCOMING
@@ -301,6 +308,8 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	}
 	if (known)
 		fresh = *known;
+	else
+		fresh.account = account_of(task);
 	fresh.cookie = cookie;
 	fresh.owner = process_key_of(task);
 	fresh.sock = (__u64)sk;
@@ -315,7 +324,9 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 		if (!flow_key_of_sock(sk, fresh.net_ns, &fresh.last))
 			__builtin_memset(&fresh.last, 0, sizeof(fresh.last));
 	}
-	bpf_map_update_elem(&net_sockets, &cookie, &fresh, BPF_ANY);
+	net_account_get(fresh.account);
+	if (socket_turn(cookie, fresh.account, &fresh.owner))
+		bpf_map_update_elem(&net_sockets, &cookie, &fresh, BPF_ANY);
 	return 0;
 }
 

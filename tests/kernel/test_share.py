@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,3 +159,44 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
     account = entries.get(entries.key(flooding.NOBODY))
     assert account is not None
     assert 0 == account.processes
+
+
+PARENT_THAT_ENDS = """
+import os
+reads, writes = os.pipe()
+child = os.fork()
+if not child:
+    os.close(writes)
+    os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+    os.read(reads, 1)
+    signal.pause()
+print(child, flush=True)
+"""
+"""Leaves a child behind, which stays."""
+
+
+def test_many_short_processes_of_one_user_leave_what_is_known_of_those_of_others(
+    make_watch: MakeWatch, own: Path, theirs: Path
+) -> None:
+    """Whose child a process is, is known though its parent has ended."""
+    watch = make_watch({"exited": 256})
+    look(watch, own, theirs, judged=True)
+    watch.sensor.start()
+    left: list[int] = []
+    parents = []
+    try:
+        for _ in range(20):
+            with flooding.start(PARENT_THAT_ENDS, own, 1, user=USER) as parent:
+                assert parent.stdout is not None
+                left.append(int(parent.stdout.readline()))
+                assert 0 == parent.wait(flooding.MOST_S)
+            parents.append(parent.pid)
+        children = {key.pid: watch.sensor.processes.find(key) for key in watch.sensor.processes.living()}
+        keys = [found.parent for pid in left if (found := children[pid]) is not None]
+        assert parents == [key.pid for key in keys if key is not None]
+        for script in (flooding.SHORT_PROCESSES, flooding.SUBORDINATE_USERS):
+            flooding.run(script, theirs, 600)
+        assert [] == [key for key in keys if key is not None and watch.sensor.processes.find(key) is None]
+    finally:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)

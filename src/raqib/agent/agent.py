@@ -174,7 +174,7 @@ class Agent:
                 self._shadows.tell_now_and_then,
                 self._reporter.look,
                 self._network.look_around,
-                lambda: watch.network(self._network.counters() or {}),
+                lambda: watch.network(self._network.counters() or {}, self._network.lost()),
                 watch.look,
             )
             cadence = loop.create_task(rhythm.run())

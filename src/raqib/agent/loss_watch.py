@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pwd
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -74,7 +74,7 @@ class LossWatch:
         self._publish = publish
         self._clock = clock
         self._flood_looked = clock()
-        self._network = 0
+        self._named = self._nameless = 0
         self._log = structlog.get_logger()
         self.losses = Losses(self._told, clock=clock)
 
@@ -87,11 +87,15 @@ class LossWatch:
             self._look_for_flood()
         self.losses.look()
 
-    def network(self, counters: dict[str, int]) -> None:
-        """Take in what the network's programs count; who caused it is not known there."""
+    def network(self, counters: dict[str, int], by_user: Sequence[Lost] = ()) -> None:
+        """Take in what the network's programs lost: of whom, as far as that is known, and the rest."""
         lost = lost_of(counters)
-        self.losses.counted("network", lost - self._network)
-        self._network = lost
+        for one in by_user:
+            self.losses.counted(one.kind, one.count, self._culprit(one.uid, one.process))
+        self._named += sum(one.count for one in by_user)
+        nameless = max(lost - self._named, self._nameless)
+        self.losses.counted("network", nameless - self._nameless)
+        self._nameless = nameless
 
     def _look_for_flood(self) -> None:
         heaviest = self._sensor.heaviest()

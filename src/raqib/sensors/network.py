@@ -13,8 +13,18 @@ from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.network import SOCKET_HOOKS, CgroupAttachment, load_network, use_traces
 from raqib.kernel.object import BpfObject
 from raqib.kernel.ring import Ring
+from raqib.model.process import ProcessKey
+from raqib.sensors.accounts import OTHERS, Lost
 
 _TRACES = ("inet_sock_set_state",)
+
+_SHARED = {
+    "NET_SOCKETS": "net_sockets",
+    "NET_FLOWS": "flows",
+    "NET_LINKS": "flow_links",
+    "NET_HEADS": "flow_heads",
+    "NET_QUESTIONS": "net_questions",
+}
 
 Handle = Callable[[Any], None]
 """Gets a `struct net_record *`, valid only during the call."""
@@ -37,6 +47,10 @@ class NetworkSensor:
         self._handlers: dict[int, Handle] = {}
         self._counters = self.bpf.map(".data.net_counters", "uint32_t", "struct net_counters")
         self._zero = self._counters.key(0)
+        self._accounts = self.bpf.map("net_accounts", "uint32_t", "struct net_account")
+        self._accounts.set(self._accounts.key(OTHERS), self._accounts.value({"id": OTHERS}))
+        self._lost: dict[int, int] = {}
+        self._tell_room()
         self._ring = Ring(self.bpf, "net_records", "struct net_record", self._receive)
         self._stack.callback(self._ring.close)
 
@@ -75,6 +89,25 @@ class NetworkSensor:
         """Return the kernel side's counters by name."""
         raw = self._counters.get(self._zero)
         return {name: getattr(raw, name) for name, _ in ffi.typeof("struct net_counters").fields or ()}
+
+    def lost(self) -> list[Lost]:
+        """Return what was lost since this was last asked. Goes over all users."""
+        found = []
+        for key, account in self._accounts.entries():
+            count = account.lost - self._lost.get(key[0], 0)
+            if count:
+                self._lost[key[0]] = account.lost
+                found.append(Lost("network", key[0], count, ProcessKey(account.loser.pid, account.loser.start_ns)))
+        return found
+
+    def _tell_room(self) -> None:
+        """Tell the programs how much there is to be shared."""
+        rooms = self.bpf.map(".data.net_room", "uint32_t", "struct net_room")
+        room = rooms.value()
+        for table, name in _SHARED.items():
+            room.most[constant(table)] = self.bpf.size(name)
+        room.pending_most = self.bpf.size("flows_pending")
+        rooms.set(self._zero, room)
 
     def close(self) -> None:
         """Detach everything that is not pinned."""
