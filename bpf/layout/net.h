@@ -133,6 +133,8 @@ struct net_config {
 	__u32 dns_records;	  /* whether the daemon wants the answers */
 	__u32 dns_scratches;	  /* two for each processor */
 	__u32 net_ns;		  /* the daemon's own network namespace */
+	__u64 cgroup; /* only connections of this one, and of those below it, are ended; 0: of all
+		       */
 };
 
 /* What others than the daemon may change too. */

@@ -20,6 +20,28 @@
 #define PF_KTHREAD 0x00200000
 #define SOCK_RAW   3
 
+#define MOST_CGROUPS_ABOVE 32
+
+/* Whether a socket is within a cgroup, or below it. Its own counts, which is that of whoever made
+ * it, as it does for the hooks of a cgroup. */
+static __always_inline bool is_within(struct sock *sk, __u64 wanted)
+{
+	struct cgroup_subsys_state *state;
+	struct cgroup *cgroup;
+	int i;
+
+	if (!wanted || !bpf_core_field_exists(sk->sk_cgrp_data))
+		return true;
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	for (i = 0; i < MOST_CGROUPS_ABOVE && cgroup; i++) {
+		if (BPF_CORE_READ(cgroup, kn, id) == wanted)
+			return true;
+		state = BPF_CORE_READ(cgroup, self.parent);
+		cgroup = state ? BPF_CORE_READ(state, cgroup) : NULL;
+	}
+	return false;
+}
+
 static __always_inline bool same_process(const struct process_key *one,
 					 const struct process_key *other)
 {

@@ -141,28 +141,10 @@ static __always_inline bool is_inet(struct sock *sk)
 	return family == AF_INET || family == AF_INET6;
 }
 
-#define MOST_CGROUPS_ABOVE 32
-
-/* Whether a socket is within the cgroup that we are for: what no cgroup bounds has to ask. The
- * socket's own counts, which is that of whoever made it, as it does for the hooks of a cgroup. */
+/* Whether a socket is one that we are for: what no cgroup bounds has to ask. */
 static __always_inline bool is_ours(struct sock *sk)
 {
-	struct cgroup_subsys_state *state;
-	struct cgroup *cgroup;
-	int i;
-
-	if (!is_inet(sk))
-		return false;
-	if (!flow_config.cgroup || !bpf_core_field_exists(sk->sk_cgrp_data))
-		return true;
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	for (i = 0; i < MOST_CGROUPS_ABOVE && cgroup; i++) {
-		if (BPF_CORE_READ(cgroup, kn, id) == flow_config.cgroup)
-			return true;
-		state = BPF_CORE_READ(cgroup, self.parent);
-		cgroup = state ? BPF_CORE_READ(state, cgroup) : NULL;
-	}
-	return false;
+	return is_inet(sk) && is_within(sk, flow_config.cgroup);
 }
 
 SEC("tp_btf/inet_sock_set_state")
