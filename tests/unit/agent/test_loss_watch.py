@@ -84,6 +84,14 @@ def test_losses_of_the_network_are_counted_from_where_they_were() -> None:
     assert [("begins", 5), ("ended", 9)] == [(fields(one)["state"], fields(one)["count"]) for one in told]
 
 
+def test_losses_of_the_network_name_who_lost_as_far_as_that_is_known() -> None:
+    looks, _, told, _ = watch()
+    looks.network({"lost_flows": 5, "lost_learned": 2}, [Lost("network", 65534, 5, KEY)])
+    looks.network({"lost_flows": 5, "lost_learned": 2})
+    looks.losses.close()
+    assert {(65534, 5), (None, 2)} == {(fields(one)["uid"], fields(one)["count"]) for one in told}
+
+
 def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
     looks, sensor, told, clock = watch()
     for most in ((KEY, FLOOD_RECORDS - 1, 0), (KEY, FLOOD_RECORDS, FLOOD_RECORDS), None):
