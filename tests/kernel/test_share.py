@@ -16,7 +16,7 @@ from tests.kernel.acting import Watch
 from tests.kernel.test_actions import CREATE, OPEN, TRUNCATE
 from tests.kernel.test_loss import MakeWatch, watched
 
-USER = 1_900_000_001
+USER, OTHER_USER = 1_900_000_001, 1_900_000_002
 """Of whom there is nothing else on the machine."""
 FIRST_AFTER = flooding.FIRST_SUBORDINATE + flooding.SUBORDINATES
 SMALL = {"watched": 1024, "records": 4 * 4096}
@@ -134,13 +134,13 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
     watch = make_watch({"processes": 1024})
     look(watch, own, theirs, judged=True)
     watch.sensor.start()
-    with flooding.start(flooding.MANY_PROCESSES, theirs, 1024) as many:
+    with flooding.start(flooding.MANY_PROCESSES, theirs, 1024, user=OTHER_USER) as many:
         assert many.stdout is not None
         assert b"made\n" == many.stdout.readline()
         watch.sensor.consume()
         watch.sensor.sweep()
         entries = watch.sensor._bpf.map("accounts", "uint32_t", "struct account")
-        account = entries.get(entries.key(flooding.NOBODY))
+        account = entries.get(entries.key(OTHER_USER))
         assert account is not None
         assert 0 < account.processes <= 512
         # Those that have no entry are told all the same, with what they are.
@@ -156,7 +156,7 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
         key = next(one.process.key for one in watch.seen if one.process.pid == pid)
         assert watch.sensor.processes.find(key) is not None
         many.communicate(b"\n", timeout=60)
-    account = entries.get(entries.key(flooding.NOBODY))
+    account = entries.get(entries.key(OTHER_USER))
     assert account is not None
     assert 0 == account.processes
 
