@@ -219,7 +219,7 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 
 		bpf_loop(1 << 20, forget_step, &forget, 0);
 	}
-	bpf_map_update_elem(&exited, &key, process, BPF_ANY);
+	process_keep_exited(process);
 	process_delete(process);
 	return 0;
 }

@@ -39,13 +39,23 @@ struct {
 	__type(value, struct account);
 } accounts SEC(".maps");
 
-/* Those that have ended, until newer ones push them out. */
+/* Those that have ended, until newer ones of their user push them out. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
 	__type(key, struct process_key);
 	__type(value, struct process);
 } exited SEC(".maps");
+
+/* Of each user, one after the other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct turn_key);
+	__type(value, struct process_key);
+} exited_turns SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

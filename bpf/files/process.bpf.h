@@ -220,6 +220,57 @@ static __always_inline long process_insert(struct process *process, __u64 flags)
 	return 0;
 }
 
+/* The oldest of a user's that have ended is forgotten. */
+static __noinline int exited_forget(struct account *account)
+{
+	struct turn_key turn = {.account = account->id};
+	struct process_key *key;
+
+	turn.number = *(volatile __u64 *)&account->exited.first;
+	if (turn.number >= *(volatile __u64 *)&account->exited.next ||
+	    __sync_val_compare_and_swap(&account->exited.first, turn.number, turn.number + 1) !=
+		    turn.number)
+		return 0;
+	__sync_fetch_and_add(&counters.exited_now, -1);
+	key = bpf_map_lookup_elem(&exited_turns, &turn);
+	if (!key)
+		return 0;
+	bpf_map_delete_elem(&exited, key);
+	bpf_map_delete_elem(&exited_turns, &turn);
+	return 0;
+}
+
+static __always_inline bool exited_is_full(const struct account *account)
+{
+	return account->exited.next - account->exited.first >=
+	       left_of(policy.exited_most, counters.exited_now);
+}
+
+/* Keep a process that has ended. Of a user, no more of them than there is room left: two make room
+ * for one, so that who has more than that by now comes down to it. */
+static __always_inline void process_keep_exited(struct process *process)
+{
+	struct account *account = account_get(process->tally.account);
+	struct turn_key turn = {};
+
+	if (!account)
+		return;
+	if (exited_is_full(account))
+		exited_forget(account);
+	if (exited_is_full(account))
+		exited_forget(account);
+	if (counters.exited_now >= policy.exited_most) {
+		COUNT(exited_full);
+		return;
+	}
+	turn.account = account->id;
+	turn.number = __sync_fetch_and_add(&account->exited.next, 1);
+	__sync_fetch_and_add(&counters.exited_now, 1);
+	if (bpf_map_update_elem(&exited_turns, &turn, &process->key, BPF_ANY) ||
+	    bpf_map_update_elem(&exited, &process->key, process, BPF_ANY))
+		COUNT(exited_full);
+}
+
 static __always_inline void process_delete(struct process *process)
 {
 	struct account *account = account_get(process->tally.charged);

@@ -8,43 +8,12 @@
 #define RAQIB_SHARE_H
 
 #include "files/maps.bpf.h"
-
-/* Linux nests user namespaces no deeper. */
-#define USER_NS_MOST 33
+#include "lib/account.bpf.h"
 
 /* Names that are not resolved, of one process: so many at once, and one again after each such time.
  */
 #define GIVEN_AT_ONCE 16384
 #define GIVEN_EACH_NS (1000000000ULL / 2048)
-
-struct climb {
-	struct user_namespace *ns;
-};
-
-static long climb_step(__u64 index, struct climb *climb)
-{
-	struct user_namespace *ns = climb->ns;
-	struct user_namespace *parent = BPF_CORE_READ(ns, parent);
-
-	if (!parent || BPF_CORE_READ(parent, level) == 0)
-		return 1;
-	climb->ns = parent;
-	return 0;
-}
-
-/* Who pays for a task: its user, or whoever made the outermost of its user namespaces, for all
- * users within. */
-static __noinline __u32 account_of(struct task_struct *task)
-{
-	struct user_namespace *ns = BPF_CORE_READ(task, cred, user_ns);
-	struct climb climb = {.ns = ns};
-
-	if (!ns || BPF_CORE_READ(ns, level) == 0)
-		return BPF_CORE_READ(task, cred, uid.val);
-	bpf_loop(USER_NS_MOST, climb_step, &climb, 0);
-	ns = climb.ns;
-	return BPF_CORE_READ(ns, owner.val);
-}
 
 /* The account of that number, or the one that all have in common for whom there is no room. */
 static __always_inline struct account *account_get(__u32 id)
@@ -75,11 +44,6 @@ static __always_inline void process_settle_account(struct process *process,
 {
 	if (!process->tally.account)
 		process->tally.account = account_of(task);
-}
-
-static __always_inline __u32 left_of(__u32 most, __u32 used)
-{
-	return most > used ? most - used : 0;
 }
 
 /* Something of a process could not be told. */
@@ -141,15 +105,6 @@ static __always_inline void watched_drop(const struct access_key *key, const str
 
 	if (!bpf_map_delete_elem(&watched, key))
 		watched_give_back(&key->process, id);
-}
-
-/* What was sent before the mark has been read: from now on counts what comes behind it. */
-static __always_inline void share_renew(struct share *share, __u64 read, __u64 written)
-{
-	if (read < share->mark)
-		return;
-	share->mark = written;
-	share->bytes = 0;
 }
 
 /* Let a process send so much, if half as much as it and its user have in the ring buffer is left

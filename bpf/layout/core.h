@@ -86,6 +86,19 @@ struct tally {
 	__u32 zero;
 };
 
+/* What a user holds of a table that forgets: the turns from `first` up to `next`, which go one
+ * after the other. */
+struct held {
+	__u64 first;
+	__u64 next;
+};
+
+struct turn_key {
+	__u64 number;
+	__u32 account;
+	__u32 table;
+};
+
 enum loss {
 	LOSS_WATCHED = 0, /* neither in the ring buffer nor in `watched` was room */
 	LOSS_NAME = 1,	  /* the name could not be read */
@@ -101,6 +114,7 @@ struct account {
 	__u32 processes;
 	struct share share;
 	__u64 records;
+	struct held exited;
 	__u64 lost[LOSSES];
 	struct process_key loser; /* the latest process that lost something */
 };
@@ -264,6 +278,7 @@ struct policy {
 	/* The sizes of the maps. */
 	__u32 watched_most;
 	__u32 processes_most;
+	__u32 exited_most;
 	__u32 zero;
 };
 
@@ -343,9 +358,12 @@ struct counters {
 			      is */
 	__u64 args_truncated;
 	__u64 text_failed;
+	__u64 exited_full;
 	/* In use. */
 	__u32 watched_now;
 	__u32 processes_now;
+	__u32 exited_now;
+	__u32 zero;
 };
 
 enum record_flag {

@@ -133,6 +133,8 @@ struct net_config {
 	__u32 dns_records;	  /* whether the daemon wants the answers */
 	__u32 dns_scratches;	  /* two for each processor */
 	__u32 net_ns;		  /* the daemon's own network namespace */
+	__u64 cgroup; /* only connections of this one, and of those below it, are ended; 0: of all
+		       */
 };
 
 /* What others than the daemon may change too. */
@@ -268,6 +270,52 @@ struct net_judge_request {
 	struct net_address remote;
 };
 
+/* What forgets: each user has a share of it, in which its newest entries push out its oldest. */
+enum net_table {
+	NET_SOCKETS = 0,
+	NET_FLOWS = 1,
+	NET_LINKS = 2,
+	NET_HEADS = 3,
+	NET_QUESTIONS = 4,
+};
+
+#define NET_TABLES     5
+#define NET_TURN_BYTES 48
+
+/* Written by the daemon: how many entries there can be. */
+struct net_room {
+	__u32 most[NET_TABLES];
+	__u32 pending_most;
+};
+
+struct net_holder {
+	__u32 account;
+	__u32 table;
+};
+
+/* An entry of a table, when it is its turn to go. */
+struct net_turn {
+	struct process_key process; /* zero if nobody knows */
+	__u64 id;
+	__u8 key[NET_TURN_BYTES];
+};
+
+/* What a process has in use, as far as that is remembered. */
+struct net_load {
+	struct share share;
+	__s32 held[NET_TABLES];
+	__s32 pending;
+};
+
+/* A user, with all users of the user namespaces that it made. */
+struct net_account {
+	__u32 id;
+	__u32 pending;
+	struct share share;
+	__u64 lost;
+	struct process_key loser; /* the latest process that lost something */
+};
+
 /* Every failure that the network programs can have, and what else is worth counting. */
 struct net_counters {
 	__u64 lost_records;
@@ -332,7 +380,9 @@ struct net_socket {
 	__u8 raw;  /* it may see, and send, what is others' */
 	__u16 zero;
 	struct flow_key last;
-	__u32 quiet; /* its cookie, if further packets of that flow are no news */
+	__u32 account; /* who pays */
+	__u32 again;   /* it was used since it was last its turn to go */
+	__u32 quiet;   /* its cookie, if further packets of that flow are no news */
 	/* What its flow has carried besides. */
 	struct flow_totals totals;
 };
@@ -348,7 +398,8 @@ struct flow {
 	__u8 icmp_type; /* of the first message */
 	__u8 icmp_code;
 	__u8 reset_in; /* a packet with RST came */
-	__u8 zero;
+	__u8 again;    /* it was seen since it was last its turn to go */
+	__u32 account; /* who pays */
 };
 
 struct flow_head {
@@ -386,6 +437,16 @@ struct flow_pending {
 	__u32 fresh;
 	__u64 timestamp_ns;
 	__u64 lost;
+	__u32 account;
+	__u32 zero;
+};
+
+/* The daemon takes out what waits. */
+struct flow_take_request {
+	struct flow_link_key place;
+	struct flow_pending pending; /* answer */
+	__u32 found;		     /* answer */
+	__u32 zero;
 };
 
 /* What the daemon wants to be told of. */

@@ -107,6 +107,52 @@ static __always_inline void question_key(struct net_question *key, const struct 
 	key->net_ns = net_ns;
 }
 
+/* The oldest question of a user gives way. */
+static __always_inline void question_forget(struct held *held, struct held *all, __u32 account)
+{
+	struct turn_key key = {.account = account, .table = NET_QUESTIONS};
+	struct net_turn *turn;
+
+	key.number = *(volatile __u64 *)&held->first;
+	if (key.number >= *(volatile __u64 *)&held->next ||
+	    __sync_val_compare_and_swap(&held->first, key.number, key.number + 1) != key.number)
+		return;
+	__sync_fetch_and_add(&all->first, 1);
+	turn = bpf_map_lookup_elem(&net_question_turns, &key);
+	if (!turn)
+		return;
+	bpf_map_delete_elem(&net_questions, turn->key);
+	bpf_map_delete_elem(&net_question_turns, &key);
+}
+
+/* Let a user have one more question that waits for its answer, in the place of his oldest ones if
+ * he has no less of them than he leaves free for others. */
+static __noinline bool question_turn(__u32 account, const struct net_question *question)
+{
+	struct held *held = held_get(&net_askers_hold, account, NET_QUESTIONS);
+	struct held *all = held_get(&net_askers_hold, NET_ALL_ACCOUNTS, NET_QUESTIONS);
+	struct turn_key key = {.account = account, .table = NET_QUESTIONS};
+	__u32 most = net_room.most[NET_QUESTIONS], i;
+	static const struct net_turn fresh;
+	struct net_turn *turn;
+
+	if (!held || !all)
+		return false;
+	for (i = 0; i < GIVEN_UP; i++)
+		if (held_now(held) >= left_of(most, held_now(all)))
+			question_forget(held, all, account);
+	if (held_now(all) >= most)
+		return false;
+	key.number = __sync_fetch_and_add(&held->next, 1);
+	__sync_fetch_and_add(&all->next, 1);
+	if (bpf_map_update_elem(&net_question_turns, &key, &fresh, BPF_ANY))
+		return false;
+	turn = bpf_map_lookup_elem(&net_question_turns, &key);
+	if (turn)
+		__builtin_memcpy(turn->key, question, sizeof(*question));
+	return turn;
+}
+
 /* The question that was read last goes to a server that is no resolver. */
 static __noinline int unlisted_asked(struct __sk_buff *skb, const struct net_packet *packet,
 				     struct dns_scratch *scratch)

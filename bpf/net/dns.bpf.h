@@ -90,7 +90,8 @@ static __noinline int report_domain(struct __sk_buff *skb, const struct net_pack
 	record->name_length = name->length;
 	record->zero = 0;
 	__builtin_memcpy(record->name, name->text, DOMAIN_BYTES);
-	net_record_send(&record->drop.head, NET_RECORD_DROP_DOMAIN, sizeof(*record));
+	if (!net_record_send(&record->drop.head, NET_RECORD_DROP_DOMAIN, sizeof(*record)))
+		net_lose(account_of_packet(packet, 0), &key.process);
 	return 0;
 }
 
@@ -134,7 +135,9 @@ static __noinline int question_verdict(struct __sk_buff *skb, const struct net_p
 		place_find(skb, &place);
 		question_key(&key, packet, place.net_ns, message_short(scratch, 0));
 		key.name = scratch->name.whole;
-		bpf_map_update_elem(&net_questions, &key, &now, BPF_ANY);
+		if (bpf_map_lookup_elem(&net_questions, &key) ||
+		    question_turn(account_of_packet(packet, place.sock), &key))
+			bpf_map_update_elem(&net_questions, &key, &now, BPF_ANY);
 	}
 	return DNS_PASS;
 }
@@ -197,7 +200,7 @@ static __noinline int send_answer(struct __sk_buff *skb, const struct net_packet
 				  struct dns_scratch *scratch)
 {
 	struct net_dns_record *record = (void *)&scratch->head;
-	__u32 length = scratch->length;
+	__u32 length = scratch->length, account;
 
 	record->cookie = packet->cookie;
 	record->local = packet->local;
@@ -209,7 +212,13 @@ static __noinline int send_answer(struct __sk_buff *skb, const struct net_packet
 	if (scratch->answerer == NET_UNLISTED)
 		length = AT_MOST(length, UNLISTED_BYTES);
 	length = AT_MOST(length, DNS_RECORD_BYTES);
-	net_record_send(&record->head, NET_RECORD_DNS, sizeof(*record) - DNS_RECORD_BYTES + length);
+	account = account_of_packet(packet, 0);
+	length += sizeof(*record) - DNS_RECORD_BYTES;
+	if (!net_ring_take(account, &record->head.process, length))
+		NET_COUNT(lost_records);
+	else if (net_record_send(&record->head, NET_RECORD_DNS, length))
+		return 0;
+	net_lose(account, &record->head.process);
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Who talks to whom. All that is known of a flow lies in `flows`, which forgets the oldest; what
- * the daemon was told of a process and a flow lies in the links of that process's chain. A record
- * that does not fit into the ring buffer waits in `flows_pending`, from where the daemon's sweep
- * takes it: a plain hash, which does not forget, and of which a failed insert is counted.
+ * Who talks to whom. All that is known of a flow lies in `flows`, which forgets a user's oldest;
+ * what the daemon was told of a process and a flow lies in the links of that process's chain. A
+ * record that does not fit into the ring buffer waits in `flows_pending`, from where the daemon's
+ * sweep takes it: it does not forget, and what finds no room there is counted.
  */
 #ifndef RAQIB_NET_FLOWS_H
 #define RAQIB_NET_FLOWS_H
@@ -23,38 +23,11 @@
 struct flow_config flow_config SEC(".data.flow_config");
 
 __u64 flow_serial;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
-	__type(key, struct flow_key);
-	__type(value, struct flow);
-} flows SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct flow_link_key);
-	__type(value, struct flow_link);
-} flow_links SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct process_key);
-	__type(value, struct flow_head);
-} flow_heads SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, struct flow_link_key);
-	__type(value, struct flow_pending);
-} flows_pending SEC(".maps");
+/* Entries of `flows_pending`. */
+__u32 pending_now;
 
 static __noinline struct flow_link *link_get(const struct flow_link_key *place,
-					     const struct flow_key *key)
+					     const struct flow_key *key, __u32 account)
 {
 	struct flow_link *link = bpf_map_lookup_elem(&flow_links, place);
 	struct flow_head *head, first = {};
@@ -62,8 +35,10 @@ static __noinline struct flow_link *link_get(const struct flow_link_key *place,
 
 	if (link)
 		return link;
+	if (!turn_of(account, NET_LINKS, &place->process, 0, place))
+		return NULL;
 	head = bpf_map_lookup_elem(&flow_heads, &place->process);
-	if (!head) {
+	if (!head && turn_of(account, NET_HEADS, &place->process, 0, &place->process)) {
 		bpf_map_update_elem(&flow_heads, &place->process, &first, BPF_NOEXIST);
 		head = bpf_map_lookup_elem(&flow_heads, &place->process);
 	}
@@ -99,14 +74,46 @@ static __noinline void flow_describe(struct flow_record *record, const struct fl
 static __always_inline bool flow_send(const struct flow_link_key *place, const struct flow_key *key,
 				      const struct flow *flow, __u32 fresh)
 {
-	struct flow_record *record = bpf_ringbuf_reserve(&net_records, sizeof(*record), 0);
+	struct flow_record *record;
 
+	if (!net_ring_take(flow->account, &place->process, sizeof(*record)))
+		return false;
+	record = bpf_ringbuf_reserve(&net_records, sizeof(*record), 0);
 	if (!record)
 		return false;
 	flow_describe(record, place, key, flow, fresh);
 	bpf_ringbuf_submit(record, 0);
 	NET_COUNT(records);
 	return true;
+}
+
+/* Whether one more may wait of a process and its user, who leave as much free for others. */
+static __noinline bool pending_take(__u32 id, const struct process_key *process)
+{
+	struct net_account *account = net_account_get(id);
+	struct net_load *load = load_get(process);
+	__s32 own = load && load->pending > 0 ? load->pending : 0;
+
+	if (!account || own + account->pending >= left_of(net_room.pending_most, pending_now))
+		return false;
+	__sync_fetch_and_add(&pending_now, 1);
+	__sync_fetch_and_add(&account->pending, 1);
+	if (load)
+		__sync_fetch_and_add(&load->pending, 1);
+	return true;
+}
+
+static __noinline int pending_give_back(__u32 id, const struct process_key *process)
+{
+	struct net_account *account = net_account_get(id);
+	struct net_load *load = bpf_map_lookup_elem(&net_loads, process);
+
+	__sync_fetch_and_add(&pending_now, -1);
+	if (account)
+		__sync_fetch_and_add(&account->pending, -1);
+	if (load)
+		__sync_fetch_and_add(&load->pending, -1);
+	return 0;
 }
 
 /* False if there is no room for that either. */
@@ -120,8 +127,17 @@ static __noinline bool flow_wait(const struct flow_link_key *place, const struct
 	pending.fresh = waiting ? waiting->fresh | fresh : fresh;
 	pending.timestamp_ns = bpf_ktime_get_boot_ns();
 	pending.lost = net_counters.lost_flows - flow->lost_before;
-	if (bpf_map_update_elem(&flows_pending, place, &pending, BPF_ANY)) {
+	pending.account = waiting ? waiting->account : flow->account;
+	if (!waiting && !pending_take(pending.account, &place->process)) {
 		NET_COUNT(lost_flows);
+		net_lose(flow->account, &place->process);
+		return false;
+	}
+	if (bpf_map_update_elem(&flows_pending, place, &pending, BPF_ANY)) {
+		if (!waiting)
+			pending_give_back(pending.account, &place->process);
+		NET_COUNT(lost_flows);
+		net_lose(flow->account, &place->process);
 		return false;
 	}
 	NET_COUNT(pending_flows);
@@ -141,7 +157,7 @@ static __noinline void flow_tell(const struct flow_key *key, struct flow *flow,
 	place.process = *owner;
 	place.flow = flow->id;
 	flow->owner = *owner;
-	link = link_get(&place, key);
+	link = link_get(&place, key, flow->account);
 	fresh = flow->actions & ~(link ? link->reported : 0);
 	if (!(fresh & flow_config.wanted) || owner->pid == flow_config.agent)
 		return;
@@ -160,24 +176,55 @@ static __always_inline void flow_gain(const struct flow_key *key, struct flow *f
 		flow_tell(key, flow, owner);
 }
 
-/* A flow that is not known, or begins anew. */
+/* A flow that is not known, or begins anew. Null if there is no room for it. */
 static __noinline struct flow *flow_make(const struct flow_key *key,
-					 const struct net_packet *packet)
+					 const struct net_packet *packet, __u64 id, __u32 account)
 {
 	struct flow flow = {};
 
-	flow.id = __sync_fetch_and_add(&flow_serial, 1) + 1;
+	if (!id)
+		return NULL;
+	flow.id = id;
+	flow.account = account;
 	flow.first_ns = bpf_ktime_get_boot_ns();
 	flow.lost_before = net_counters.lost_flows;
 	if (packet) {
 		flow.icmp_type = packet->icmp_type;
 		flow.icmp_code = packet->icmp_code;
 	}
-	if (bpf_map_update_elem(&flows, key, &flow, BPF_ANY)) {
-		NET_COUNT(lost_flows);
+	if (bpf_map_update_elem(&flows, key, &flow, BPF_ANY))
 		return NULL;
-	}
 	return bpf_map_lookup_elem(&flows, key);
+}
+
+/* The number of a new flow that has its turn, or 0. */
+static __noinline __u64 flow_turn(const struct flow_key *key, const struct process_key *owner,
+				  __u32 account)
+{
+	__u64 id = __sync_fetch_and_add(&flow_serial, 1) + 1;
+
+	return turn_of(account, NET_FLOWS, owner, id, key) ? id : 0;
+}
+
+/* A packet of a flow for which there is no room is told as if the flow began with it: rather twice
+ * than never. */
+static __noinline int flow_tell_unkept(const struct flow_key *key, const struct process_key *owner,
+				       __u32 account, __u32 actions)
+{
+	struct flow_link_key place = {.process = *owner};
+	struct flow flow = {};
+
+	if (!owner->pid || !(actions & flow_config.wanted) || owner->pid == flow_config.agent)
+		return 0;
+	place.flow = __sync_fetch_and_add(&flow_serial, 1) + 1;
+	flow.id = place.flow;
+	flow.account = account;
+	flow.actions = actions;
+	flow.first_ns = bpf_ktime_get_boot_ns();
+	flow.lost_before = net_counters.lost_flows;
+	if (!flow_send(&place, key, &flow, actions))
+		flow_wait(&place, key, &flow, actions);
+	return 0;
 }
 
 static __always_inline void copy_address(struct net_address *to, const struct net_address *from)
@@ -339,6 +386,29 @@ static __always_inline bool is_others(const struct net_packet *packet, const str
 	return packet->direction == NET_INGRESS && key->protocol != IPPROTO_ICMP;
 }
 
+/* Of a socket for which there is no room: only what the current process sends is known. */
+static __noinline int unkept_seen(struct __sk_buff *skb, const struct net_packet *packet)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct process_key owner = {};
+	struct flow_key key = {};
+	struct sock *sock;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	sock = sk ? (struct sock *)address_of(sk) : NULL;
+	if (!sock || packet->direction != NET_EGRESS || !current_process(&owner) ||
+	    !flow_key_of(skb, packet, &key))
+		return 0;
+	if (packet->protocol == IPPROTO_TCP ? !BPF_CORE_READ(sock, sk_lock.owned)
+					    : !BPF_CORE_READ(sock, sk_socket, file))
+		return 0;
+	key.net_ns = BPF_CORE_READ(sock, __sk_common.skc_net.net, ns.inum);
+	if (!bpf_map_lookup_elem(&flows, &key))
+		flow_tell_unkept(&key, &owner, current_account(),
+				 first_actions(packet) | FLOW_EGRESS);
+	return 0;
+}
+
 static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet *packet,
 				 bool dropped)
 {
@@ -347,16 +417,20 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 	struct flow_key key = {};
 	struct flow *flow;
 	bool begins;
-	__u32 actions = 0;
+	__u32 actions = 0, account;
 
 	if (!packet->cookie)
 		return;
 	socket = socket_of(skb, packet);
-	if (!socket || socket_is_quiet(socket, skb, packet, dropped) ||
-	    !flow_key_of(skb, packet, &key))
+	if (!socket) {
+		unkept_seen(skb, packet);
+		return;
+	}
+	if (socket_is_quiet(socket, skb, packet, dropped) || !flow_key_of(skb, packet, &key))
 		return;
 	key.net_ns = socket->net_ns;
 	owner = socket->owner;
+	account = socket->account;
 	if (!is_still(socket, packet->cookie))
 		return;
 	flow = bpf_map_lookup_elem(&flows, &key);
@@ -369,13 +443,17 @@ static __noinline void flow_seen(struct __sk_buff *skb, const struct net_packet 
 			return;
 		if (!flow)
 			NET_COUNT(flows_made);
-		flow = flow_make(&key, packet);
+		flow = flow_make(&key, packet, flow_turn(&key, &owner, account), account);
 		actions = first_actions(packet);
 	} else {
 		actions = further_actions(packet, flow->actions);
+		flow->again = 1;
 	}
-	if (!flow)
+	if (!flow) {
+		actions |= packet->direction == NET_EGRESS ? FLOW_EGRESS : FLOW_INGRESS;
+		flow_tell_unkept(&key, &owner, account, actions);
 		return;
+	}
 	if (packet->direction == NET_INGRESS && (packet->tcp_flags & TCP_RST))
 		flow->reset_in = 1;
 	if (!dropped) {
@@ -419,12 +497,36 @@ static __noinline void socket_used(__u64 cookie)
 {
 	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 	struct process_key key = {};
+	__u32 account = 0;
 
 	if (!current_process(&key) || (socket && same_process(&socket->owner, &key)))
 		return;
-	socket = socket_put(cookie, &key, 0);
+	if (!socket) {
+		account = current_account();
+		if (!socket_turn(cookie, account, &key))
+			return;
+	}
+	socket = socket_put(cookie, &key, 0, account);
 	if (socket)
 		flow_of_socket(socket, cookie, 0);
+}
+
+/* The daemon takes out what waits. */
+SEC("syscall")
+int take_pending(struct flow_take_request *request)
+{
+	struct flow_link_key place = request->place;
+	struct flow_pending *waiting = bpf_map_lookup_elem(&flows_pending, &place);
+
+	request->found = 0;
+	if (!waiting)
+		return 0;
+	request->pending = *waiting;
+	if (bpf_map_delete_elem(&flows_pending, &place))
+		return 0;
+	request->found = 1;
+	pending_give_back(request->pending.account, &place.process);
+	return 0;
 }
 
 #endif

@@ -8,6 +8,7 @@
 /* Written by the daemon. */
 struct net_config net_config SEC(".data.net_config");
 struct net_switch net_switch SEC(".data.net_switch");
+struct net_room net_room SEC(".data.net_room");
 /* Read by the daemon. */
 struct net_counters net_counters SEC(".data.net_counters");
 /* The programs' own part of the generation. */
@@ -134,7 +135,8 @@ struct {
 } net_resolvers SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 32768);
 	__type(key, struct net_question);
 	__type(value, __u64);
@@ -176,5 +178,95 @@ struct {
 	__type(key, int);
 	__type(value, struct net_mark);
 } net_marks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, struct net_socket);
+} net_sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_link_key);
+	__type(value, struct flow_link);
+} flow_links SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct process_key);
+	__type(value, struct flow_head);
+} flow_heads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct flow_link_key);
+	__type(value, struct flow_pending);
+} flows_pending SEC(".maps");
+
+/* Users, as long as the daemon runs; it makes the one that the rest have in common. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct net_account);
+} net_accounts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct process_key);
+	__type(value, struct net_load);
+} net_loads SEC(".maps");
+
+/* What each user holds of each table, and ACCOUNT_OTHERS - 1 what all hold together. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct net_holder);
+	__type(value, struct held);
+} net_holders SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, struct turn_key);
+	__type(value, struct net_turn);
+} net_turns SEC(".maps");
+
+/* The same of `net_questions`, which outlive the daemon with them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct net_holder);
+	__type(value, struct held);
+} net_askers_hold SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct turn_key);
+	__type(value, struct net_turn);
+} net_question_turns SEC(".maps");
 
 #endif

@@ -71,7 +71,8 @@ int destroy_forbidden(struct bpf_iter__tcp *ctx)
 		return 0;
 	state = sk->skc_state;
 	if (state == BPF_TCP_TIME_WAIT || state == BPF_TCP_CLOSE || state == BPF_TCP_LISTEN ||
-	    state == BPF_TCP_NEW_SYN_RECV || !remote_of(sk, &remote))
+	    state == BPF_TCP_NEW_SYN_RECV || !is_within((struct sock *)sk, net_config.cgroup) ||
+	    !remote_of(sk, &remote))
 		return 0;
 	decide(&remote, &decision);
 	if (decision.verdict != NET_DENY || !(decision.act & NET_ENFORCE))

@@ -13,18 +13,34 @@
 #include "net/kernel.h"
 #include "net/maps.bpf.h"
 #include "net/packet.bpf.h"
+#include "net/share.bpf.h"
 #include "lib/process_key.bpf.h"
 
 /* include/linux/sched.h, include/linux/net.h */
 #define PF_KTHREAD 0x00200000
 #define SOCK_RAW   3
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
-	__type(key, __u64);
-	__type(value, struct net_socket);
-} net_sockets SEC(".maps");
+#define MOST_CGROUPS_ABOVE 32
+
+/* Whether a socket is within a cgroup, or below it. Its own counts, which is that of whoever made
+ * it, as it does for the hooks of a cgroup. */
+static __always_inline bool is_within(struct sock *sk, __u64 wanted)
+{
+	struct cgroup_subsys_state *state;
+	struct cgroup *cgroup;
+	int i;
+
+	if (!wanted || !bpf_core_field_exists(sk->sk_cgrp_data))
+		return true;
+	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	for (i = 0; i < MOST_CGROUPS_ABOVE && cgroup; i++) {
+		if (BPF_CORE_READ(cgroup, kn, id) == wanted)
+			return true;
+		state = BPF_CORE_READ(cgroup, self.parent);
+		cgroup = state ? BPF_CORE_READ(state, cgroup) : NULL;
+	}
+	return false;
+}
 
 static __always_inline bool same_process(const struct process_key *one,
 					 const struct process_key *other)
@@ -68,10 +84,23 @@ static __always_inline void totals_move(struct flow_totals *from, struct flow_to
 	move_total(&from->bytes_out, &to->bytes_out);
 }
 
+/* A turn for a socket that is not known yet. */
+static __noinline bool socket_turn(__u64 cookie, __u32 account, const struct process_key *owner)
+{
+	struct process_key nobody = {};
+
+	if (bpf_map_lookup_elem(&net_sockets, &cookie) ||
+	    turn_of(account, NET_SOCKETS, owner ? owner : &nobody, 0, &cookie))
+		return true;
+	NET_COUNT(lost_sockets);
+	net_lose(account, owner ? owner : &nobody);
+	return false;
+}
+
 /* Replace an entry as a whole, so that nobody reads half of a key: with another owner, or with what
  * the kernel's own structure tells, if they are given. Null only if the map refuses. */
 static __noinline struct net_socket *socket_put(__u64 cookie, const struct process_key *owner,
-						__u64 address)
+						__u64 address, __u32 account)
 {
 	struct net_socket *known = bpf_map_lookup_elem(&net_sockets, &cookie);
 	struct sock *sk = (struct sock *)address;
@@ -81,6 +110,8 @@ static __noinline struct net_socket *socket_put(__u64 cookie, const struct proce
 		socket = *known;
 	if (socket.cookie != cookie)
 		__builtin_memset(&socket, 0, sizeof(socket));
+	if (!socket.cookie)
+		socket.account = account;
 	socket.cookie = cookie;
 	socket.quiet = 0;
 	__builtin_memset(&socket.totals, 0, sizeof(socket.totals));
@@ -136,20 +167,38 @@ static __noinline struct net_socket *socket_of(struct __sk_buff *skb,
 	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
 	struct process_key current = {};
 	struct bpf_sock *sk = skb->sk;
+	__u32 account = 0;
+	__u64 address;
 
 	if (!socket || !socket->sock) {
 		sk = sk ? bpf_sk_fullsock(sk) : NULL;
-		socket = socket_put(cookie, NULL, sk ? address_of(sk) : 0);
+		address = sk ? address_of(sk) : 0;
+		if (!socket) {
+			account = account_of_sock(address);
+			if (!socket_turn(cookie, account, NULL))
+				return NULL;
+		}
+		socket = socket_put(cookie, NULL, address, account);
 		if (!socket)
 			return NULL;
 	}
+	socket->again = 1;
 	if (packet->direction == NET_INGRESS)
 		return socket;
 	/* Nearly always it is the same process, which is quick to see. */
 	if (!current_process(&current) || same_process(&current, &socket->owner) ||
 	    !sent_by_current(socket, packet))
 		return socket;
-	return socket_put(cookie, &current, 0);
+	return socket_put(cookie, &current, 0, 0);
+}
+
+/* Who pays for what a packet makes us do. */
+static __noinline __u32 account_of_packet(const struct net_packet *packet, __u64 address)
+{
+	__u64 cookie = packet->cookie;
+	struct net_socket *socket = bpf_map_lookup_elem(&net_sockets, &cookie);
+
+	return socket ? socket->account : account_of_sock(address);
 }
 
 /* Who sends or receives this packet; zero if nobody knows. Looks only: it has little stack. */

@@ -226,7 +226,8 @@ static __noinline int report_drop(struct __sk_buff *skb, const struct net_packet
 	if (!drop.count)
 		return 0;
 	describe(&drop, packet, decision);
-	net_record_send(&drop.head, NET_RECORD_DROP_IP, sizeof(drop));
+	if (!net_record_send(&drop.head, NET_RECORD_DROP_IP, sizeof(drop)))
+		net_lose(account_of_packet(packet, 0), &key.process);
 	return 0;
 }
 

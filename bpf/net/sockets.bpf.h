@@ -85,7 +85,8 @@ int net_sockops(struct bpf_sock_ops *ops)
 	struct flow_key key = {};
 	struct bpf_sock *sk;
 	struct flow *flow;
-	__u64 cookie;
+	__u64 cookie, address;
+	__u32 account;
 
 	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		return 1;
@@ -93,12 +94,12 @@ int net_sockops(struct bpf_sock_ops *ops)
 	if (!sk)
 		return 1;
 	cookie = bpf_get_socket_cookie(ops);
-	socket = socket_put(cookie, NULL, address_of(sk));
-	if (!socket)
+	address = address_of(sk);
+	if (!address)
 		return 1;
 	key.protocol = IPPROTO_TCP;
 	key.version = 6;
-	key.net_ns = socket->net_ns;
+	key.net_ns = BPF_CORE_READ((struct sock *)address, __sk_common.skc_net.net, ns.inum);
 	key.local_port = ops->local_port;
 	key.remote_port = bpf_ntohl(ops->remote_port);
 	if (ops->family == AF_INET) {
@@ -119,7 +120,12 @@ int net_sockops(struct bpf_sock_ops *ops)
 	if (is_mapped(&key.remote))
 		key.version = 4;
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!is_still(socket, cookie))
+	/* Its listener's pays, whose the flow is. */
+	account = flow ? flow->account : account_of_sock(address);
+	if (!socket_turn(cookie, account, NULL))
+		return 1;
+	socket = socket_put(cookie, NULL, address, account);
+	if (!socket || !is_still(socket, cookie))
 		return 1;
 	socket->last = key;
 	if (flow)
@@ -135,28 +141,10 @@ static __always_inline bool is_inet(struct sock *sk)
 	return family == AF_INET || family == AF_INET6;
 }
 
-#define MOST_CGROUPS_ABOVE 32
-
-/* Whether a socket is within the cgroup that we are for: what no cgroup bounds has to ask. The
- * socket's own counts, which is that of whoever made it, as it does for the hooks of a cgroup. */
+/* Whether a socket is one that we are for: what no cgroup bounds has to ask. */
 static __always_inline bool is_ours(struct sock *sk)
 {
-	struct cgroup_subsys_state *state;
-	struct cgroup *cgroup;
-	int i;
-
-	if (!is_inet(sk))
-		return false;
-	if (!flow_config.cgroup || !bpf_core_field_exists(sk->sk_cgrp_data))
-		return true;
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	for (i = 0; i < MOST_CGROUPS_ABOVE && cgroup; i++) {
-		if (BPF_CORE_READ(cgroup, kn, id) == flow_config.cgroup)
-			return true;
-		state = BPF_CORE_READ(cgroup, self.parent);
-		cgroup = state ? BPF_CORE_READ(state, cgroup) : NULL;
-	}
-	return false;
+	return is_inet(sk) && is_within(sk, flow_config.cgroup);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -257,7 +245,8 @@ static __always_inline void existing_flow(struct net_socket *socket, __u32 actio
 
 	if (!flow) {
 		NET_COUNT(flows_made);
-		flow = flow_make(&key, NULL);
+		flow = flow_make(&key, NULL, flow_turn(&key, &owner, socket->account),
+				 socket->account);
 	}
 	if (key.protocol == IPPROTO_TCP)
 		actions |= bpf_map_lookup_elem(&net_listeners, &listener) ? FLOW_INCOMING
@@ -301,6 +290,8 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	}
 	if (known)
 		fresh = *known;
+	else
+		fresh.account = account_of(task);
 	fresh.cookie = cookie;
 	fresh.owner = process_key_of(task);
 	fresh.sock = (__u64)sk;
@@ -315,7 +306,9 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 		if (!flow_key_of_sock(sk, fresh.net_ns, &fresh.last))
 			__builtin_memset(&fresh.last, 0, sizeof(fresh.last));
 	}
-	bpf_map_update_elem(&net_sockets, &cookie, &fresh, BPF_ANY);
+	net_account_get(fresh.account);
+	if (socket_turn(cookie, fresh.account, &fresh.owner))
+		bpf_map_update_elem(&net_sockets, &cookie, &fresh, BPF_ANY);
 	return 0;
 }
 

@@ -54,6 +54,12 @@ NET_STRUCTS = (
     "flow_record",
     "flow_pending",
     "flow_config",
+    "flow_take_request",
+    "net_room",
+    "net_holder",
+    "net_turn",
+    "net_account",
+    "net_load",
     "listener_key",
 )
 STRUCTS = (
@@ -62,6 +68,8 @@ STRUCTS = (
     "share",
     "tally",
     "account",
+    "held",
+    "turn_key",
     "process",
     "access_key",
     "access",

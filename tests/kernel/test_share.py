@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.kernel.acting import Watch
 from tests.kernel.test_actions import CREATE, OPEN, TRUNCATE
 from tests.kernel.test_loss import MakeWatch, watched
 
-USER = 1_900_000_001
+USER, OTHER_USER = 1_900_000_001, 1_900_000_002
 """Of whom there is nothing else on the machine."""
 FIRST_AFTER = flooding.FIRST_SUBORDINATE + flooding.SUBORDINATES
 SMALL = {"watched": 1024, "records": 4 * 4096}
@@ -135,13 +136,13 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
     watch = make_watch({"processes": 1024})
     look(watch, own, theirs, judged=True)
     watch.start()
-    with flooding.start(flooding.MANY_PROCESSES, theirs, 1024) as many:
+    with flooding.start(flooding.MANY_PROCESSES, theirs, 1024, user=OTHER_USER) as many:
         assert many.stdout is not None
         assert b"made\n" == many.stdout.readline()
         watch.sensor.consume()
         watch.sensor.sweep()
         entries = watch.sensor._bpf.map("accounts", "uint32_t", "struct account")
-        account = entries.get(entries.key(flooding.NOBODY))
+        account = entries.get(entries.key(OTHER_USER))
         assert account is not None
         assert 0 < account.processes <= 512
         # Those that have no entry are told all the same, with what they are.
@@ -157,6 +158,47 @@ def test_a_user_with_many_processes_leaves_room_for_those_of_others(
         key = next(observation.process.key for observation in watch.seen if observation.process.pid == pid)
         assert watch.sensor.processes.find(key) is not None
         many.communicate(b"\n", timeout=60)
-    account = entries.get(entries.key(flooding.NOBODY))
+    account = entries.get(entries.key(OTHER_USER))
     assert account is not None
     assert 0 == account.processes
+
+
+PARENT_THAT_ENDS = """
+import os
+reads, writes = os.pipe()
+child = os.fork()
+if not child:
+    os.close(writes)
+    os.dup2(os.open("/dev/null", os.O_WRONLY), 1)
+    os.read(reads, 1)
+    signal.pause()
+print(child, flush=True)
+"""
+"""Leaves a child behind, which stays."""
+
+
+def test_many_short_processes_of_one_user_leave_what_is_known_of_those_of_others(
+    make_watch: MakeWatch, own: Path, theirs: Path
+) -> None:
+    """Whose child a process is, is known though its parent has ended."""
+    watch = make_watch({"exited": 256})
+    look(watch, own, theirs, judged=True)
+    watch.start()
+    left: list[int] = []
+    parents = []
+    try:
+        for _ in range(20):
+            with flooding.start(PARENT_THAT_ENDS, own, 1, user=USER) as parent:
+                assert parent.stdout is not None
+                left.append(int(parent.stdout.readline()))
+                assert 0 == parent.wait(flooding.MOST_S)
+            parents.append(parent.pid)
+        children = {key.pid: watch.sensor.processes.find(key) for key in watch.sensor.processes.living()}
+        keys = [found.parent for pid in left if (found := children[pid]) is not None]
+        assert parents == [key.pid for key in keys if key is not None]
+        for script in (flooding.SHORT_PROCESSES, flooding.SUBORDINATE_USERS):
+            flooding.run(script, theirs, 600)
+        assert [] == [key for key in keys if key is not None and watch.sensor.processes.find(key) is None]
+    finally:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from raqib.agent.losses import Losses
@@ -48,7 +48,7 @@ class LossWatch:
         self._losses = losses
         self._clock = clock
         self._flood_checked = clock()
-        self._network = 0
+        self._named = self._nameless = 0
 
     def check(self) -> None:
         """Ask the file sensor: to be called now and then."""
@@ -58,11 +58,14 @@ class LossWatch:
             self._flood_checked = self._clock()
             self._check_for_flood()
 
-    def check_network(self, counters: dict[str, int]) -> None:
-        """Take in what the network's programs count; who caused it is not known there."""
-        lost = lost_of(counters)
-        self._losses.count("network", lost - self._network)
-        self._network = lost
+    def check_network(self, counters: dict[str, int], by_user: Sequence[Lost] = ()) -> None:
+        """Take in what the network's programs lost: of whom, as far as that is known, and the rest."""
+        for lost in by_user:
+            self._losses.count(lost.kind, lost.count, self._culprit(lost.uid, lost.process))
+        self._named += sum(lost.count for lost in by_user)
+        nameless = max(lost_of(counters) - self._named, self._nameless)
+        self._losses.count("network", nameless - self._nameless)
+        self._nameless = nameless
 
     def _check_for_flood(self) -> None:
         heaviest = self._sensor.heaviest()

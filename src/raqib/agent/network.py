@@ -30,6 +30,7 @@ from raqib.model.process import ProcessKey
 from raqib.netpolicy.host import HostWatch
 from raqib.netpolicy.pins import Pins
 from raqib.netpolicy.tables import Tables
+from raqib.sensors.accounts import Lost
 from raqib.sensors.answers import DnsAnswer, dns_answer
 from raqib.sensors.flows import FlowSensor
 from raqib.sensors.intake import RECORDS_AT_ONCE, take_in
@@ -235,6 +236,10 @@ class Network:
     def counters(self) -> dict[str, int] | None:
         """Return what the kernel side counted; None if nothing of the network is seen."""
         return None if self._sensor is None else self._sensor.counters()
+
+    def lost(self) -> list[Lost]:
+        """Return what users lost since this was last asked."""
+        return [] if self._sensor is None else self._sensor.lost()
 
     def policy(self) -> dict[str, Any] | None:
         """Return what is in force of the policy, and its file; None without one. In whichever thread: it may take long.

@@ -117,7 +117,7 @@ class Stages:
             publisher.tell_counted,
             self._excepting.tell_due,
             self._network.see_to_changes,
-            lambda: watch.check_network(self._network.counters() or {}),
+            lambda: watch.check_network(self._network.counters() or {}, self._network.lost()),
             watch.check,
         )
         self._steering = Steering(

@@ -63,14 +63,17 @@ def _own_logs(config: Config) -> tuple[Path, ...]:
 def map_sizes(config: SensorsConfig) -> dict[str, int]:
     """Return the number of entries for each map."""
     names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts", "literals")
-    return {"records": config.ring_bytes, **{name: getattr(config, name) for name in names}}
+    sizes = {name: getattr(config, name) for name in names}
+    # Processors that end processes at once may go beyond it by one each.
+    return {"records": config.ring_bytes, "exited_turns": config.exited + 1024, **sizes}
 
 
 def network_map_sizes(config: NetworkConfig) -> dict[str, int]:
     """Return the number of entries for each map of the network's programs."""
     names = ("flows", "flow_links", "flow_heads", "flows_pending")
     sizes = {name: getattr(config, name) for name in names}
-    return {"net_records": config.ring_bytes, "net_sockets": config.sockets, **sizes}
+    turns = 2 * (config.sockets + sum(sizes.values()))
+    return {"net_records": config.ring_bytes, "net_sockets": config.sockets, "net_turns": turns, **sizes}
 
 
 def interests_of(compiled: CompiledSet) -> Interests:

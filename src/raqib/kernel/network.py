@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raqib.errors import NotPermittedError, RaqibError
-from raqib.kernel.layout import ffi
+from raqib.kernel.layout import constant, ffi
 from raqib.kernel.libbpf import Libbpf
 from raqib.kernel.object import BpfObject
 
@@ -29,6 +29,14 @@ SOCKET_HOOKS = (
 """The programs that tell whose a socket is, attached to the same cgroup."""
 _USE_TRACES = ("sock_recv_length",)
 _OLDER_USE_TRACES = ("tcp_rcv_space_adjust",)
+_SHARED = {
+    "NET_SOCKETS": "net_sockets",
+    "NET_FLOWS": "flows",
+    "NET_LINKS": "flow_links",
+    "NET_HEADS": "flow_heads",
+    "NET_QUESTIONS": "net_questions",
+}
+"""Of what users have shares, by what the programs call it."""
 _BTF_KIND_TYPEDEF, _BTF_KIND_FUNC = 8, 12
 _DESTROY = ("bpf_sock_destroy", _BTF_KIND_FUNC)
 
@@ -53,7 +61,13 @@ def load_network(
     unused = {*_USE_TRACES, *_OLDER_USE_TRACES} - {*use_traces()}
     if not can_destroy_sockets():
         unused.add("destroy_forbidden")
-    return BpfObject(sizes, name="net", pins=pins, without={*without, *unused}, only=only)
+    bpf = BpfObject(sizes, name="net", pins=pins, without={*without, *unused}, only=only)
+    rooms = bpf.map(".data.net_room", "uint32_t", "struct net_room")
+    room = rooms.value({"pending_most": bpf.size("flows_pending")})
+    for table, name in _SHARED.items():
+        room.most[constant(table)] = bpf.size(name)
+    rooms.set(rooms.key(0), room)
+    return bpf
 
 
 def use_traces() -> tuple[str, ...]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from raqib.kernel.layout import ffi
+from raqib.kernel.network import find_cgroup2
 from raqib.kernel.object import BpfObject
 from raqib.netpolicy.spec import Prefix
 
@@ -22,6 +26,10 @@ _QUESTION = struct.Struct("=BBBBI48s")
 """`struct inet_diag_req_v2`."""
 _ANSWER = struct.Struct("=BBBB48s")
 """The beginning of `struct inet_diag_msg`."""
+_ANSWER_BYTES = 72
+_ATTRIBUTE = struct.Struct("=HH")
+_CGROUP = 21
+"""`INET_DIAG_CGROUP_ID`: since 5.8."""
 _COOKIE = struct.Struct("=40xII")
 _STATES = sum(1 << state for state in (1, 2, 3, 4, 5, 8, 9, 11))
 """Everything that has a peer: not TIME_WAIT, CLOSE, LISTEN."""
@@ -32,6 +40,8 @@ class _Connection(NamedTuple):
     family: int
     identity: bytes
     """`struct inet_diag_sockid`."""
+    cgroup: int | None
+    """Whose it is, if the kernel tells."""
 
     @property
     def remote(self) -> bytes:
@@ -47,19 +57,39 @@ class _Connection(NamedTuple):
 def end_forbidden(bpf: BpfObject) -> int:
     """End each TCP connection of this network namespace whose remote address is forbidden; return their number.
 
+    Only those of the policy's cgroup, as far as the kernel tells whose they are.
+
     Raises:
         OSError: the kernel does not do it (CONFIG_INET_DIAG_DESTROY).
     """
     dying = bpf.map("net_dying", "uint64_t", "uint32_t")
     ended = 0
+    within = _cgroups_of(bpf)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
         netlink.bind((0, 0))
         for family in (socket.AF_INET, socket.AF_INET6):
             for connection in list(_connections(netlink, family)):
-                if _is_forbidden(bpf, connection.remote):
+                ours = within is None or connection.cgroup is None or connection.cgroup in within
+                if ours and _is_forbidden(bpf, connection.remote):
                     dying.set(dying.key(connection.cookie), dying.value(1))
                     ended += _end(netlink, connection)
     return ended
+
+
+def _cgroups_of(bpf: BpfObject) -> set[int] | None:
+    """Return the numbers of the policy's cgroup and of all below it; None if it is for all."""
+    configs = bpf.map(".data.net_config", "uint32_t", "struct net_config")
+    config: Any = configs.get(configs.key(0))
+    root = find_cgroup2()
+    if not config.cgroup or root is None:
+        return None
+    found: set[int] = {config.cgroup}
+    for path, _, _ in os.walk(root):
+        with contextlib.suppress(OSError):
+            one = Path(path)
+            if one != root and one.parent.stat().st_ino in found:
+                found.add(one.stat().st_ino)
+    return found
 
 
 def _is_forbidden(bpf: BpfObject, remote: bytes) -> bool:
@@ -94,7 +124,20 @@ def _connections(netlink: socket.socket, family: int) -> Iterator[_Connection]:
                 _raise_for(body)
                 return
             found, _, _, _, identity = _ANSWER.unpack_from(body)
-            yield _Connection(found, identity)
+            yield _Connection(found, identity, _cgroup_in(body))
+
+
+def _cgroup_in(body: bytes) -> int | None:
+    """Return the cgroup among the attributes of an answer."""
+    at = _ANSWER_BYTES
+    while at + _ATTRIBUTE.size <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, at)
+        if length < _ATTRIBUTE.size:
+            return None
+        if kind == _CGROUP:
+            return int.from_bytes(body[at + _ATTRIBUTE.size : at + length], sys.byteorder)
+        at += (length + 3) & ~3
+    return None
 
 
 def _end(netlink: socket.socket, connection: _Connection) -> bool:

@@ -28,6 +28,8 @@ _MAPS = (
     "net_learned",
     "net_resolvers",
     "net_questions",
+    "net_question_turns",
+    "net_askers_hold",
     "net_drops",
     "net_marks",
 )

@@ -147,11 +147,13 @@ class FlowSensor:
             self._swept = made
             self._sweeping = self._pending.entries()
         count = 0
+        request: Any = ffi.new("struct flow_take_request *")
         for key, _ in self._sweeping:
-            pending = self._pending.pop(key)
-            if pending is not None:
+            request.place = key[0]
+            self._network.bpf.run("take_pending", request, ffi.sizeof("struct flow_take_request"))
+            if request.found:
                 count += 1
-                self._deliver_pending(key, pending)
+                self._deliver_pending(key, request.pending)
             if count == most:
                 return count
         self._sweeping = None

@@ -51,6 +51,7 @@ class Teacher:
         policy.siphash_key = [int.from_bytes(os.urandom(8), "little") for _ in range(2)]
         policy.cpus, policy.agent = bpf.cpus, agent.pid
         policy.watched_most, policy.processes_most = bpf.size("watched"), bpf.size("processes") - bpf.cpus
+        policy.exited_most = bpf.size("exited")
         self._policy = policy
         self._policies.set(self._zero, self._policy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
@@ -10,9 +11,11 @@ from typing import Any
 
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.libbpf import Libbpf
-from raqib.kernel.network import SOCKET_HOOKS, CgroupAttachment, load_network, use_traces
+from raqib.kernel.network import SOCKET_HOOKS, CgroupAttachment, find_cgroup2, load_network, use_traces
 from raqib.kernel.object import BpfObject
 from raqib.kernel.ring import Ring
+from raqib.model.process import ProcessKey
+from raqib.sensors.accounts import OTHERS, Lost
 
 _TRACES = ("inet_sock_set_state",)
 
@@ -37,6 +40,9 @@ class NetworkSensor:
         self._handlers: dict[int, Handle] = {}
         self._counters = self.bpf.map(".data.net_counters", "uint32_t", "struct net_counters")
         self._zero = self._counters.key(0)
+        self._accounts = self.bpf.map("net_accounts", "uint32_t", "struct net_account")
+        self._accounts.set(self._accounts.key(OTHERS), self._accounts.value({"id": OTHERS}))
+        self._lost: dict[int, int] = {}
         self._ring = Ring(self.bpf, "net_records", "struct net_record", self._receive)
         self._stack.callback(self._ring.close)
 
@@ -53,6 +59,7 @@ class NetworkSensor:
         Raises:
             NotPermittedError: this is no cgroup v2, or not ours to use.
         """
+        self._tell_cgroup(cgroup)
         for name in (*_TRACES, *use_traces()):
             self.bpf.attach(name)
         fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -75,6 +82,24 @@ class NetworkSensor:
         """Return the kernel side's counters by name."""
         raw = self._counters.get(self._zero)
         return {name: getattr(raw, name) for name, _ in ffi.typeof("struct net_counters").fields or ()}
+
+    def lost(self) -> list[Lost]:
+        """Return what was lost since this was last asked. Goes over all users."""
+        found = []
+        for key, account in self._accounts.entries():
+            count = account.lost - self._lost.get(key[0], 0)
+            if count:
+                self._lost[key[0]] = account.lost
+                found.append(Lost("network", key[0], count, ProcessKey(account.loser.pid, account.loser.start_ns)))
+        return found
+
+    def _tell_cgroup(self, cgroup: Path) -> None:
+        """Tell the programs that no cgroup bounds, those that end connections, where they are to look."""
+        configs = self.bpf.map(".data.net_config", "uint32_t", "struct net_config")
+        config: Any = configs.get(self._zero)
+        with contextlib.suppress(OSError):  # attaching says what is wrong with it
+            config.cgroup = 0 if cgroup == find_cgroup2() else cgroup.stat().st_ino
+            configs.set(self._zero, config)
 
     def close(self) -> None:
         """Detach everything that is not pinned."""

@@ -41,8 +41,8 @@ def spec(text: str) -> PolicySpec:
 
 
 class Enforcer:
-    def __init__(self, cgroup: Path, host: Host, **options: Any) -> None:
-        self.sensor = NetworkSensor({"net_records": 1 << 16})
+    def __init__(self, cgroup: Path, host: Host, sizes: dict[str, int] | None = None, **options: Any) -> None:
+        self.sensor = NetworkSensor({"net_records": 1 << 16, **(sizes or {})})
         self.drops: list[Drop] = []
         self.host = host
         self.policy = NetworkPolicy(self.sensor.bpf, lambda: self.host, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,8 @@ from raqib.netpolicy.guards import Guards
 from raqib.netpolicy.host import Host
 from raqib.netpolicy.sockets import Reaper
 from raqib.netpolicy.tables import Tables
-from tests.kernel.net.enforcing import OWNER, Enforcer
-from tests.kernel.net.lab import IPV4, IPV6, Lab
+from tests.kernel.net.enforcing import OWNER, WAIT_S, Enforcer
+from tests.kernel.net.lab import IPV4, IPV6, Actor, Lab
 
 WEB4, WEB6, ONLY6 = IPV4["web"], IPV6["web"], IPV6["web6"]
 ADDRESSES = pytest.mark.parametrize("address", [WEB4, WEB6], ids=["ipv4", "ipv6"])
@@ -399,3 +400,21 @@ def test_how_often_a_block_was_renewed_is_kept(enforcer: Enforcer) -> None:
     assert enforcer.blocks.find("BAD.example.") is not None
     assert enforcer.blocks.find("192.0.2.0/24") is None
     assert enforcer.blocks.find("no domain") is None
+
+
+@pytest.mark.parametrize("by_program", [None, False], ids=["as this kernel can", "netlink"])
+def test_connections_of_others_than_the_policys_cgroup_go_on(
+    lab: Lab, enforcer: Enforcer, by_program: bool | None
+) -> None:
+    """Their packets are none of the policy's business either."""
+    client = lab.new_client()
+    enforcer.policy.reaper.close()
+    reaper = Reaper(enforcer.sensor.bpf, by_program=by_program)
+    reaper.start()
+    with closing(reaper), closing(Actor(lab.namespace("client"), "act.py")) as beside:
+        beside.ask("opened", key="beside", address=WEB4, port=80)
+        client.ask("opened", key="within", address=WEB4, port=80)
+        enforcer.blocks.block(WEB4, **OWNER)
+        assert reaper.wait(reaper.request(), WAIT_S)
+        assert "hello" == beside.ask("hello", key="beside")
+        assert "ConnectionAbortedError" == client.ask("hello", key="within")

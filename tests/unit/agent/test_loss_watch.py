@@ -105,6 +105,14 @@ def test_losses_of_the_network_are_counted_from_where_they_were() -> None:
     ]
 
 
+def test_losses_of_the_network_name_who_lost_as_far_as_that_is_known() -> None:
+    checked = start()
+    checked.watch.check_network({"lost_flows": 5, "lost_learned": 2}, [Lost("network", 65534, 5, KEY)])
+    checked.watch.check_network({"lost_flows": 5, "lost_learned": 2})
+    checked.losses.close()
+    assert {(65534, 5), (None, 2)} == {(fields(report)["uid"], fields(report)["count"]) for report in checked.told}
+
+
 def test_a_flood_is_told_and_a_busy_machine_is_not() -> None:
     checked = start()
     sensor, told, clock = checked[2:]
