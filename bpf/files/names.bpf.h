@@ -10,9 +10,8 @@
 /* include/linux/fs.h */
 #define FMODE_PATH (1 << 14)
 
-/* So many dots at the beginning of a name are followed, and so many mounts on one place. */
-#define DOTS_MOST      256
-#define MOUNTS_STACKED 16
+/* So many steps are gone for the dots at the beginning of a name, those over mounts included. */
+#define DOTS_MOST 8192
 
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
@@ -38,31 +37,30 @@ struct dots {
 	__u32 len;
 };
 
-/* The directory above where the name starts now: above the root of a mount, it is that of the mount
- * point. */
-static __always_inline void climb_up(struct progress *progress, struct task_struct *task)
+/*
+ * Go one step up from where the name starts now: from the root of a mount to its mount point, which
+ * is false since that is no directory above yet, or to the directory above.
+ */
+static __always_inline bool climb_up(struct progress *progress, struct task_struct *task)
 {
 	struct vfsmount *mnt = (void *)progress->base_mnt;
 	struct dentry *dentry = (void *)progress->base_dentry;
-	int stacked;
+	struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+	struct mount *above;
 
-	for (stacked = 0; stacked < MOUNTS_STACKED; stacked++) {
-		struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-		struct mount *above;
-
-		if (dentry == BPF_CORE_READ(task, fs, root.dentry) &&
-		    mnt == BPF_CORE_READ(task, fs, root.mnt))
-			return;
-		if (dentry != BPF_CORE_READ(mnt, mnt_root))
-			break;
-		above = BPF_CORE_READ(mount, mnt_parent);
-		if (!above || above == mount)
-			return;
-		dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+	if (dentry == BPF_CORE_READ(task, fs, root.dentry) &&
+	    mnt == BPF_CORE_READ(task, fs, root.mnt))
+		return true;
+	if (dentry != BPF_CORE_READ(mnt, mnt_root)) {
+		progress->base_dentry = (__u64)BPF_CORE_READ(dentry, d_parent);
+		return true;
 	}
-	progress->base_mnt = (__u64)mnt;
-	progress->base_dentry = (__u64)BPF_CORE_READ(dentry, d_parent);
+	above = BPF_CORE_READ(mount, mnt_parent);
+	if (!above || above == mount)
+		return true;
+	progress->base_dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+	progress->base_mnt = (__u64)above + bpf_core_field_offset(struct mount, mnt);
+	return false;
 }
 
 static long dots_step(__u64 index, struct dots *dots)
@@ -77,7 +75,8 @@ static long dots_step(__u64 index, struct dots *dots)
 	} else if (name[0] == '.' && name[1] == '/') {
 		progress->dots += 2;
 	} else if (name[0] == '.' && name[1] == '.' && name[2] == '/') {
-		climb_up(progress, dots->task);
+		if (!climb_up(progress, dots->task))
+			return 0;
 		/* What has been climbed is a step that leads nowhere, for whoever reads on. */
 		name[1] = '/';
 		progress->dots += 3;
@@ -88,8 +87,8 @@ static long dots_step(__u64 index, struct dots *dots)
 }
 
 /* The parts of the directory that the name in scratch->name starts from. */
-static __always_inline void name_base(struct scratch *scratch, struct task_struct *task, int dir,
-				      __u32 len)
+static __noinline int name_base(struct scratch *scratch, struct task_struct *task, int dir,
+				__u32 len)
 {
 	struct dots dots = {.scratch = scratch, .task = task, .len = len};
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
@@ -115,6 +114,7 @@ static __always_inline void name_base(struct scratch *scratch, struct task_struc
 		bpf_loop(DOTS_MOST, dots_step, &dots, 0);
 	walk_up(scratch, (void *)scratch->progress.base_mnt, (void *)scratch->progress.base_dentry,
 		true);
+	return 0;
 }
 
 /* After the names as reached are known: is the name as used (in scratch->name) another one? */
@@ -171,8 +171,8 @@ static __always_inline void sight_host_name(struct scratch *scratch, struct sigh
  * component below a known directory is exact, anything else may pass through links, which the
  * daemon resolves.
  */
-static __always_inline void sight_name(struct scratch *scratch, struct sighting *seen, int dir,
-				       __u32 len, bool follow)
+static __noinline int sight_name(struct scratch *scratch, struct sighting *seen, int dir, __u32 len,
+				 bool follow)
 {
 	struct find find = {.bytes = scratch->name};
 	const char *rest;
@@ -189,6 +189,7 @@ static __always_inline void sight_name(struct scratch *scratch, struct sighting 
 	emit_text(scratch, &scratch->path);
 	sight_end(scratch, seen);
 	sight_host_name(scratch, seen, len);
+	return 0;
 }
 
 static __always_inline void see_fd(struct scratch *scratch, struct task_struct *task,
