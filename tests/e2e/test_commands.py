@@ -98,7 +98,7 @@ def test_check_names_what_is_wrong(tmp_path: Path) -> None:
     assert "did you mean raw" in shown.stdout
     assert "1 recipe and 1 configuration checked: 2 errors" in shown.stdout
     listed = json.loads(raqib("check", "--json", tmp_path / "good.yaml").stdout)
-    assert {"recipes": 1, "errors": 0, "diagnostics": []} == listed
+    assert {"recipes": 1, "exceptions": 0, "errors": 0, "diagnostics": []} == listed
 
 
 def test_usage_and_privileges_have_exit_codes_of_their_own(tmp_path: Path) -> None:
