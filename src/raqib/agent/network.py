@@ -184,9 +184,9 @@ class Network:
         self._tell_forgotten(counters["flows_made"])
         self._tell_unheard(counters["dns_unheard"])
 
-    def _tell_forgotten(self, made: int) -> None:
+    def _tell_forgotten(self, counted: int) -> None:
         """Say, once a minute at most, that there were more flows than the kernel remembers."""
-        if made - self._forgotten <= self._config.flows // 2 or time.monotonic() - self._counted_at < _COUNT_S:
+        if counted - self._forgotten <= self._config.flows // 2 or time.monotonic() - self._counted_at < _COUNT_S:
             return
         self._counted_at = time.monotonic()
         forgotten = 0 if self._flows is None else self._flows.forgotten()

@@ -122,7 +122,7 @@ class Reporter:
             detection.event, detection.head_json, detection.shared_json, add_base=True, hold=hold
         )
         self._publisher.outcomes.submitted(detection.event.uuid, handed.dropped_by)
-        hold.take()
+        hold.acquire()
         task = asyncio.get_running_loop().create_task(
             self._react(detection, hold, matched_ns, self._printers.printed(handed), release)
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from raqib.model.execution import Finished
 
-_REMEMBERED = 4096
+_LATEST = 4096
 """Latencies are those of so many latest cases."""
 
 
@@ -15,7 +15,7 @@ class Latency:
     """The distribution of a duration over the latest cases."""
 
     def __init__(self) -> None:
-        self._latest: deque[int] = deque(maxlen=_REMEMBERED)
+        self._latest: deque[int] = deque(maxlen=_LATEST)
         self._count = 0
 
     def add(self, duration_ns: int) -> None:

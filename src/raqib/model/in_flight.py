@@ -39,7 +39,7 @@ class Hold:
         self._cost = cost
         self._holders = 1
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Count one more holder. From any thread."""
         with self._budget.lock:
             self._holders += 1

@@ -122,7 +122,7 @@ class Worker:
             return False
         self._bytes_in += item.size
         if hold is not None:
-            hold.take()
+            hold.acquire()
         self._queue.put(item)
         return True
 

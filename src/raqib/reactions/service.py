@@ -184,7 +184,7 @@ class Reactions:
             timeout_s = settings.timeout(recipe.limits.timeout_s, shell=shell)
             execution = Execution(context, timeout_s, heap_bytes, share)
             if share is not None:
-                share.take()
+                share.acquire()
             if shell and not (settings.shell or dry_run):
                 held.refused.append(execution)
                 continue

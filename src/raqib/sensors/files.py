@@ -282,10 +282,10 @@ class FileSensor:
         seen = record.observation()
         if undecided and not record.flags & _TRUNCATED:
             # Whoever watched it for a name that may matter did not remember it for certain.
-            seen = self._remembered(seen, interest)
+            seen = self._watch_from_now(seen, interest)
         self._observe(seen)
 
-    def _remembered(self, seen: FileObservation, interest: FileAction) -> FileObservation:
+    def _watch_from_now(self, seen: FileObservation, interest: FileAction) -> FileObservation:
         """Have the kernel remember from now on what a process does to a file that matters."""
         total = self._merge(seen.process.key, seen.path, seen.actions, interest, told=seen.new)
         return replace(seen, actions=total) if total != seen.actions else seen
@@ -378,7 +378,7 @@ class FileSensor:
                 if name.hash and name.len <= len(name.text):  # a longer one may have been cut meanwhile
                     self._teacher.teach_verdict(name.hash, self._interest(self._name(name) or b""), entry.generation)
             if seen.actions & interest:
-                seen = self._remembered(seen, interest)
+                seen = self._watch_from_now(seen, interest)
         if seen.actions & interest:
             self._observe(seen)
         elif self._is_cut(entry):

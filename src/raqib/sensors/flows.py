@@ -141,10 +141,10 @@ class FlowSensor:
         No more than `most`: then the next call goes on from there.
         """
         if self._sweeping is None:
-            made = self._network.counters()["pending_flows"]
-            if made == self._swept:
+            pending = self._network.counters()["pending_flows"]
+            if pending == self._swept:
                 return 0
-            self._swept = made
+            self._swept = pending
             self._sweeping = self._pending.entries()
         count = 0
         request: Any = ffi.new("struct flow_take_request *")
@@ -161,8 +161,8 @@ class FlowSensor:
 
     def forgotten(self) -> int:
         """Return how many flows newer ones have pushed out so far. Goes over all flows."""
-        made = self._network.counters()["flows_made"]
-        return max(0, made - sum(1 for _ in self._flows.entries()))
+        counted = self._network.counters()["flows_made"]
+        return max(0, counted - sum(1 for _ in self._flows.entries()))
 
     def _write(self) -> None:
         self._configs.set(self._zero, self._config)

@@ -125,8 +125,8 @@ class Lookups:
         now = self._clock()
         waited = self._users.pop(user, None) or _Waited(AT_ONCE_S, EACH_SECOND_S, now)
         self._users[user] = waited
-        for one in (waited, self._all):
-            one.left_s(now)
-            one.add(time_s)
+        for item in (waited, self._all):
+            item.left_s(now)
+            item.add(time_s)
         while len(self._users) > _MOST_USERS:
             self._users.popitem(last=False)

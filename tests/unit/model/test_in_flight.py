@@ -36,7 +36,7 @@ def test_what_is_shared_counts_once_until_the_last_lets_go() -> None:
     assert first is not None
     assert second is not None
     assert 520 == budget.used
-    first.take()
+    first.acquire()
     first.release()
     assert 520 == budget.used
     first.release()
