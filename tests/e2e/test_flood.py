@@ -165,15 +165,15 @@ def test_flows_of_another_user_are_told_during_a_flood_of_them(
     unjudged(agent)
     command = ["ip", "netns", "exec", inside, sys.executable, "-ISc"]
 
-    def start(code: str, number: int) -> subprocess.Popen[bytes]:
+    def start(code: str, number: int, *before: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*command, code, str(number)],
+            [*before, *command, code, str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             preexec_fn=lambda: enter(cgroup),
         )
 
-    flooders = [start(BECOME + script, flooding.NOBODY) for _ in range(2)]
+    flooders = [start(BECOME + script, flooding.NOBODY, *flooding.POLITELY) for _ in range(2)]
     needle = None
     try:
         for flooder in flooders:
