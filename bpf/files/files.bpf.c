@@ -219,6 +219,7 @@ int BPF_PROG(sched_process_exit, struct task_struct *task)
 
 		bpf_loop(1 << 20, forget_step, &forget, 0);
 	}
+	process_settle_account(process, task);
 	process_keep_exited(process);
 	process_delete(process);
 	return 0;
