@@ -130,6 +130,7 @@ def test_who_connects_is_killed(run_agent: RunAgent, start: Start) -> None:
     [told] = event["background"]["flow_list"]
     assert f"-> 127.0.0.1:{port}" in told
     assert 1 == event["background"]["ancestry"][0]["pid"]
+    agent.wait_logged("killed")
     said = [json.loads(line) for line in agent.logged().splitlines()]
     texts = [entry["event"] for entry in said if entry.get("recipe") == "calls_home"]
     assert {

@@ -50,7 +50,7 @@ class Case:
         (self.recipes / "kills.yaml").write_text(recipe("kills", patterns=where, reaction=reaction))
         self.own = ["--no-builtin", "--recipes", str(self.recipes)]
         self.data = ["--data-dir", str(directory / "data")]
-        self.run = [str(RAQIB), "run", *self.own, *self.data, "--cgroup", str(cgroup)]
+        self.run = [str(RAQIB), "run", "--each", *self.own, *self.data, "--cgroup", str(cgroup)]
 
     def kill_one(self) -> int:
         with start_victim(self.victim) as started:

@@ -60,19 +60,23 @@ def _own_logs(config: Config) -> tuple[Path, ...]:
     return (events, *older, *([config.log_file.absolute()] if config.log_file is not None else []))
 
 
+_MOST_ENTRIES = 2**32 - 1
+"""A map cannot be told that it has more; none has room for as many."""
+
+
 def map_sizes(config: SensorsConfig) -> dict[str, int]:
     """Return the number of entries for each map."""
     names = ("processes", "exited", "accesses", "watched", "verdicts", "paths", "texts", "literals")
     sizes = {name: getattr(config, name) for name in names}
     # Processors that end processes at once may go beyond it by one each.
-    return {"records": config.ring_bytes, "exited_turns": config.exited + 1024, **sizes}
+    return {"records": config.ring_bytes, "exited_turns": min(config.exited + 1024, _MOST_ENTRIES), **sizes}
 
 
 def network_map_sizes(config: NetworkConfig) -> dict[str, int]:
     """Return the number of entries for each map of the network's programs."""
     names = ("flows", "flow_links", "flow_heads", "flows_pending")
     sizes = {name: getattr(config, name) for name in names}
-    turns = 2 * (config.sockets + sum(sizes.values()))
+    turns = min(2 * (config.sockets + sum(sizes.values())), _MOST_ENTRIES)
     return {"net_records": config.ring_bytes, "net_sockets": config.sockets, "net_turns": turns, **sizes}
 
 

@@ -356,7 +356,8 @@ class FileSensor:
         host, inside = bool(entry.flags & _HOST), self._name(entry.inside) or b""
         identity = ProcessKey(key.process.pid, key.process.start_ns)
         seen = FileObservation(
-            process=self.processes.find(identity) or Process(key=identity),
+            # Of one that is forgotten, whose account it was on is still known.
+            process=self.processes.find(identity) or Process(key=identity, uid=entry.account),
             path=self._name(entry.path) or b"",
             aliases=tuple(name for name in (self._name(entry.used), b"" if host else inside) if name),
             host_path=inside if host else b"",
