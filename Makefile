@@ -4,7 +4,7 @@ UV := .tools/bin/uv
 COMPILE := $(UV) pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url -q
 C_SOURCES = $(wildcard bpf/*/*.c bpf/*/*.h)
 SHELL_SCRIPTS := scripts/run scripts/setup scripts/test scripts/long .ci/run tests/vm/run
-LONG_PARTS := $(addprefix long-,quiet kills properties soak memory fuzz-kernel fuzz-dns fuzz-recipes fuzz-recording \
+LONG_PARTS := $(addprefix long-,quiet kills floods properties soak memory fuzz-kernel fuzz-dns fuzz-recipes fuzz-recording \
 	fuzz-protocol vm emergency)
 PYTHON_SOURCES = src tests hatch_build.py $(wildcard bench)
 
