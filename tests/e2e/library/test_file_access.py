@@ -258,8 +258,8 @@ KERNEL = [
     ),
     Deed(
         "runc_binary_modification",
-        "cover /usr/bin; echo nothing > /usr/bin/runc",
-        "cover /usr/bin; echo nothing > /usr/bin/runcc; cat /usr/bin/runc || :",
+        "cover /usr/bin; cover /usr/sbin; echo nothing > /usr/bin/runc",
+        "cover /usr/bin; cover /usr/sbin; echo nothing > /usr/bin/runcc; cat /usr/bin/runc || :",
         "/usr/bin/runc",
     ),
 ]
