@@ -177,10 +177,6 @@ print(child, flush=True)
 """Leaves a child behind, which stays."""
 
 
-FEW = 4
-"""Others on this machine have their shares, too: what is left to one user of so small a table is not much."""
-
-
 def test_many_short_processes_of_one_user_leave_what_is_known_of_those_of_others(
     make_watch: MakeWatch, own: Path, theirs: Path
 ) -> None:
@@ -191,7 +187,7 @@ def test_many_short_processes_of_one_user_leave_what_is_known_of_those_of_others
     left: list[int] = []
     parents = []
     try:
-        for _ in range(FEW):
+        for _ in range(20):
             with flooding.start(PARENT_THAT_ENDS, own, 1, user=USER) as parent:
                 assert parent.stdout is not None
                 left.append(int(parent.stdout.readline()))
