@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "ledger": {"model"},
     "printers": {"model"},
     "recipes": {"model"},
-    "sensors": {"kernel", "model"},
+    "sensors": {"host", "kernel", "model"},
     "matcher": {"model", "recipes"},
     "netpolicy": {"kernel", "model", "recipes"},
     "actions": {"host", "ledger", "model"},

@@ -1,4 +1,4 @@
-"""Opens files by openat2(2): without following links, or without leaving a root."""
+"""Opens files by openat2(2): without following links, without leaving a root, or only if nobody need be asked."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import os
 
 _SYS_OPENAT2 = 437
 _AT_FDCWD = -100
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT, RESOLVE_CACHED = 0x02, 0x04, 0x10, 0x20
+"""As openat2(2) has them; `RESOLVE_CACHED`: EAGAIN if the kernel has not cached all of the way."""
 _RESOLVE_NO_XDEV = 0x01
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
-_RESOLVE_IN_ROOT = 0x10
 
 
 class _OpenHow(ctypes.Structure):
@@ -29,7 +28,7 @@ def open_without_links(directory: int | None, name: str, flags: int, mode: int =
 
     Raises OSError (ELOOP for a link, EXDEV for a mount).
     """
-    resolve = _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
+    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
     if same_mount:
         resolve |= _RESOLVE_NO_XDEV | _RESOLVE_BENEATH
     return _open(_AT_FDCWD if directory is None else directory, name, flags, mode, resolve)
@@ -40,10 +39,15 @@ def open_in_root(root: int, name: str, flags: int) -> int:
 
     Raises OSError.
     """
-    return _open(root, name, flags, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    return _open(root, name, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 
-def _open(directory: int, name: str, flags: int, mode: int, resolve: int) -> int:
+def open_location(directory: int | None, name: bytes, resolve: int, flags: int = 0) -> int:
+    """Open a path for its location only. Raises OSError."""
+    return _open(_AT_FDCWD if directory is None else directory, name, os.O_PATH | flags, 0, resolve)
+
+
+def _open(directory: int, name: str | bytes, flags: int, mode: int, resolve: int) -> int:
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     descriptor = _libc.syscall(
         ctypes.c_long(_SYS_OPENAT2),

@@ -6,33 +6,20 @@ look-up in it takes.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import queue
 import threading
 
-_SYS_OPENAT2 = 437  # the same on every architecture
-_NO_SYMLINKS, _CACHED = 0x04, 0x20
-_FLAGS = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
+from raqib.host.opening import RESOLVE_CACHED, RESOLVE_NO_SYMLINKS, open_location
+
 _MOST_SLOW = 8
 NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What look-ups say of a place where nothing is, or a link is on the way: something above it may be there."""
 
 
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _open(path: bytes, resolve: int) -> int:
-    how = _OpenHow(_FLAGS, 0, resolve)
-    fd: int = _libc.syscall(_SYS_OPENAT2, -100, ctypes.c_char_p(path), ctypes.byref(how), ctypes.sizeof(how))
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
-    return fd
+def _open(path: bytes, resolve: int = 0) -> int:
+    return open_location(None, path, resolve | RESOLVE_NO_SYMLINKS, os.O_NOFOLLOW)
 
 
 class PatientOpener:
@@ -50,7 +37,7 @@ class PatientOpener:
         Raises OSError if nothing is there, or a link is on the way.
         """
         try:
-            return _open(path, _NO_SYMLINKS | _CACHED)
+            return _open(path, RESOLVE_CACHED)
         except OSError as error:
             if error.errno != errno.EAGAIN:
                 raise
@@ -82,7 +69,7 @@ class PatientOpener:
 
     def _open_slowly(self, path: bytes) -> None:
         try:
-            fd = _open(path, _NO_SYMLINKS)
+            fd = _open(path)
             if self._closed:
                 os.close(fd)
             else:

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from raqib.host.opening import RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, open_location
 from raqib.model.process import ProcessKey
 from raqib.sensors.accounts import OTHERS
 from raqib.sensors.lookups import Lookups, Unanswered
-from raqib.sensors.walk import CACHED, IN_ROOT, NO_MAGIC_LINKS, location, open_location, walk
+from raqib.sensors.walk import location, walk
 
 _THROUGH_ROOT = re.compile(rb"/proc/\d+(?:/task/\d+)?/root(/.+)", re.DOTALL)
 _MOST_USERS = 64
@@ -98,7 +99,7 @@ class Resolver:
         try:
             root, rest, resolve = self._root_of(name, giver)
             try:
-                return open_location(root, rest, resolve | CACHED)
+                return open_location(root, rest, resolve | RESOLVE_CACHED)
             finally:
                 os.close(root)
         except OSError:
@@ -117,7 +118,7 @@ class Resolver:
     def _open(self, name: bytes, giver: Giver) -> bytes:
         root, name, resolve = self._root_of(name, giver)
         try:
-            return location(open_location(root, name, resolve | CACHED))
+            return location(open_location(root, name, resolve | RESOLVE_CACHED))
         except OSError as error:
             if error.errno not in (errno.EAGAIN, *_WALK):
                 raise
@@ -139,7 +140,7 @@ class Resolver:
             place = b"/"
         changed = place != b"/" and name.startswith(place + b"/")
         root = os.open(own if foreign or changed else b"/", os.O_PATH | os.O_CLOEXEC)
-        resolve = NO_MAGIC_LINKS | (IN_ROOT if foreign or changed else 0)
+        resolve = RESOLVE_NO_MAGICLINKS | (RESOLVE_IN_ROOT if foreign or changed else 0)
         return root, name[len(place) :] if changed else name, resolve
 
 

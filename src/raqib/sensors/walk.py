@@ -9,28 +9,13 @@ import stat
 from pathlib import Path
 from typing import Final
 
-_SYS_OPENAT2: Final = 437  # the same on every architecture
-NO_MAGIC_LINKS, IN_ROOT, CACHED = 0x02, 0x10, 0x20
-"""As openat2(2) has them."""
+from raqib.host.opening import RESOLVE_NO_MAGICLINKS, open_location
+
 _MOST_LINKS: Final = 40
 """As the kernel."""
 _ITSELF: Final = (b"self", b"thread-self")
 
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def open_location(root: int, name: bytes, resolve: int) -> int:
-    """Open a path for its location only. Raises OSError."""
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolve)
-    fd: int = _libc.syscall(_SYS_OPENAT2, root, ctypes.c_char_p(name), ctypes.byref(how), ctypes.sizeof(how))
-    if fd < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), name)
-    return fd
 
 
 def location(fd: int) -> bytes:
@@ -92,7 +77,7 @@ class _Walk:
     def _through_procfs(self, fd: int, part: bytes) -> list[bytes]:
         """Follow a link to what a process has open, which is no text; or one that is, as `mounts`."""
         try:
-            os.close(open_location(self._at, part, NO_MAGIC_LINKS))
+            os.close(open_location(self._at, part, RESOLVE_NO_MAGICLINKS))
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
