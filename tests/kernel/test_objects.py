@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -321,3 +322,31 @@ def test_no_room_for_objects(make_watch: Callable[[dict[str, int]], Watch], plac
     watch.look(place, exactly(*paths))
     watch.act(*(opened(path, name=f"f{number}") for number, path in enumerate(paths)))
     assert [str(path) for path in paths] == [path for path, _, _ in told(watch)]
+
+
+def test_what_has_not_changed_is_not_asked_for_again(
+    watch: Watch, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every quarter of a second: no thread for each file of procfs, which is never cached."""
+    names = ("cmdline", "cpuinfo", "devices", "filesystems", "iomem", "meminfo", "stat", "uptime")
+    watch.look(place, exactly(place / "dir/secret", *(Path("/proc") / name for name in names)))
+    objects = watch.sensor._objects
+    objects.refresh()
+    threads: list[threading.Thread] = []
+    taught: list[bytes] = []
+    start, teach = threading.Thread.start, objects._teach
+
+    def count_start(thread: threading.Thread) -> None:
+        threads.append(thread)
+        start(thread)
+
+    def count_teach(name: bytes, fd: int) -> None:
+        taught.append(name)
+        teach(name, fd)
+
+    monkeypatch.setattr(threading.Thread, "start", count_start)
+    monkeypatch.setattr(objects, "_teach", count_teach)
+    for _ in range(10):
+        objects.refresh()
+    assert len(threads) <= 10
+    assert [] == [name for name in taught if name.startswith(os.fsencode(place))]

@@ -75,6 +75,15 @@ class Objects:
         self._keys: dict[bytes, list[Key]] = {}
         """The objects that a place has had, the present one last."""
         self._names: dict[Key, bytes] = {}
+        self._found: dict[bytes, tuple[int, int, int]] = {}
+        """What was at a place when it was looked at last: device, inode, time of its last change."""
+        self._looked_at: set[bytes] = set()
+        """In this round: many places lie in one directory."""
+        self._asked = False
+        """Whether there was a place in this round that the kernel has not cached.
+
+        What is new is cached; procfs and sysfs never are, and one of them in a round is enough.
+        """
         self._points: frozenset[bytes] = frozenset()
         self._full = False
         self._mountinfo = Path("/proc/self/mountinfo").open("rb", buffering=0)  # noqa: SIM115  # as long as the sensor
@@ -96,6 +105,8 @@ class Objects:
         for key, name in self._names.items():
             self._learn(name, key=key)
         self._write_filter()
+        self._found.clear()
+        self._looked_at.clear()
         for place in self._queue:
             self._look_at(place, patience_s=_PATIENCE_S)
         self._take_late()
@@ -103,6 +114,8 @@ class Objects:
 
     def refresh(self) -> None:
         """Look at some of the places again, and at the mounts if they have changed: to be called now and then."""
+        self._looked_at.clear()
+        self._asked = False
         self._take_late()
         if self._changes.poll(0):
             self._read_mounts()
@@ -139,9 +152,10 @@ class Objects:
 
     def _look_at(self, place: bytes, *, patience_s: float = 0.0) -> None:
         """Teach what is at a place, or the nearest directory above it."""
-        while True:
+        while place not in self._looked_at:
+            self._looked_at.add(place)
             try:
-                fd = self._places.open(place, patience_s=patience_s)
+                fd = self._places.open(place, patience_s=patience_s, cached=self._asked and not patience_s)
             except OSError as error:
                 if error.errno not in NOTHING_THERE or place == b"/":
                     return
@@ -151,15 +165,20 @@ class Objects:
                 self._take(place, fd)
             elif patience_s:
                 self._take_late(patience_s=patience_s)
+            else:
+                self._asked = True
             return
 
     def _take(self, place: bytes, fd: int) -> None:
         """Teach what is there; a file also by the directory that it lies in."""
         try:
             found = os.fstat(fd)
+            now = found.st_dev, found.st_ino, found.st_ctime_ns
             # What has several names from the start has them for a reason that is no attack.
-            if stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
+            known = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+            if known and self._found.get(place) != now:
                 self._teach(place, fd)
+            self._found[place] = now
         finally:
             os.close(fd)
         if not stat.S_ISDIR(found.st_mode):

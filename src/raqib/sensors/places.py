@@ -31,8 +31,10 @@ class PatientOpener:
         self._slow: dict[bytes, threading.Thread] = {}
         self._late: queue.SimpleQueue[tuple[bytes, int | None]] = queue.SimpleQueue()
 
-    def open(self, path: bytes, *, patience_s: float = 0.0) -> int | None:
+    def open(self, path: bytes, *, patience_s: float = 0.0, cached: bool = False) -> int | None:
         """Return a descriptor of what is at an absolute path, or None if that takes longer: then `late` has it.
+
+        `cached`: nobody is asked, and `late` has nothing.
 
         Raises OSError if nothing is there, or a link is on the way.
         """
@@ -42,7 +44,7 @@ class PatientOpener:
             if error.errno != errno.EAGAIN:
                 raise
         self._slow = {name: thread for name, thread in self._slow.items() if thread.is_alive()}
-        if path not in self._slow and len(self._slow) < _MOST_SLOW:
+        if path not in self._slow and len(self._slow) < _MOST_SLOW and not cached:
             thread = threading.Thread(target=self._open_slowly, args=(path,), name="places", daemon=True)
             try:
                 thread.start()
