@@ -324,14 +324,13 @@ static __always_inline bool is_whole(struct vfsmount *mnt, struct dentry *dentry
 
 /* The name on the host, if the last walk met something that is known there, and if it is another
  * one. `same`: the path was told from that walk, so that they can only differ above the object. */
-static __noinline bool sight_host(struct scratch *scratch, struct sighting *seen, bool same)
+static __noinline void sight_host(struct scratch *scratch, struct sighting *seen, bool same)
 {
 	if ((same && is_host_path(scratch)) || !emit_host(scratch, &scratch->inside))
-		return false;
+		return;
 	seen->has_inside = scratch->inside.hash != scratch->path.hash;
 	if (seen->has_inside)
 		seen->flags |= RECORD_HOST;
-	return true;
 }
 
 /* Find the names of an open file; false for what has none (pipes, sockets, anonymous inodes). */

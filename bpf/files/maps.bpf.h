@@ -8,8 +8,9 @@
 /* Written by the daemon. */
 struct policy policy SEC(".data.policy");
 struct syscall_table syscalls SEC(".data.syscalls");
-struct literal_filter literal_filter SEC(".data.literals");
-struct object_filter object_filter SEC(".data.objects");
+/* Literals by sixteen bits of their hash, others for each kind; objects by their inode number. */
+struct filter literal_filter SEC(".data.literals");
+struct filter object_filter SEC(".data.objects");
 /* Read by the daemon. */
 struct counters counters SEC(".data.counters");
 

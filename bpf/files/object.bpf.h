@@ -15,6 +15,12 @@
 extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 #define HAS_RDONLY_CAST bpf_core_type_exists(struct bpf_rb_root)
 
+/* Nearly every value is not in it: one load instead of a look-up. */
+static __always_inline bool may_be_in(const struct filter *filter, __u64 bits)
+{
+	return filter->words[bits / 64 & (FILTER_BITS / 64 - 1)] >> (bits & 63) & 1;
+}
+
 /* What a walk reads of a dentry. */
 struct step {
 	__u64 parent;
@@ -62,9 +68,8 @@ static __always_inline struct object_key object_key_of(struct inode *inode)
 static __always_inline void object_look(struct scratch *scratch, const struct step *step)
 {
 	struct progress *progress = &scratch->progress;
-	__u64 word = object_filter.words[(step->ino / 64) & (OBJECT_BITS / 64 - 1)];
 
-	if (!(word >> (step->ino & 63) & 1) || progress->has_object || !step->inode)
+	if (!may_be_in(&object_filter, step->ino) || progress->has_object || !step->inode)
 		return;
 	progress->object = object_key_of((struct inode *)step->inode);
 	if (!bpf_map_lookup_elem(&objects, &progress->object))

@@ -150,11 +150,9 @@ static __always_inline void span_clear(struct scratch *scratch)
 static __always_inline __u32 literal(__u64 hash, enum literal_kind kind)
 {
 	struct literal_key key = {.hash = hash, .kind = kind, .generation = policy.generation};
-	__u32 bit = hash >> (kind - 1) * 16 & (LITERAL_BITS - 1);
 	__u32 *actions;
 
-	/* Nearly every name is none: one load instead of a look-up. */
-	if (!(literal_filter.words[bit / 64] >> (bit & 63) & 1))
+	if (!may_be_in(&literal_filter, hash >> (kind - 1) * 16))
 		return 0;
 	actions = bpf_map_lookup_elem(&literals, &key);
 	return actions ? *actions : 0;
@@ -250,35 +248,46 @@ static __always_inline void text_finish(struct text *text)
 	}
 }
 
+/*
+ * Write the parts from `from` on into `text`, which has what they lie below: its text, its hash
+ * (all three of it, for the case that there are no parts), how many components that is, and what
+ * literals say of the directories above. progress->whole has the state of its hash.
+ */
+static __always_inline void emit_parts(struct scratch *scratch, struct text *text, __u32 from)
+{
+	struct emit emit = {.scratch = scratch, .text = text};
+	struct progress *progress = &scratch->progress;
+	__u32 depth = text->components;
+
+	progress->from = from;
+	progress->above = depth;
+	progress->count = scratch->span.last - from;
+	text->components = depth + progress->count;
+	text->truncated = scratch->span.overflow;
+	if (progress->count) {
+		text->dir_hash = text->hash;
+		if (policy.prefix_depths >> (depth < 63 ? depth : 63) & 1)
+			text->above |= literal(text->hash, LITERAL_PREFIX);
+		bpf_loop(progress->count & (PARTS - 1), emit_step, &emit, 0);
+	} else if (!text->len) {
+		text->bytes[0] = '/';
+		text->len = 1;
+	}
+	text_finish(text);
+}
+
 /* Write the parts in scratch->span as a path into `text`, with hashes and the literals' interest.
  */
 static __noinline int emit_text(struct scratch *scratch, struct text *text)
 {
-	struct emit emit = {.scratch = scratch, .text = text};
-	__u32 count = scratch->span.last - scratch->span.first;
-	__u64 root;
-
 	siphash_begin(&scratch->progress.whole, policy.siphash_key, 0);
-	root = siphash_digest(&scratch->progress.whole);
-	scratch->progress.from = scratch->span.first;
-	scratch->progress.above = 0;
-	scratch->progress.count = count;
 	text->len = 0;
-	text->truncated = scratch->span.overflow;
-	text->components = count;
+	text->components = 0;
 	text->above = 0;
-	text->hash = root;
-	text->dir_hash = root;
+	text->hash = siphash_digest(&scratch->progress.whole);
+	text->dir_hash = text->hash;
 	text->base_hash = 0;
-	if (count == 0) {
-		text->bytes[0] = '/';
-		text->len = 1;
-	} else {
-		if (policy.prefix_depths & 1)
-			text->above = literal(root, LITERAL_PREFIX);
-		bpf_loop(count & (PARTS - 1), emit_step, &emit, 0);
-	}
-	text_finish(text);
+	emit_parts(scratch, text, scratch->span.first);
 	return 0;
 }
 
@@ -356,37 +365,23 @@ static __noinline bool is_host_path(struct scratch *scratch)
  * False if there is none. */
 static __noinline bool emit_host(struct scratch *scratch, struct text *text)
 {
-	struct emit emit = {.scratch = scratch, .text = text};
-	struct progress *progress = &scratch->progress;
+	struct siphash *whole = &scratch->progress.whole;
 	struct object *object = object_met(scratch);
-	__u32 count = scratch->span.last - progress->below;
 
 	if (!object)
 		return false;
-	progress->from = progress->below;
-	progress->above = object->components;
-	progress->count = count;
-	progress->whole.v0 = object->state[0];
-	progress->whole.v1 = object->state[1];
-	progress->whole.v2 = object->state[2];
-	progress->whole.v3 = object->state[3];
+	whole->v0 = object->state[0];
+	whole->v1 = object->state[1];
+	whole->v2 = object->state[2];
+	whole->v3 = object->state[3];
 	text->len = AT_MOST(object->len, OBJECT_BYTES);
 	bpf_probe_read_kernel(text->bytes, text->len, object->text);
-	text->truncated = scratch->span.overflow;
-	text->components = object->components + count;
+	text->components = object->components;
 	text->above = object->generation == policy.generation ? object->above : policy.wanted;
 	text->hash = object->hash;
-	text->dir_hash = count ? object->hash : object->dir_hash;
+	text->dir_hash = object->dir_hash;
 	text->base_hash = object->base_hash;
-	if (count) {
-		if (policy.prefix_depths >> (object->components < 63 ? object->components : 63) & 1)
-			text->above |= literal(object->hash, LITERAL_PREFIX);
-		bpf_loop(count & (PARTS - 1), emit_step, &emit, 0);
-	} else if (!text->len) {
-		text->bytes[0] = '/';
-		text->len = 1;
-	}
-	text_finish(text);
+	emit_parts(scratch, text, scratch->progress.below);
 	return true;
 }
 

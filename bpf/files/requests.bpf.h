@@ -100,7 +100,7 @@ int learn_object(struct learn_request *request)
 	bpf_probe_read_kernel(object->text, OBJECT_BYTES, path->bytes);
 	if (bpf_map_update_elem(&objects, &key, object, BPF_ANY))
 		return -ENOSPC;
-	bit = key.inode & (OBJECT_BITS - 1);
+	bit = key.inode & (FILTER_BITS - 1);
 	__sync_fetch_and_or(&object_filter.words[bit / 64], 1ULL << (bit & 63));
 	return 0;
 }

@@ -219,11 +219,12 @@ enum literal_kind {
 	LITERAL_PREFIX = 4,
 };
 
-/* Sixteen bits of a literal's hash, others for each kind: bit n, some literal has these. */
-#define LITERAL_BITS 65536
+/* Which of all values are worth a look-up. Bit n: of some, these are the sixteen bits by which it
+ * is known here. */
+#define FILTER_BITS 65536
 
-struct literal_filter {
-	__u64 words[LITERAL_BITS / 64];
+struct filter {
+	__u64 words[FILTER_BITS / 64];
 };
 
 struct literal_key {
@@ -253,13 +254,6 @@ struct object {
 	__u32 above;
 	__u32 generation;
 	char text[OBJECT_BYTES + 8];
-};
-
-/* Bit n: some object has an inode number of which these are the lowest bits. */
-#define OBJECT_BITS 65536
-
-struct object_filter {
-	__u64 words[OBJECT_BITS / 64];
 };
 
 struct policy {

@@ -40,7 +40,7 @@ class Teacher:
     def __init__(self, bpf: BpfObject, agent: ProcessKey) -> None:
         self._bpf = bpf
         self._literals = bpf.map("literals", "struct literal_key", "uint32_t")
-        self._filter = bpf.map(".data.literals", "uint32_t", "struct literal_filter")
+        self._filter = bpf.map(".data.literals", "uint32_t", "struct filter")
         self._verdicts = bpf.map("verdicts", "uint64_t", "struct verdict")
         self._policies = bpf.map(".data.policy", "uint32_t", "struct policy")
         self._syscalls = bpf.map(".data.syscalls", "uint32_t", "struct syscall_table")
@@ -75,7 +75,7 @@ class Teacher:
                 f"found {len(self._known)} and {len(fresh)}; sensors.literals makes room for more"
             )
         keys = []
-        bits = _filter_of(fresh, self._filter.value())
+        bits = fill_filter(self._filter.value(), (hash_ >> (kind - 1) * 16 for hash_, kind in fresh))
         self._filter.set(self._zero, _either(bits, self._bits, self._filter.value()))
         for (hash_value, kind), actions in fresh.items():
             key = self._literals.key({"hash": hash_value, "kind": kind, "generation": generation})
@@ -114,10 +114,10 @@ class Teacher:
         return request
 
 
-def _filter_of(literals: Iterable[tuple[int, int]], bits: Any) -> Any:
-    """Set the bits of literals, given as (hash, kind), in an empty filter; return it."""
-    for hash_, kind in literals:
-        bit = hash_ >> (kind - 1) * 16 & (constant("LITERAL_BITS") - 1)
+def fill_filter(bits: Any, values: Iterable[int]) -> Any:
+    """Set the bits by which values are known in an empty `struct filter`; return it."""
+    for value in values:
+        bit = value % constant("FILTER_BITS")
         bits.words[bit // 64] |= 1 << bit % 64
     return bits
 

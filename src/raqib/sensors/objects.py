@@ -20,6 +20,7 @@ import structlog
 from raqib.kernel.layout import constant, ffi
 from raqib.kernel.object import BpfObject
 from raqib.sensors.directories import Change, Directories
+from raqib.sensors.interests import fill_filter
 from raqib.sensors.places import NOTHING_THERE, PatientOpener
 
 FORMER = 4
@@ -27,7 +28,7 @@ FORMER = 4
 PORTION = 64
 """So many places are looked at again at once."""
 _PATIENCE_S = 0.2
-_OBJECT_BYTES, _OBJECT_BITS = constant("OBJECT_BYTES"), constant("OBJECT_BITS")
+_OBJECT_BYTES = constant("OBJECT_BYTES")
 _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs", "lustre", "ocfs", "gfs", "autofs", "coda")
 """File systems of which a look-up may take as long as it likes: their roots are not looked at."""
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
@@ -66,7 +67,7 @@ class Objects:
         self._bpf = bpf
         self._map = bpf.map("objects", "struct object_key", "struct object")
         self._located = bpf.map("located", "uint32_t", "struct long_text")
-        self._filter = bpf.map(".data.objects", "uint32_t", "struct object_filter")
+        self._filter = bpf.map(".data.objects", "uint32_t", "struct filter")
         self._places = PatientOpener()
         self._directories = Directories()
         self._wanted: frozenset[bytes] = frozenset()
@@ -239,10 +240,7 @@ class Objects:
 
     def _write_filter(self) -> None:
         """Leave out what is no longer known."""
-        bits: Any = self._filter.value()
-        for inode, _, _ in self._names:
-            bit = inode % _OBJECT_BITS
-            bits.words[bit // 64] |= 1 << bit % 64
+        bits = fill_filter(self._filter.value(), (inode for inode, _, _ in self._names))
         self._filter.set(self._filter.key(0), bits)
 
     def _read_mounts(self) -> None:
